@@ -1,0 +1,22 @@
+/** Answers the admins and the engineer on call: what the cache and the warm-ups do, a warm-up by hand, a clear. */
+import { openCaches } from '../../shared/caches.ts';
+import { environment } from '../../shared/environment.ts';
+import { apiHandler } from '../../shared/http/api.ts';
+import { AdminLimits } from '../../shared/http/rate-limit.ts';
+import { setLogLevel } from '../../shared/logger.ts';
+import { Telemetry } from '../../shared/metrics/telemetry.ts';
+import { Database } from '../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
+import { adminRoutes } from './routes.ts';
+
+setLogLevel(environment.logLevel());
+const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
+const database = new Database(environment.databaseUrl(), { connectionsMax: 1 });
+const caches = openCaches(redis, database);
+const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+const limits = new AdminLimits(environment.redisUrl());
+
+export const handler = apiHandler(
+  adminRoutes({ redis, database, caches, limits, warmerFunctionName: environment.warmerFunctionName() }),
+  () => telemetry.flushIfDue(),
+);

@@ -1,0 +1,98 @@
+/** The routes of the admin function. Each checks the scope first, then the exact limit, then acts. */
+import { runWarmer, startWarmer } from '../../shared/aws/invoke-warmer.ts';
+import type { Caches } from '../../shared/caches.ts';
+import { InvalidInputError, WarmupRunningError } from '../../shared/errors.ts';
+import {
+  type Answer,
+  type ApiRequest,
+  answerJson,
+  type Routes,
+  requireScope,
+} from '../../shared/http/api.ts';
+import type { AdminLimits, LimitedAction } from '../../shared/http/rate-limit.ts';
+import { type ClearBody, parseClearBody, parseWaitSeconds } from '../../shared/http/schemas.ts';
+import { log } from '../../shared/logger.ts';
+import type { Database } from '../../shared/postgres/database.ts';
+import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
+import { lockHolder } from '../../shared/warming/lock.ts';
+import { readStatus } from './status.ts';
+
+const SCOPE = 'cache:admin';
+
+export type AdminServices = {
+  readonly redis: GuardedRedis;
+  readonly database: Database;
+  readonly caches: Caches;
+  readonly limits: AdminLimits;
+  readonly warmerFunctionName: string;
+};
+
+export function adminRoutes(services: AdminServices): Routes {
+  const limited = async (request: ApiRequest, action: LimitedAction) => {
+    const { sub } = requireScope(request, SCOPE);
+    await services.limits.consume(action, sub);
+  };
+  return {
+    'GET /admin/status': async (request) => {
+      await limited(request, 'status');
+      return answerJson(JSON.stringify(await readStatus(services.redis)));
+    },
+    'POST /admin/warm-up': async (request) => {
+      await limited(request, 'warm-up');
+      return warmUpByHand(services, request);
+    },
+    'POST /admin/clear': async (request) => {
+      await limited(request, 'clear');
+      const cleared = await clear(services, parseClearBody(request.body));
+      log.info('The cache was cleared.', { cleared });
+      return answerJson(JSON.stringify(cleared));
+    },
+  };
+}
+
+/** The request's own traceId goes on in the warm-up: one id from the call to the last line about it. */
+async function warmUpByHand(
+  { redis, warmerFunctionName }: AdminServices,
+  request: ApiRequest,
+): Promise<Answer> {
+  const traceId = request.requestContext.requestId;
+  const event = { trigger: 'manual', traceId } as const;
+  const waitSeconds = parseWaitSeconds(headerOf(request, 'prefer'));
+  const holder = await lockHolder(redis);
+  if (holder !== null) throw new WarmupRunningError(holder);
+  if (waitSeconds === 0) {
+    await startWarmer(warmerFunctionName, event);
+    return started(traceId);
+  }
+  const report = await runWarmer(warmerFunctionName, event, waitSeconds * 1_000);
+  if (report === undefined) return started(traceId);
+  // Another one took the lock between the look at it and the start.
+  if (report.status === 'skipped') throw new WarmupRunningError(report.holderTraceId ?? '');
+  return answerJson(JSON.stringify(report), { 'preference-applied': `wait=${waitSeconds}` });
+}
+
+function started(traceId: string): Answer {
+  return answerJson(JSON.stringify({ status: 'started', traceId }), { location: '/admin/status' }, 202);
+}
+
+async function clear({ caches, database }: AdminServices, body: ClearBody): Promise<object> {
+  if (body.ids !== undefined) {
+    if (body.dataset !== undefined && body.dataset !== caches.users.name) {
+      throw new InvalidInputError('body.ids', `given with the dataset "${caches.users.name}" only`);
+    }
+    await caches.users.invalidate(body.ids, await database.nowUs());
+    return { cleared: { dataset: caches.users.name, ids: body.ids } };
+  }
+  const chosen = Object.values(caches).filter(
+    (cache) => body.dataset === undefined || cache.name === body.dataset,
+  );
+  const results = await Promise.all(
+    chosen.map(async (cache) => ({ dataset: cache.name, ...(await cache.clear()) })),
+  );
+  return { cleared: results };
+}
+
+function headerOf(request: ApiRequest, name: string): string | undefined {
+  const found = Object.entries(request.headers).find(([key]) => key.toLowerCase() === name);
+  return found?.[1];
+}

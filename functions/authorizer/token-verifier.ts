@@ -1,0 +1,52 @@
+/** Verifies tokens of any OIDC issuer: signed with an asymmetric key that it publishes, not expired, for this API, of somebody. */
+
+import { JwtVerifier } from 'aws-jwt-verify';
+import { SimpleFetcher } from 'aws-jwt-verify/https';
+import { SimpleJwksCache } from 'aws-jwt-verify/jwk';
+import { TokenRefusedError } from '../../shared/errors.ts';
+
+export type TokenClaims = { readonly sub: string; readonly scope: string; readonly client: string };
+
+const FETCH_TIMEOUT_MS = 3_000;
+const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+/** Answers the claims of a token, or rejects with the library's error that says what is wrong with it. */
+export function createTokenVerifier(options: {
+  issuer: string;
+  audience: string;
+  jwksUri: string;
+}): (token: string) => Promise<TokenClaims> {
+  const verifier = JwtVerifier.create(
+    { ...options, customJwtCheck: ({ payload }) => requireClaims(payload) },
+    { jwksCache: new SimpleJwksCache({ fetcher: new JwksFetcher() }) },
+  );
+  return async (token) => {
+    const payload = await verifier.verify(token);
+    const { sub, scope, client_id: clientId, azp } = payload as Record<string, unknown>;
+    return {
+      sub: String(sub),
+      scope: Array.isArray(scope) ? scope.join(' ') : String(scope ?? ''),
+      client: String(clientId ?? azp ?? ''),
+    };
+  };
+}
+
+/** The library accepts a token that never expires, or that is nobody's. */
+function requireClaims(payload: Record<string, unknown>): void {
+  if (typeof payload['exp'] !== 'number') throw new TokenRefusedError('The token has no "exp".');
+  if (typeof payload['sub'] !== 'string' || payload['sub'] === '') {
+    throw new TokenRefusedError('The token has no "sub".');
+  }
+}
+
+/** Keys come over TLS; without it only from this machine, which is what the local stage does. */
+class JwksFetcher extends SimpleFetcher {
+  override async fetch(uri: string, ...rest: unknown[]): Promise<ArrayBuffer> {
+    const { protocol, hostname } = new URL(uri);
+    if (protocol !== 'http:' || !LOOPBACK_HOSTS.has(hostname)) {
+      return super.fetch(uri, ...(rest as []));
+    }
+    const answer = await fetch(uri, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    return answer.arrayBuffer();
+  }
+}

@@ -1,0 +1,26 @@
+/** Brings the database up to date before a deployment goes on; a failed migration stops the deployment. */
+import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
+import { answerCustomResource, type CustomResourceAnswer } from '../../shared/aws/custom-resource.ts';
+import { environment } from '../../shared/environment.ts';
+import { log, setLogLevel, setTraceId } from '../../shared/logger.ts';
+import { migrate } from '../../shared/postgres/migrate.ts';
+
+setLogLevel(environment.logLevel());
+
+export async function handler(event: CloudFormationCustomResourceEvent): Promise<void> {
+  setTraceId(event.RequestId);
+  await answerCustomResource(event, 'prewarm-migrations', await run(event));
+}
+
+async function run(event: CloudFormationCustomResourceEvent): Promise<CustomResourceAnswer> {
+  // The data outlives the stack.
+  if (event.RequestType === 'Delete') return { status: 'SUCCESS' };
+  try {
+    const { applied } = await migrate(environment.databaseUrl());
+    log.info('The database is up to date.', { applied });
+    return { status: 'SUCCESS', data: { Applied: String(applied.length) } };
+  } catch (error) {
+    log.error('The database could not be migrated.', { error });
+    return { status: 'FAILED', reason: error instanceof Error ? error.message : String(error) };
+  }
+}

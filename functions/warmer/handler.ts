@@ -1,0 +1,57 @@
+/** Runs a warm-up: started by every deployment, by the schedule, and by hand. */
+import type { Context } from 'aws-lambda';
+import * as z from 'zod/mini';
+import { openCaches, warmTargetOf } from '../../shared/caches.ts';
+import { datasets } from '../../shared/datasets/index.ts';
+import { environment } from '../../shared/environment.ts';
+import { DeadlineNearError } from '../../shared/errors.ts';
+import { setLogLevel, setTraceId } from '../../shared/logger.ts';
+import { Telemetry } from '../../shared/metrics/telemetry.ts';
+import { Database } from '../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
+import { TRIGGERS, type WarmupReport } from '../../shared/warming/report.ts';
+import { warmUp } from '../../shared/warming/warm-up.ts';
+import { recordWarmup } from '../../shared/warming/warmup-metrics.ts';
+
+setLogLevel(environment.logLevel());
+const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
+// A statement ends before the try that runs it does, and the warmer takes two connections at most.
+const database = new Database(environment.databaseUrl(), { connectionsMax: 2, statementTimeoutMs: 900 });
+const caches = openCaches(redis, database);
+const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+const targets = [
+  warmTargetOf(datasets.users, caches.users, database, environment.warmUsersMax()),
+  warmTargetOf(datasets.userSearch, caches.userSearch, database, environment.warmSearchesMax()),
+];
+
+const eventSchema = z.object({ trigger: z.enum(TRIGGERS), traceId: z.optional(z.string()) });
+
+/** Time kept for the metrics, the report and the release of the lock. */
+const CLOSING_MS = 5_000;
+
+/** Answers the report, whatever happened; throws only for an event that is none of ours. */
+export async function handler(event: unknown, context: Context): Promise<WarmupReport> {
+  const { trigger, traceId = context.awsRequestId } = eventSchema.parse(event);
+  setTraceId(traceId);
+  const deadline = new AbortController();
+  const timer = setTimeout(
+    () => deadline.abort(new DeadlineNearError("The function's time is nearly used up.")),
+    Math.max(0, context.getRemainingTimeInMillis() - CLOSING_MS),
+  );
+  try {
+    return await warmUp({
+      traceId,
+      trigger,
+      redis,
+      connect: () => database.connect(),
+      targets,
+      signal: deadline.signal,
+      recordMetrics: (report) => {
+        recordWarmup(telemetry.recorder, report);
+        return telemetry.publishNow();
+      },
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+/** The form of a cached value: a header of fixed width, then the JSON text as it goes to the caller, never parsed on the way. */
+
+/**
+ * `value`: there is one; `absent`: the database was asked and has none; `tombstone`: invalidated, so nothing that was
+ * read before may be stored.
+ */
+export type EntryKind = 'value' | 'absent' | 'tombstone';
+
+export type Entry = {
+  readonly kind: EntryKind;
+  /** When its database read began (or when it was invalidated), by the database's clock, in µs. */
+  readonly readAtUs: number;
+  /** Wall-clock times in ms since 1970: a container that was frozen must not believe an old value fresh. */
+  readonly freshUntilMs: number;
+  readonly staleUntilMs: number;
+  /** The value's JSON text; null unless the kind is `value`. */
+  readonly json: string | null;
+};
+
+const LETTERS: Readonly<Record<EntryKind, string>> = { value: 'v', absent: 'a', tombstone: 't' };
+const KINDS: ReadonlyMap<string, EntryKind> = new Map(
+  Object.entries(LETTERS).map(([kind, letter]) => [letter, kind as EntryKind]),
+);
+
+/** kind 1, readAtUs 16, freshUntilMs 13, staleUntilMs 13, length of the text 8. The Lua script reads the first two. */
+const READ_AT = 1;
+const FRESH_UNTIL = 17;
+const STALE_UNTIL = 30;
+const LENGTH = 43;
+const TEXT = 51;
+
+function digits(value: number, width: number): string {
+  return String(value).padStart(width, '0');
+}
+
+export function encodeEntry(entry: Entry): string {
+  const text = entry.json ?? '';
+  return (
+    LETTERS[entry.kind] +
+    digits(entry.readAtUs, 16) +
+    digits(entry.freshUntilMs, 13) +
+    digits(entry.staleUntilMs, 13) +
+    digits(text.length, 8) +
+    text
+  );
+}
+
+/** The entry, or undefined for text that is none: of an older form, cut short, or written by somebody else. */
+export function decodeEntry(encoded: string): Entry | undefined {
+  const kind = KINDS.get(encoded.charAt(0));
+  const readAtUs = Number(encoded.slice(READ_AT, FRESH_UNTIL));
+  const freshUntilMs = Number(encoded.slice(FRESH_UNTIL, STALE_UNTIL));
+  const staleUntilMs = Number(encoded.slice(STALE_UNTIL, LENGTH));
+  const length = Number(encoded.slice(LENGTH, TEXT));
+  // NaN differs from every length, so a header that holds no numbers fails here as well.
+  if (kind === undefined || encoded.length - TEXT !== length) return undefined;
+  if (!(readAtUs > 0) || !(freshUntilMs <= staleUntilMs)) return undefined;
+  return { kind, readAtUs, freshUntilMs, staleUntilMs, json: kind === 'value' ? encoded.slice(TEXT) : null };
+}

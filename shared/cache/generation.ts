@@ -1,0 +1,56 @@
+/** Which entries count: the generation that the keys carry, looked at often enough that a clear elsewhere is noticed within a second. */
+
+/**
+ * Promise: one second after a clear or an invalidation was answered, no container answers what was cached before. A
+ * container looks at most once in this time, and before it answers from memory when the last look is longer ago, also
+ * because it was frozen. It is below the second by the time that a look and an answer take.
+ */
+const LOOK_EVERY_MS = 800;
+
+/** What a look at Redis said. */
+export type Look = {
+  readonly generation: string;
+  /** Redis' clock, in ms: where the next look goes on. */
+  readonly redisNowMs: number;
+  readonly invalidatedIds: readonly string[];
+};
+
+export type Change = 'none' | 'ids' | 'all';
+
+export class Generation {
+  #current = '0';
+  #lookedAtMs = 0;
+  #redisNowMs = 0;
+
+  get current(): string {
+    return this.#current;
+  }
+
+  /** From where on the next look must tell what was invalidated, by Redis' clock. */
+  get sinceMs(): number {
+    return this.#redisNowMs;
+  }
+
+  isRecent(nowMs: number): boolean {
+    const agoMs = nowMs - this.#lookedAtMs;
+    // A wall clock that was set back says nothing about how long ago it was.
+    return agoMs >= 0 && agoMs < LOOK_EVERY_MS;
+  }
+
+  /** Takes in a look that was asked for at `askedAtMs`, and says what it means for what is in memory. */
+  accept(look: Look, askedAtMs: number): Change {
+    const wentBack = look.redisNowMs < this.#redisNowMs;
+    const changed = look.generation !== this.#current;
+    this.#current = look.generation;
+    this.#redisNowMs = look.redisNowMs;
+    this.#lookedAtMs = askedAtMs;
+    // Another server's clock (after a failover) may hide ids: then nothing in memory is known to be good.
+    if (changed || wentBack) return 'all';
+    return look.invalidatedIds.length > 0 ? 'ids' : 'none';
+  }
+
+  /** Redis cannot be asked: go on with what is in memory, and try again after the same time. */
+  skipLook(nowMs: number): void {
+    this.#lookedAtMs = nowMs;
+  }
+}

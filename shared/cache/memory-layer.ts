@@ -1,0 +1,61 @@
+/** L1: the entries that this container keeps in its own memory, the least recently used out first. */
+import { LRUCache } from 'lru-cache';
+import type { Entry } from './entry.ts';
+
+/** Where an entry in memory came from, which is what the caller is told. */
+export type MemoryOrigin = 'l1' | 'hydrated';
+
+export type MemoryEntry = {
+  readonly entry: Entry;
+  readonly origin: MemoryOrigin;
+  /** Answered from memory until this wall-clock time in ms; never later than the entry is fresh. */
+  readonly untilMs: number;
+};
+
+/**
+ * Expiry is a comparison with the wall clock here, not the LRU's own: its clock is monotonic, which may stand still
+ * while a Lambda is frozen, and it believes a time for a moment after it read it.
+ */
+export class MemoryLayer {
+  readonly #entries: LRUCache<string, MemoryEntry>;
+  readonly #keepMs: number;
+
+  constructor(options: { entriesMax: number; keepMs: number }) {
+    this.#entries = new LRUCache({ max: options.entriesMax });
+    this.#keepMs = options.keepMs;
+  }
+
+  get(key: string, nowMs: number): MemoryEntry | undefined {
+    const found = this.#entries.get(key);
+    return found !== undefined && nowMs < found.untilMs ? found : undefined;
+  }
+
+  /** What was answered before and may be answered again if nothing newer can be had. */
+  getStale(key: string, nowMs: number): Entry | undefined {
+    const found = this.#entries.peek(key);
+    return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
+  }
+
+  set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
+    const stored = this.#entries.peek(key);
+    // Two loads of one key may end in either order; the older one must not win here either.
+    if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
+    this.#entries.set(key, {
+      entry,
+      origin,
+      untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
+    });
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+}

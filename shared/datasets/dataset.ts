@@ -1,0 +1,14 @@
+/** What a table must tell to be cached and warmed: copy `users.ts`, change it, and register it in `index.ts`. */
+import type { LoadedBatch, Source } from '../cache/source.ts';
+import type { Database } from '../postgres/database.ts';
+
+export type Dataset<Id> = Omit<Source<Id>, 'load'> & {
+  /** How a warm-up's report names the step that warms it. */
+  readonly warmStep: string;
+  /** Ids that one statement of a warm-up loads: as many as surely take well under a second. */
+  readonly warmBatchSize: number;
+  /** Reads all `ids` with one statement; `values` in their order, as JSON text, null where there is no such thing. */
+  load(database: Database, ids: readonly Id[]): Promise<LoadedBatch>;
+  /** The ids that are probably read most, best first, at most `limit`: what is warmed when nobody has read anything yet. */
+  rank(database: Database, limit: number): Promise<Id[]>;
+};

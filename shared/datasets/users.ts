@@ -1,0 +1,53 @@
+/** Users by id. */
+import { CLOCK_US } from '../postgres/database.ts';
+import type { Dataset } from './dataset.ts';
+
+const MINUTE_MS = 60_000;
+
+/** A row of `users`, under the alias `u`, as the JSON text that the API answers. Changes of it raise `schemaVersion` below. */
+export const USER_JSON = `json_build_object(
+  'id', u.id,
+  'username', u.username,
+  'displayName', u.display_name,
+  'bio', u.bio,
+  'avatarUrl', u.avatar_url,
+  'location', u.location,
+  'followerCount', u.follower_count,
+  'createdAt', to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+  'updatedAt', to_char(u.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))`;
+
+/** The left join gives a row for each id, in the order asked, also for those that do not exist. */
+const LOAD = `
+SELECT ${CLOCK_US} AS read_at_us, CASE WHEN u.id IS NOT NULL THEN ${USER_JSON}::text END AS json
+FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place)
+LEFT JOIN users u ON u.id = asked.id
+ORDER BY asked.place`;
+
+const RANK = 'SELECT id FROM users ORDER BY follower_count DESC, id LIMIT $1';
+
+export const users: Dataset<number> = {
+  name: 'users',
+  schemaVersion: 1,
+  warmStep: 'top-users',
+  warmBatchSize: 200,
+  memoryEntriesMax: 900,
+  timing: {
+    freshMs: 15 * MINUTE_MS,
+    // Two intervals of the schedule, and the jitter of a tenth, and a late start.
+    warmFreshMs: 75 * MINUTE_MS,
+    graceMs: 60 * MINUTE_MS,
+    absentMs: 30_000,
+    memoryMs: 60_000,
+  },
+  key: String,
+
+  async load(database, ids) {
+    const rows = await database.query<{ read_at_us: string; json: string | null }>(LOAD, [ids]);
+    return { readAtUs: Number(rows[0]?.read_at_us), values: rows.map((row) => row.json) };
+  },
+
+  async rank(database, limit) {
+    const rows = await database.query<{ id: string }>(RANK, [limit]);
+    return rows.map((row) => Number(row.id));
+  },
+};

@@ -1,0 +1,60 @@
+/** The exact limits of the admin actions, per subject, counted in Redis; stricter ones in memory while Redis is away. */
+
+import type { Redis } from 'ioredis';
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { TooManyRequestsError } from '../errors.ts';
+import { createRedis, untilReady } from '../redis/client.ts';
+import { keys } from '../redis/keys.ts';
+
+const WINDOW_SECONDS = 60;
+const REDIS_TIMEOUT_MS = 200;
+
+/** The requirement's figures: calls a minute. */
+export const ADMIN_LIMITS = { status: 5, 'warm-up': 2, clear: 2 } as const;
+export type LimitedAction = keyof typeof ADMIN_LIMITS;
+
+export class AdminLimits {
+  readonly #redis: Redis;
+  readonly #limiters: Record<LimitedAction, RateLimiterRedis>;
+
+  constructor(redisUrl: string) {
+    this.#redis = createRedis(redisUrl, REDIS_TIMEOUT_MS);
+    const storeClient = this.#redis;
+    const limiterOf = (action: LimitedAction) =>
+      new RateLimiterRedis({
+        storeClient,
+        keyPrefix: `${keys.limitPrefix}:${action}`,
+        points: ADMIN_LIMITS[action],
+        duration: WINDOW_SECONDS,
+        rejectIfRedisNotReady: true,
+        // Each container counts for itself then, so each allows one only.
+        insuranceLimiter: new RateLimiterMemory({
+          keyPrefix: action,
+          points: 1,
+          duration: WINDOW_SECONDS,
+        }),
+      });
+    this.#limiters = {
+      status: limiterOf('status'),
+      'warm-up': limiterOf('warm-up'),
+      clear: limiterOf('clear'),
+    };
+  }
+
+  /** Counts one call. Throws `TooManyRequestsError` when it is one too many. */
+  async consume(action: LimitedAction, subject: string): Promise<void> {
+    // A container's first call must count in Redis as well, so it waits for the connection; not for long.
+    await untilReady(this.#redis, REDIS_TIMEOUT_MS).catch(() => undefined);
+    try {
+      await this.#limiters[action].consume(subject);
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      throw new TooManyRequestsError({
+        policy: action,
+        limit: ADMIN_LIMITS[action],
+        windowSeconds: WINDOW_SECONDS,
+        retryAfterSeconds: Math.max(1, Math.ceil(error.msBeforeNext / 1_000)),
+      });
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Pushes the fleet's totals to the Pushgateway, as one group, one publisher at a time.
+ *
+ * What must never happen: a counter in the Pushgateway goes backwards. It would if a publisher A read the totals, B read
+ * later totals and pushed them, and A pushed last. So A holds a lease from before it reads until it has pushed, and its
+ * push is cut off before the lease can end.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { keys } from '../redis/keys.ts';
+import { type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
+import type { FleetTotals } from './fleet-totals.ts';
+
+const LEASE_MS = 5_000;
+/** Prometheus scrapes every 15 s; more pushes than that show nothing. */
+const PUBLISH_EVERY_MS = 14_000;
+const LOOK_FOR_LEASE_EVERY_MS = 50;
+const JOB = 'prewarm';
+
+export class Publisher {
+  readonly #redis: GuardedRedis;
+  readonly #totals: FleetTotals;
+  readonly #pushUrl: string;
+
+  constructor(redis: GuardedRedis, totals: FleetTotals, pushgatewayUrl: string) {
+    this.#redis = redis;
+    this.#totals = totals;
+    this.#pushUrl = new URL(`/metrics/job/${JOB}`, pushgatewayUrl).href;
+  }
+
+  /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to; answers whether it did. */
+  async publishIfDue(timeoutMs: number): Promise<boolean> {
+    const due = await this.#redis.run((redis) =>
+      redis.set(keys.metricPublished, '1', 'PX', PUBLISH_EVERY_MS, 'NX'),
+    );
+    return due === 'OK' && (await this.#publishWithLease(timeoutMs));
+  }
+
+  /** Publishes now, after whoever is doing it; for what must be seen soon. */
+  async publish(timeoutMs: number): Promise<boolean> {
+    const giveUpAtMs = Date.now() + timeoutMs;
+    while (Date.now() < giveUpAtMs) {
+      if (await this.#publishWithLease(giveUpAtMs - Date.now())) return true;
+      await sleep(LOOK_FOR_LEASE_EVERY_MS);
+    }
+    return false;
+  }
+
+  async #publishWithLease(timeoutMs: number): Promise<boolean> {
+    const token = crypto.randomUUID();
+    // From before the lease is taken, so that the push ends before the lease does.
+    const signal = AbortSignal.timeout(Math.min(timeoutMs, LEASE_MS - 1_000));
+    const won = await this.#redis.run((redis) =>
+      redis.set(keys.metricPublisher, token, 'PX', LEASE_MS, 'NX'),
+    );
+    if (won !== 'OK') return false;
+    try {
+      await this.#push(await this.#collect(), signal);
+      return true;
+    } finally {
+      await this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
+    }
+  }
+
+  async #collect(): Promise<Record<string, string>> {
+    const series = await this.#totals.read();
+    const memoryBytes = usedMemory(await this.#redis.run((redis) => redis.info('memory')));
+    if (memoryBytes === undefined) return series;
+    return { ...series, [seriesOf('redis_memory_usage_bytes', [])]: memoryBytes };
+  }
+
+  /** POST replaces what has the same name and leaves the rest; the client library's own push has no overall deadline. */
+  async #push(series: Record<string, string>, signal: AbortSignal): Promise<void> {
+    const { contentType, text } = await render(series);
+    signal.throwIfAborted();
+    const answer = await fetch(this.#pushUrl, {
+      method: 'POST',
+      body: text,
+      headers: { 'content-type': contentType },
+      signal,
+    });
+    if (!answer.ok) throw new Error(`The Pushgateway answered ${answer.status}: ${await answer.text()}`);
+  }
+}
+
+function usedMemory(info: string): string | undefined {
+  return /^used_memory:(\d+)/m.exec(info)?.[1];
+}
+
+/** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
+export async function render(series: Record<string, string>): Promise<{ contentType: string; text: string }> {
+  const { Counter, Gauge, Registry } = await import('prom-client');
+  const registry = new Registry();
+  const metrics = new Map<MetricName, InstanceType<typeof Counter> | InstanceType<typeof Gauge>>();
+  for (const [key, value] of Object.entries(series) as [Series, string][]) {
+    const parsed = parseSeries(key);
+    if (parsed === undefined) continue;
+    const { name, definition, labels } = parsed;
+    const Kind = definition.type === 'counter' ? Counter : Gauge;
+    const metric =
+      metrics.get(name) ??
+      new Kind({ name, help: definition.help, labelNames: definition.labels, registers: [registry] });
+    metrics.set(name, metric);
+    metric.inc(labels, Number(value));
+  }
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}

@@ -1,0 +1,75 @@
+/** When metrics travel: at most every 15 s a container, beside the request and never failing it; at once after a warm-up. */
+import { log } from '../logger.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { FleetTotals } from './fleet-totals.ts';
+import { Publisher } from './publisher.ts';
+import { Recorder } from './recorder.ts';
+
+const FLUSH_EVERY_MS = 15_000;
+/** What a request may wait at most for metrics on their way. */
+const REQUEST_TIMEOUT_MS = 250;
+const PUBLISH_NOW_TIMEOUT_MS = 3_000;
+
+/** What counts reads: plain integers, which are taken and set back to 0. */
+export type CountedCache = {
+  readonly name: string;
+  readonly counts: Record<'l1' | 'hydrated' | 'l2' | 'stale' | 'miss' | 'corrupt', number>;
+};
+
+export class Telemetry {
+  readonly recorder = new Recorder();
+  readonly #totals: FleetTotals;
+  readonly #publisher: Publisher | undefined;
+  readonly #caches: readonly CountedCache[];
+  #flushedAtMs = 0;
+
+  constructor(redis: GuardedRedis, pushgatewayUrl: string | undefined, caches: readonly CountedCache[]) {
+    this.#totals = new FleetTotals(redis, this.recorder);
+    this.#publisher =
+      pushgatewayUrl === undefined ? undefined : new Publisher(redis, this.#totals, pushgatewayUrl);
+    this.#caches = caches;
+  }
+
+  /** Starts to hand on what was counted, if it is time; never rejects. Await it before the answer: a frozen container sends nothing. */
+  async flushIfDue(): Promise<void> {
+    const nowMs = Date.now();
+    if (nowMs - this.#flushedAtMs < FLUSH_EVERY_MS) return;
+    this.#flushedAtMs = nowMs;
+    await neverFailing(async () => {
+      await this.#handOn();
+      await this.#publisher?.publishIfDue(REQUEST_TIMEOUT_MS);
+    });
+  }
+
+  /** Hands on and publishes what is recorded, now; never rejects. */
+  async publishNow(): Promise<void> {
+    await neverFailing(async () => {
+      await this.#handOn();
+      await this.#publisher?.publish(PUBLISH_NOW_TIMEOUT_MS);
+    });
+  }
+
+  async #handOn(): Promise<void> {
+    for (const cache of this.#caches) this.#countCache(cache);
+    await this.#totals.add();
+  }
+
+  #countCache({ name, counts }: CountedCache): void {
+    for (const layer of ['l1', 'hydrated', 'l2', 'stale'] as const) {
+      this.recorder.count('cache_hits_total', [name, layer], counts[layer]);
+      counts[layer] = 0;
+    }
+    this.recorder.count('cache_misses_total', [name], counts.miss);
+    this.recorder.count('cache_corrupt_entries_total', [name], counts.corrupt);
+    counts.miss = 0;
+    counts.corrupt = 0;
+  }
+}
+
+async function neverFailing(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log.warn('Metrics could not be handed on; they are kept for the next time.', { error });
+  }
+}

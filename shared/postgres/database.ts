@@ -1,0 +1,121 @@
+/** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
+import pg from 'pg';
+import { DatabaseUnavailableError } from '../errors.ts';
+import { log } from '../logger.ts';
+
+export type DatabaseOptions = {
+  /** Connections of this container. A container serves one request at a time: two are enough for its parallel reads. */
+  connectionsMax: number;
+  /** How long Postgres works on one statement; the client gives up 100 ms later, so the server always stops first. */
+  statementTimeoutMs: number;
+  /** How long a query waits for a connection, a new one or a free one. */
+  connectTimeoutMs: number;
+};
+
+export const DATABASE_DEFAULTS: DatabaseOptions = {
+  connectionsMax: 2,
+  statementTimeoutMs: 2_000,
+  connectTimeoutMs: 1_000,
+};
+
+/**
+ * The connection was lost or cut, which says nothing about the query: a Lambda that was frozen finds its connections
+ * closed by the server (57P01) or by the network.
+ */
+const CONNECTION_LOST = new Set(['57P01', '57P02', '57P03', '08003', '08006', 'ECONNRESET', 'EPIPE']);
+/** The database is there but cannot take this now: too many connections, shutting down, out of memory, timed out. */
+const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03', '40001', '40P01']);
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? '';
+}
+
+function isConnectionLost(error: unknown): boolean {
+  // pg gives no code to a socket that closes under a query.
+  return (
+    CONNECTION_LOST.has(codeOf(error)) ||
+    (error instanceof Error && /Connection terminated/.test(error.message))
+  );
+}
+
+function isUnavailable(error: unknown): boolean {
+  if (isConnectionLost(error) || CANNOT_NOW.has(codeOf(error))) return true;
+  if (/^(08|28|3D)/.test(codeOf(error))) return true;
+  // What is not an answer of the server comes from the way to it: refused, not found, no connection in time.
+  return !(error instanceof pg.DatabaseError);
+}
+
+/** Reads from Postgres. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
+export class Database {
+  readonly #pool: pg.Pool;
+
+  constructor(databaseUrl: string, options: Partial<DatabaseOptions> = {}) {
+    const { connectionsMax, statementTimeoutMs, connectTimeoutMs } = { ...DATABASE_DEFAULTS, ...options };
+    this.#pool = new pg.Pool({
+      connectionString: databaseUrl,
+      max: connectionsMax,
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      query_timeout: statementTimeoutMs + 100,
+      idleTimeoutMillis: 0,
+      allowExitOnIdle: true,
+      keepAlive: true,
+    });
+    // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
+    this.#pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
+  }
+
+  /** Runs one reading statement; repeated once when the connection turns out to be dead, because a read may be. */
+  async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    try {
+      return await this.#run<Row>(text, values);
+    } catch (error) {
+      if (!isConnectionLost(error)) throw asUnavailable(error);
+    }
+    try {
+      return await this.#run<Row>(text, values);
+    } catch (error) {
+      throw asUnavailable(error);
+    }
+  }
+
+  /** Opens all connections of the pool, so that the first query needs no connect. */
+  async connect(): Promise<void> {
+    const opened = await Promise.allSettled(
+      Array.from({ length: this.#pool.options.max }, () => this.#pool.connect()),
+    );
+    let failure: unknown;
+    for (const result of opened) {
+      if (result.status === 'fulfilled') result.value.release();
+      else failure = result.reason;
+    }
+    if (failure !== undefined) throw asUnavailable(failure);
+    await this.query('SELECT 1');
+  }
+
+  /** The database's clock, in microseconds: what orders reads and invalidations everywhere. */
+  async nowUs(): Promise<number> {
+    const [row] = await this.query<{ now_us: string }>(`SELECT ${CLOCK_US} AS now_us`);
+    return Number(row?.now_us);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #run<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    const result = await this.#pool.query<Row>(text, values as unknown[]);
+    return result.rows;
+  }
+}
+
+/**
+ * When the statement arrived, in microseconds. Postgres takes the statement's snapshot after this, so a row read by the
+ * statement is never older than it: what was committed before this moment is seen.
+ */
+export const CLOCK_US = '(extract(epoch FROM statement_timestamp()) * 1000000)::bigint';
+
+function asUnavailable(error: unknown): unknown {
+  if (!isUnavailable(error)) return error;
+  return new DatabaseUnavailableError('Postgres did not answer.', { cause: error });
+}

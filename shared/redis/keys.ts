@@ -1,0 +1,27 @@
+/** Every name under which Prewarm keeps something in Redis. A part in braces puts names that are used together into one slot. */
+
+export const keys = {
+  /** Holds the traceId of the warm-up that runs, for 30 s at a time. The name is the requirement's own. */
+  warmupLock: 'cache:warmup:lock',
+  /** Counts warm-ups that took the lock: their fencing numbers. */
+  warmupFence: 'prewarm:{warmup}:fence',
+  /** The last reports, as JSON, scored by fencing number. */
+  warmupReports: 'prewarm:{warmup}:reports',
+  /** An entry of the cache. The generation in it is what `clear` changes. */
+  entry: (dataset: string, schemaVersion: number, generation: string, id: string) =>
+    `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${id}`,
+  /** Who loads an entry at the moment. */
+  lease: (entryKey: string) => `prewarm:lease:${entryKey}`,
+  generation: (dataset: string) => `prewarm:{${dataset}}:generation`,
+  /** Ids that were invalidated lately, scored by Redis' clock in ms. */
+  invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,
+  metricTotals: 'prewarm:{metrics}:totals',
+  metricGauges: 'prewarm:{metrics}:gauges',
+  metricFlushed: (flushId: string) => `prewarm:{metrics}:flushed:${flushId}`,
+  /** Who pushes at the moment. */
+  metricPublisher: 'prewarm:{metrics}:publisher',
+  /** There as long as the last push is recent enough. */
+  metricPublished: 'prewarm:{metrics}:published',
+  /** Prefix of the exact limits of the admin actions. */
+  limitPrefix: 'prewarm:limit',
+} as const;

@@ -1,0 +1,105 @@
+/** The Lua scripts that Redis runs for us: each touches keys of one slot only, so that it holds in cluster mode too. */
+import type { Redis, Result } from 'ioredis';
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /** Stores `entry` unless what is stored was read as late or later; answers what is stored instead, or null when it wrote. */
+    putEntry(key: string, entry: string, readAtUs: number, ttlMs: number): Result<string | null, Context>;
+    /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
+    releaseIfOwner(key: string, owner: string): Result<number, Context>;
+    /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
+    renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
+    /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]. */
+    lookAtGeneration(
+      generationKey: string,
+      invalidatedKey: string,
+      sinceMs: number,
+    ): Result<(string | number)[], Context>;
+    /** Tells the other containers that `ids` were invalidated; when there are too many to tell, they clear all. */
+    announceInvalidated(
+      generationKey: string,
+      invalidatedKey: string,
+      keepMs: number,
+      idsMax: number,
+      ...ids: string[]
+    ): Result<number, Context>;
+    /** Adds increments to a hash of totals, once for each `flushId`, however often it is sent; answers 1 or 0. */
+    addTotals(
+      totalsKey: string,
+      flushedKey: string,
+      flushedTtlMs: number,
+      ...fieldsAndIncrements: (string | number)[]
+    ): Result<number, Context>;
+    /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
+    addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
+  }
+}
+
+/**
+ * Never an older value over a newer one. An entry begins with its kind (1 character) and the time at which its database
+ * read began (16 digits, µs). The interleaving that this closes, for a reader R, an owner U and a key k:
+ *   1. R reads k's row from Postgres (old)      3. U invalidates k: a tombstone with the database's time
+ *   2. U commits the new row                    4. R writes what it read in 1: refused here, because 1 < 3
+ * Without the comparison, R's old value would stay until its time to live ended.
+ * A value that is no entry (cut short, of another type) has no time and is replaced.
+ */
+const PUT_ENTRY = `
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 16)
+if type(head) == 'string' and #head == 17 then
+  local storedReadAtUs = tonumber(string.sub(head, 2))
+  if storedReadAtUs and storedReadAtUs >= tonumber(ARGV[2]) then
+    return redis.call('GET', KEYS[1])
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return false`;
+
+const RELEASE_IF_OWNER = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`;
+
+const RENEW_IF_OWNER = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0`;
+
+const NOW_MS = `
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+const LOOK_AT_GENERATION = `${NOW_MS}
+local answer = { redis.call('GET', KEYS[1]) or '0', nowMs }
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], ARGV[1], '+inf', 'BYSCORE')) do answer[#answer + 1] = id end
+return answer`;
+
+/** The list is bounded in time (nobody keeps an entry in memory for longer) and in length (beyond it, all is cleared). */
+const ANNOUNCE_INVALIDATED = `${NOW_MS}
+for i = 3, #ARGV do redis.call('ZADD', KEYS[2], nowMs, ARGV[i]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', nowMs - ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+if redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[2]) then
+  redis.call('INCR', KEYS[1])
+  redis.call('DEL', KEYS[2])
+end
+return #ARGV - 2`;
+
+/** A flush that timed out may have been executed: its id makes the repetition harmless, so a total is never counted twice. */
+const ADD_TOTALS = `
+if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[1]) then return 0 end
+for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1`;
+
+/** Ordered by fencing number, not by arrival: a run that lost its lock and reports late does not become the last one. */
+const ADD_REPORT = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
+
+/** Makes the scripts methods of `redis` (EVALSHA, with the text only where a server does not know it yet). */
+export function defineScripts(redis: Redis): void {
+  redis.defineCommand('putEntry', { numberOfKeys: 1, lua: PUT_ENTRY });
+  redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
+  redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
+  redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: LOOK_AT_GENERATION });
+  redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ANNOUNCE_INVALIDATED });
+  redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
+  redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
+}

@@ -1,0 +1,125 @@
+/** One step of a warm-up: its operations with their retries, what they achieved, and what failed and why. */
+import { RetriesExhaustedError, rootCause } from '../errors.ts';
+import { log } from '../logger.ts';
+import type { KeyCounts, StepReport } from './report.ts';
+import { type Attempt, type RetryPolicy, retry, WARMUP_RETRY } from './retry.ts';
+
+/** Batches under way at once, and so the connections to Postgres that a warm-up uses. */
+const LANES = 2;
+
+/** Some keys that one statement loads. */
+export type WarmBatch = {
+  readonly keys: number;
+  /** Loads and stores them; answers how many were stored, and how many had something newer there. */
+  warm(signal: AbortSignal): Promise<{ stored: number; newerStored: number }>;
+};
+
+/** What a warm-up must know of a dataset. */
+export type WarmTarget = {
+  readonly step: string;
+  /** What to warm, best first. */
+  choose(): Promise<WarmBatch[]>;
+};
+
+/** Collects a step's results while its operations run side by side. */
+export class Step {
+  readonly #name: string;
+  readonly #signal: AbortSignal;
+  readonly #policy: RetryPolicy;
+  readonly #startedAtMs = performance.now();
+  readonly #failedKeys = new Map<string, number>();
+  #planned = 0;
+  #warmed = 0;
+  #skipped = 0;
+  #attempts = 0;
+  #failed = false;
+
+  constructor(name: string, signal: AbortSignal, policy: RetryPolicy = WARMUP_RETRY) {
+    this.#name = name;
+    this.#signal = signal;
+    this.#policy = policy;
+  }
+
+  /** Runs one operation with its retries; a failure that stays is recorded with the keys that it costs, and answers undefined. */
+  async attempt<T>(keysAtStake: number, operation: (attempt: Attempt) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await retry(
+        this.#name,
+        (attempt) => {
+          this.#attempts = Math.max(this.#attempts, attempt.number);
+          return operation(attempt);
+        },
+        this.#signal,
+        this.#policy,
+      );
+    } catch (error) {
+      this.#fail(error, keysAtStake);
+      return undefined;
+    }
+  }
+
+  plan(keys: number): void {
+    this.#planned = keys;
+  }
+
+  add(warmed: { stored: number; newerStored: number }): void {
+    this.#warmed += warmed.stored;
+    this.#skipped += warmed.newerStored;
+  }
+
+  /** What was planned and neither warmed nor found newer has failed, whether it was tried or given up. */
+  report(): StepReport {
+    const counts: KeyCounts = {
+      planned: this.#planned,
+      warmed: this.#warmed,
+      skipped: this.#skipped,
+      failed: this.#planned - this.#warmed - this.#skipped,
+    };
+    const nothingDone = counts.warmed + counts.skipped === 0;
+    return {
+      name: this.#name,
+      status: !this.#failed ? 'success' : nothingDone ? 'failed' : 'partial',
+      durationMs: Math.round(performance.now() - this.#startedAtMs),
+      attempts: this.#attempts,
+      ...counts,
+      failures: [...this.#failedKeys].map(([cause, keys]) => ({ cause, keys })),
+    };
+  }
+
+  #fail(error: unknown, keysAtStake: number): void {
+    this.#failed = true;
+    const cause = rootCause(error);
+    this.#failedKeys.set(cause, (this.#failedKeys.get(cause) ?? 0) + keysAtStake);
+    const attempts = error instanceof RetriesExhaustedError ? error.attempts : this.#attempts;
+    log.warn('A part of the warm-up failed.', { step: this.#name, attempts, keys: keysAtStake, error });
+  }
+}
+
+/** Opens the database's connections before anything needs them. */
+export async function warmConnection(connect: () => Promise<void>, signal: AbortSignal): Promise<StepReport> {
+  const step = new Step('database-connection', signal);
+  await step.attempt(0, connect);
+  return step.report();
+}
+
+/** Chooses what to warm and warms it in batches, some side by side; a batch that fails leaves the others alone. */
+export async function warmTarget(target: WarmTarget, signal: AbortSignal): Promise<StepReport> {
+  const step = new Step(target.step, signal);
+  const batches = (await step.attempt(0, () => target.choose())) ?? [];
+  step.plan(batches.reduce((keys, batch) => keys + batch.keys, 0));
+  await Promise.allSettled(Array.from({ length: LANES }, () => runLane(batches, step)));
+  return step.report();
+}
+
+/**
+ * Takes batches until none is left. A batch that failed all its retries ends its lane: if the cause is the batch, the
+ * other lane does the rest; if it is the database, both lanes end, after eleven seconds and not after eleven a batch.
+ */
+async function runLane(batches: WarmBatch[], step: Step): Promise<void> {
+  for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
+    const { keys, warm } = batch;
+    const warmed = await step.attempt(keys, ({ signal }) => warm(signal));
+    if (warmed === undefined) return;
+    step.add(warmed);
+  }
+}

@@ -1,0 +1,288 @@
+/** The read path on a real Redis and a real PostgreSQL: what is found where, and that nothing older is ever served. */
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Source } from '../../../../shared/cache/source.ts';
+import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+let admin: pg.Client;
+
+/** Every load goes to Postgres; `before` and `after` let a test act in the middle of one. */
+class Loads {
+  count = 0;
+  before: () => Promise<void> = async () => {};
+  after: () => Promise<void> = async () => {};
+
+  source(overrides: Partial<Source<number>['timing']> = {}): Source<number> {
+    return {
+      ...users,
+      timing: { ...users.timing, ...overrides },
+      load: async (ids) => {
+        this.count++;
+        await this.before();
+        const loaded = await users.load(database, ids);
+        await this.after();
+        return loaded;
+      },
+    };
+  }
+}
+
+function open(loads: Loads, overrides: Partial<Source<number>['timing']> = {}): TieredCache<number> {
+  return new TieredCache(loads.source(overrides), redis);
+}
+
+const nameOf = (read: { json: string | null }) =>
+  (JSON.parse(read.json ?? 'null') as { displayName: string } | null)?.displayName;
+
+async function rename(id: number, name: string): Promise<void> {
+  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
+}
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+  admin = new pg.Client({ connectionString: servers.databaseUrl });
+  await admin.connect();
+});
+afterAll(async () => {
+  await admin.end();
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  redis = new GuardedRedis(servers.redisUrl, REQUEST_GUARD);
+  await redis.run((client) => client.flushdb());
+});
+afterEach(() => redis.close());
+
+describe('a read', () => {
+  it('goes to Postgres once, then to Redis from another container, then to memory', async () => {
+    const first = new Loads();
+    const second = new Loads();
+    expect(await open(first).get(7)).toMatchObject({ layer: 'miss' });
+    const other = open(second);
+    expect(await other.get(7)).toMatchObject({ layer: 'l2' });
+    expect(other.probe(7)).toMatchObject({ layer: 'l1' });
+    expect([first.count, second.count]).toEqual([1, 0]);
+  });
+
+  it('answers the text that Postgres wrote', async () => {
+    const read = await open(new Loads()).get(1);
+    expect(JSON.parse(read.json ?? '')).toMatchObject({ id: 1, username: expect.any(String) });
+    const again = await open(new Loads()).get(1);
+    expect(again.json).toBe(read.json);
+  });
+
+  it('remembers that there is no such user, for a time of its own', async () => {
+    const loads = new Loads();
+    const cache = open(loads);
+    expect(await cache.get(99_999)).toEqual({ json: null, layer: 'miss' });
+    expect(await cache.get(99_999)).toEqual({ json: null, layer: 'l1' });
+    expect(loads.count).toBe(1);
+  });
+
+  it('is counted by layer', async () => {
+    const cache = open(new Loads());
+    await cache.get(3);
+    await cache.get(3);
+    cache.probe(3);
+    expect(cache.counts).toMatchObject({ miss: 1, l1: 2, l2: 0 });
+  });
+
+  it('of one key by a hundred callers loads once', async () => {
+    const loads = new Loads();
+    const cache = open(loads);
+    const reads = await Promise.all(Array.from({ length: 100 }, () => cache.get(11)));
+    expect(new Set(reads.map((read) => read.json)).size).toBe(1);
+    expect(loads.count).toBe(1);
+  });
+
+  it('of one key by several containers loads once', async () => {
+    const loads = new Loads();
+    loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+    const caches = Array.from({ length: 5 }, () => open(loads));
+    await Promise.all(caches.flatMap((cache) => [cache.get(12), cache.get(12)]));
+    expect(loads.count).toBe(1);
+  });
+
+  it('that fails fails for all who wait, after one load, and is not remembered', async () => {
+    const loads = new Loads();
+    loads.before = async () => {
+      throw new DatabaseUnavailableError('down');
+    };
+    const cache = open(loads);
+    const reads = await Promise.allSettled(Array.from({ length: 100 }, () => cache.get(13)));
+    expect(reads.every((read) => read.status === 'rejected')).toBe(true);
+    expect(loads.count).toBe(1);
+    loads.before = async () => {};
+    expect(await cache.get(13)).toMatchObject({ layer: 'miss' });
+  });
+
+  it.each(['', 'garbage', 'v000'])('that finds %j in Redis loads and replaces it', async (text) => {
+    const loads = new Loads();
+    const cache = open(loads);
+    const key = `prewarm:entry:users:${users.schemaVersion}:0:21`;
+    await redis.run((client) => client.set(key, text));
+    expect(await cache.get(21)).toMatchObject({ layer: 'miss' });
+    expect(cache.counts.corrupt).toBe(1);
+    expect(await open(loads).get(21)).toMatchObject({ layer: 'l2' });
+  });
+});
+
+describe('several ids', () => {
+  it('come in the order asked, from memory, Redis and one statement', async () => {
+    const loads = new Loads();
+    await open(loads).get(2);
+    const cache = open(loads);
+    await cache.get(1);
+    loads.count = 0;
+    const reads = await cache.getMany([3, 1, 2, 99_999, 3]);
+    expect(reads.map((read) => JSON.parse(read.json ?? 'null')?.id)).toEqual([3, 1, 2, undefined, 3]);
+    expect(reads.map((read) => read.layer)).toEqual(['miss', 'l1', 'l2', 'miss', 'miss']);
+    expect(loads.count).toBe(1);
+  });
+
+  it('join a load that is under way', async () => {
+    const loads = new Loads();
+    const cache = open(loads);
+    loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+    await Promise.all([cache.get(30), cache.getMany([30]), cache.getMany([30, 31])]);
+    expect(loads.count).toBe(2);
+  });
+
+  it('fail together when the database is away, and leave no rejection behind', async () => {
+    const loads = new Loads();
+    loads.before = async () => {
+      throw new DatabaseUnavailableError('down');
+    };
+    await expect(open(loads).getMany([40, 41])).rejects.toBeInstanceOf(DatabaseUnavailableError);
+  });
+});
+
+describe('order', () => {
+  it('keeps a value that was read before an invalidation out, and the caller gets the new one', async () => {
+    const loads = new Loads();
+    const reader = open(loads);
+    const owner = open(new Loads());
+    let overtaken = false;
+    loads.after = async () => {
+      if (overtaken) return;
+      overtaken = true;
+      await rename(50, 'New Name');
+      await owner.invalidate([50], await database.nowUs());
+    };
+    expect(nameOf(await reader.get(50))).toBe('New Name');
+    expect(nameOf(await open(new Loads()).get(50))).toBe('New Name');
+    expect(loads.count).toBe(2);
+  });
+
+  it('keeps a value that was read earlier from replacing one that was read later', async () => {
+    const early = new Loads();
+    const late = open(new Loads());
+    early.after = async () => {
+      await rename(51, 'Later');
+      // The other container does not wait for the lease of a load that takes so long.
+      await late.warm([51]);
+    };
+    expect(nameOf(await open(early).get(51))).toBe('Later');
+    expect(nameOf(await open(new Loads()).get(51))).toBe('Later');
+  });
+
+  it('lets a warm-up replace what was read before it and nothing else', async () => {
+    const cache = open(new Loads());
+    await cache.get(52);
+    expect(await cache.warm([52, 53])).toEqual({ stored: 2, newerStored: 0 });
+    const slow = new Loads();
+    slow.after = async () => {
+      await cache.warm([52]);
+    };
+    expect(await open(slow).warm([52, 53])).toEqual({ stored: 1, newerStored: 1 });
+  });
+});
+
+describe('clear', () => {
+  it('makes the next read go to Postgres, here at once and elsewhere within a second', async () => {
+    const here = open(new Loads());
+    const elsewhere = open(new Loads());
+    await here.get(60);
+    await elsewhere.get(60);
+    await rename(60, 'After Clear');
+    await here.clear();
+    expect(nameOf(await here.get(60))).toBe('After Clear');
+    await expect.poll(async () => nameOf(await elsewhere.get(60)), { timeout: 1_000 }).toBe('After Clear');
+  });
+
+  it('hides what a load that began before it stores after it', async () => {
+    const loads = new Loads();
+    const reader = open(loads);
+    loads.after = async () => {
+      loads.after = async () => {};
+      await rename(61, 'After Clear');
+      await open(new Loads()).clear();
+    };
+    await reader.get(61);
+    expect(nameOf(await open(new Loads()).get(61))).toBe('After Clear');
+  });
+
+  it('leaves the lock and the limits where they are', async () => {
+    await redis.run((client) => client.mset('cache:warmup:lock', 'trace', 'prewarm:limit:status:alice', '3'));
+    await open(new Loads()).clear();
+    expect(
+      await redis.run((client) => client.mget('cache:warmup:lock', 'prewarm:limit:status:alice')),
+    ).toEqual(['trace', '3']);
+  });
+
+  it('of one id reaches the memory of other containers within a second, and leaves other ids alone', async () => {
+    const here = open(new Loads());
+    const elsewhere = open(new Loads());
+    await elsewhere.getMany([62, 63]);
+    await rename(62, 'Invalidated');
+    await here.invalidate([62], await database.nowUs());
+    expect(nameOf(await here.get(62))).toBe('Invalidated');
+    await expect.poll(async () => nameOf(await elsewhere.get(62)), { timeout: 1_000 }).toBe('Invalidated');
+    expect(elsewhere.probe(63)).toMatchObject({ layer: 'l1' });
+  });
+});
+
+describe('a stale value', () => {
+  const expired = { freshMs: 1, memoryMs: 60_000, graceMs: 60_000 };
+
+  it('is refreshed by the one who finds it', async () => {
+    const loads = new Loads();
+    await open(loads, expired).get(70);
+    await rename(70, 'Refreshed');
+    const read = await open(loads).get(70);
+    expect(read.layer).toBe('miss');
+    expect(nameOf(read)).toBe('Refreshed');
+  });
+
+  it('is served, and said to be stale, while Postgres is away', async () => {
+    const loads = new Loads();
+    await open(loads, expired).get(71);
+    loads.before = async () => {
+      throw new DatabaseUnavailableError('down');
+    };
+    expect(await open(loads).get(71)).toMatchObject({ layer: 'stale' });
+  });
+
+  it('is served at once to the others while one refreshes', async () => {
+    const loads = new Loads();
+    await open(loads, expired).get(72);
+    const cache = open(loads);
+    let release = () => {};
+    loads.before = () => new Promise((resolve) => (release = resolve));
+    const refresher = cache.get(72);
+    await expect.poll(() => loads.count).toBe(2);
+    expect(await cache.get(72)).toMatchObject({ layer: 'stale' });
+    release();
+    expect(await refresher).toMatchObject({ layer: 'miss' });
+  });
+});

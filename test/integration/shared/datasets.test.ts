@@ -1,0 +1,103 @@
+/** The two datasets on a real PostgreSQL with its 20,500 users. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type UserSearch, userSearch } from '../../../shared/datasets/user-search.ts';
+import { users } from '../../../shared/datasets/users.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
+
+type User = { id: number; username: string; displayName: string; followerCount: number };
+type Page = { items: User[]; nextCursor: string | null };
+
+let servers: IsolatedServers;
+let database: Database;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+});
+afterAll(async () => {
+  await database.close();
+  await servers.dispose();
+});
+
+async function search(query: string, more: Partial<UserSearch> = {}): Promise<Page> {
+  const { values } = await userSearch.load(database, [{ query, limit: 20, after: null, ...more }]);
+  return JSON.parse(values[0] ?? '');
+}
+
+describe('users', () => {
+  it('come in the order asked, with null for those that do not exist', async () => {
+    const { values, readAtUs } = await users.load(database, [5, 30_000, 1, 5]);
+    expect(values.map((json) => (json === null ? null : JSON.parse(json).id))).toEqual([5, null, 1, 5]);
+    expect(Math.abs(readAtUs / 1_000 - Date.now())).toBeLessThan(10_000);
+  });
+
+  it('have every field of the API', async () => {
+    const { values } = await users.load(database, [1]);
+    expect(JSON.parse(values[0] ?? '')).toEqual({
+      id: 1,
+      username: expect.any(String),
+      displayName: expect.any(String),
+      bio: expect.any(String),
+      avatarUrl: expect.stringMatching(/^https:/),
+      location: expect.any(String),
+      followerCount: expect.any(Number),
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      updatedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+    });
+  });
+
+  it('are ranked by their followers', async () => {
+    const ids = await users.rank(database, 50);
+    const { values } = await users.load(database, ids);
+    const followers = values.map((json) => JSON.parse(json ?? '').followerCount as number);
+    expect(followers).toEqual([...followers].sort((a, b) => b - a));
+  });
+});
+
+describe('a search', () => {
+  it('finds the text anywhere in the names, the most followed first', async () => {
+    const { items } = await search('ann');
+    expect(items.length).toBeGreaterThan(1);
+    for (const user of items) expect(`${user.username} ${user.displayName}`.toLowerCase()).toContain('ann');
+    const followers = items.map((user) => user.followerCount);
+    expect(followers).toEqual([...followers].sort((a, b) => b - a));
+  });
+
+  it('goes through all pages without skipping or repeating anybody', async () => {
+    const whole = await search('ann', { limit: 50 });
+    const seen: number[] = [];
+    let after: UserSearch['after'] = null;
+    for (let page = 0; page < 10; page++) {
+      const { items, nextCursor } = await search('ann', { limit: 5, after });
+      seen.push(...items.map((user) => user.id));
+      if (nextCursor === null) break;
+      const [followerCount, id] = nextCursor.split('-').map(Number) as [number, number];
+      after = { followerCount, id };
+    }
+    expect(seen.slice(0, 50)).toEqual(whole.items.map((user) => user.id));
+  });
+
+  it.each(['%', '_', '\\', '%%', "'; DROP TABLE users; --"])('takes %j for what it is', async (query) => {
+    const { items } = await search(query);
+    for (const user of items) expect(`${user.username} ${user.displayName}`.toLowerCase()).toContain(query);
+  });
+
+  it('that finds nobody is an empty page', async () => {
+    expect(await search('qqqqqqqqzz')).toEqual({ items: [], nextCursor: null });
+  });
+
+  it('uses the trigram index', async () => {
+    const rows = await database.query<{ 'QUERY PLAN': string }>(
+      "EXPLAIN SELECT id FROM users WHERE search_text LIKE '%anderson%'",
+    );
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('users_by_search_text');
+  });
+
+  it('is ranked by how well known those with a first name are', async () => {
+    const searches = await userSearch.rank(database, 10);
+    expect(searches).toHaveLength(10);
+    const pages = await userSearch.load(database, searches);
+    for (const json of pages.values) expect((JSON.parse(json ?? '') as Page).items.length).toBeGreaterThan(0);
+  });
+});

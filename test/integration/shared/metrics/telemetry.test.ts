@@ -1,0 +1,141 @@
+/** Metrics on their way: counted in containers, added up in Redis, published to a real Pushgateway. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
+import { Recorder } from '../../../../shared/metrics/recorder.ts';
+import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmupReport } from '../../../../shared/warming/report.ts';
+import { recordWarmup } from '../../../../shared/warming/warmup-metrics.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+let servers: IsolatedServers;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+});
+afterAll(() => servers.dispose());
+beforeEach(async () => {
+  redis = new GuardedRedis(servers.redisUrl, REQUEST_GUARD);
+  await redis.run((client) => client.flushdb());
+});
+afterEach(async () => {
+  redis.close();
+  await fetch(new URL('/metrics/job/prewarm', servers.pushgatewayUrl), { method: 'DELETE' });
+});
+
+function countedCache(counts: Partial<CountedCache['counts']>): CountedCache {
+  return { name: 'users', counts: { l1: 0, hydrated: 0, l2: 0, stale: 0, miss: 0, corrupt: 0, ...counts } };
+}
+
+async function scrape(): Promise<string> {
+  const answer = await fetch(new URL('/metrics', servers.pushgatewayUrl));
+  return answer.text();
+}
+
+const report: WarmupReport = {
+  traceId: 't',
+  trigger: 'deploy',
+  status: 'success',
+  startedAt: new Date(0).toISOString(),
+  durationMs: 1_500,
+  planned: 7,
+  warmed: 7,
+  skipped: 0,
+  failed: 0,
+  steps: [
+    {
+      name: 'top-users',
+      status: 'success',
+      durationMs: 10,
+      attempts: 1,
+      planned: 7,
+      warmed: 7,
+      skipped: 0,
+      failed: 0,
+      failures: [],
+    },
+  ],
+};
+
+describe('telemetry', () => {
+  it('adds up what several containers counted, under the names of the requirement', async () => {
+    for (const l1 of [10, 3]) {
+      const cache = countedCache({ l1, miss: 1 });
+      await new Telemetry(redis, servers.pushgatewayUrl, [cache]).publishNow();
+      expect(cache.counts).toMatchObject({ l1: 0, miss: 0 });
+    }
+    const text = await scrape();
+    expect(text).toMatch(/^cache_hits_total\{[^}]*layer="l1"[^}]*\} 13$/m);
+    expect(text).toMatch(/^cache_misses_total\{[^}]*dataset="users"[^}]*\} 2$/m);
+    expect(text).toMatch(/^redis_memory_usage_bytes\{[^}]*\} \d/m);
+    expect(text).toContain('# TYPE cache_hits_total counter');
+  });
+
+  it('tells how a warm-up ended', async () => {
+    const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
+    recordWarmup(telemetry.recorder, report);
+    await telemetry.publishNow();
+    const text = await scrape();
+    expect(text).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
+    expect(text).toMatch(/^cache_warmup_status\{[^}]*\} 1$/m);
+    expect(text).toMatch(/^cache_keys_warmed\{[^}]*step="top-users"[^}]*\} 7$/m);
+    expect(text).toMatch(/^cache_warmup_runs_total\{[^}]*status="success",trigger="deploy"[^}]*\} 1$/m);
+  });
+
+  it('leaves the gauges of a running warm-up alone when another is skipped', async () => {
+    const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
+    recordWarmup(telemetry.recorder, report);
+    recordWarmup(telemetry.recorder, { ...report, status: 'skipped', durationMs: 1, steps: [] });
+    await telemetry.publishNow();
+    expect(await scrape()).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
+  });
+
+  it('is published by one container at a time, and often enough once in 14 s', async () => {
+    const telemetries = Array.from(
+      { length: 5 },
+      () => new Telemetry(redis, servers.pushgatewayUrl, [countedCache({ l2: 1 })]),
+    );
+    await Promise.all(telemetries.map((telemetry) => telemetry.flushIfDue()));
+    expect(await redis.run((client) => client.pttl('prewarm:{metrics}:published'))).toBeGreaterThan(12_000);
+    expect(
+      await redis.run((client) => client.hget('prewarm:{metrics}:totals', 'cache_hits_total|users|l2')),
+    ).toBe('5');
+  });
+
+  it('never fails when the Pushgateway is away', async () => {
+    const telemetry = new Telemetry(redis, 'http://127.0.0.1:1', [countedCache({ l1: 1 })]);
+    await expect(telemetry.publishNow()).resolves.toBeUndefined();
+  });
+});
+
+describe('totals', () => {
+  it('count a flush once, however often it is sent', async () => {
+    const recorder = new Recorder();
+    recorder.count('cache_misses_total', ['users'], 4);
+    const flush = recorder.takeIncrements();
+    for (let sent = 0; sent < 3; sent++) {
+      await redis.run((client) =>
+        client.addTotals(
+          'prewarm:{metrics}:totals',
+          `prewarm:{metrics}:flushed:${flush?.id}`,
+          60_000,
+          ...[...(flush?.increments ?? [])].flat(),
+        ),
+      );
+    }
+    expect(await new FleetTotals(redis, recorder).read()).toEqual({ 'cache_misses_total|users': '4' });
+  });
+
+  it('keep what was counted while Redis is away', async () => {
+    const recorder = new Recorder();
+    recorder.count('cache_misses_total', ['users'], 4);
+    const unreachable = new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD);
+    const totals = new FleetTotals(unreachable, recorder);
+    await expect(totals.add()).rejects.toThrow();
+    recorder.count('cache_misses_total', ['users'], 2);
+    await expect(totals.add()).rejects.toThrow();
+    expect(recorder.takeIncrements()?.increments.get('cache_misses_total|users')).toBe(2);
+    unreachable.close();
+  });
+});

@@ -1,0 +1,53 @@
+/** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+let servers: IsolatedServers;
+let database: Database;
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+});
+afterAll(() => servers.dispose());
+beforeEach(() => {
+  database = new Database(servers.databaseUrl, { statementTimeoutMs: 200 });
+});
+afterEach(() => database.close());
+
+describe('a database', () => {
+  it('answers although the server closed its idle connections', async () => {
+    const [before] = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const admin = new pg.Client({ connectionString: servers.databaseUrl });
+    await admin.connect();
+    await admin.query('SELECT pg_terminate_backend($1)', [before?.pid]);
+    await admin.end();
+    const [after] = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    expect(after?.pid).not.toBe(before?.pid);
+  });
+
+  it('stops a statement that takes too long, and is usable after it', async () => {
+    await expect(database.query('SELECT pg_sleep(5)')).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('does not call a wrong query unavailable', async () => {
+    await expect(database.query('SELECT no_such_column')).rejects.toMatchObject({ code: '42703' });
+  });
+
+  it('is unavailable when nobody listens', async () => {
+    const nobody = new Database('postgres://user:secret@127.0.0.1:1/none');
+    await expect(nobody.query('SELECT 1')).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    await nobody.close();
+  });
+
+  it('opens all its connections before the first query', async () => {
+    await database.connect();
+    const [open] = await database.query<{ count: string }>(
+      'SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()',
+    );
+    expect(open?.count).toBe('2');
+  });
+});

@@ -1,0 +1,70 @@
+/** A Redis that is frozen, gone or full costs a container one timeout, and is used again soon after it is back. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RedisUnavailableError } from '../../../../shared/errors.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
+
+let server: OwnRedis;
+let redis: GuardedRedis;
+
+beforeEach(async () => {
+  server = await startOwnRedis();
+  redis = new GuardedRedis(server.url, REQUEST_GUARD);
+  await redis.run((client) => client.set('key', 'value'));
+});
+afterEach(async () => {
+  redis.close();
+  await server.stop();
+});
+
+const get = () => redis.run((client) => client.get('key'));
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedAtMs = performance.now();
+  await work();
+  return performance.now() - startedAtMs;
+}
+
+describe('a guarded Redis', () => {
+  it('costs one timeout when it is frozen, and nothing after', async () => {
+    server.freeze();
+    expect(await timed(() => expect(get()).rejects.toBeInstanceOf(RedisUnavailableError))).toBeLessThan(150);
+    for (let read = 0; read < 5; read++) {
+      expect(await timed(() => expect(get()).rejects.toBeInstanceOf(RedisUnavailableError))).toBeLessThan(10);
+    }
+  });
+
+  it('is used again within two seconds of its thaw', async () => {
+    server.freeze();
+    await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
+    server.thaw();
+    await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBe('value');
+  });
+
+  it('is used again within two seconds after it was killed and came back on its port', async () => {
+    await server.stop();
+    await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
+    server = await startOwnRedis({ port: server.port });
+    await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBeNull();
+  });
+
+  it('is known to be full, and not asked again at once', async () => {
+    await redis.run((client) => client.config('SET', 'maxmemory', '1'));
+    await expect(redis.run((client) => client.set('key', 'more'))).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('OOM') },
+    });
+    expect(redis.isAvailable).toBe(false);
+  });
+
+  it('is not given up for a wrong command', async () => {
+    await expect(redis.run((client) => client.lpush('key', 'x'))).rejects.toThrow('WRONGTYPE');
+    expect(redis.isAvailable).toBe(true);
+    expect(await get()).toBe('value');
+  });
+
+  it('tells of the failure of any command in a pipeline', async () => {
+    await expect(redis.pipeline((commands) => commands.set('a', '1').lpush('key', 'x'))).rejects.toThrow(
+      'WRONGTYPE',
+    );
+  });
+});

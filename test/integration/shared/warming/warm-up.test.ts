@@ -1,0 +1,189 @@
+/** The warm-up on a real Redis and a real PostgreSQL: the requirement's flow, and what it does when parts of it fail. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openCaches, warmTargetOf } from '../../../../shared/caches.ts';
+import { datasets } from '../../../../shared/datasets/index.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { acquireLock } from '../../../../shared/warming/lock.ts';
+import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
+import type { WarmTarget } from '../../../../shared/warming/step.ts';
+import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+const LOCK = 'cache:warmup:lock';
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+});
+afterAll(async () => {
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  await redis.run((client) => client.flushdb());
+});
+afterEach(() => redis.close());
+
+function realTargets(limit: number): WarmTarget[] {
+  const caches = openCaches(redis, database);
+  return [
+    warmTargetOf(datasets.users, caches.users, database, limit),
+    warmTargetOf(datasets.userSearch, caches.userSearch, database, 5),
+  ];
+}
+
+/** A target of `batches` keys, one each, of which some fail at every try. */
+function target(step: string, batches: number, fails: (index: number) => boolean = () => false): WarmTarget {
+  return {
+    step,
+    choose: async () =>
+      Array.from({ length: batches }, (_, index) => ({
+        keys: 1,
+        warm: async () => {
+          if (fails(index)) throw new Error(`batch ${index} is bad`);
+          return { stored: 1, newerStored: 0 };
+        },
+      })),
+  };
+}
+
+function start(overrides: Partial<WarmupRun> = {}): Promise<WarmupReport> {
+  return warmUp({
+    traceId: randomUUID(),
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: [],
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+    ...overrides,
+  });
+}
+
+describe('a warm-up', () => {
+  it('warms the most followed users and searches, and reports each step', async () => {
+    const report = await start({ targets: realTargets(450) });
+    expect(report).toMatchObject({
+      status: 'success',
+      trigger: 'manual',
+      planned: 455,
+      warmed: 455,
+      failed: 0,
+    });
+    expect(report.steps.map(({ name, attempts, status }) => ({ name, attempts, status }))).toEqual([
+      { name: 'database-connection', attempts: 1, status: 'success' },
+      { name: 'top-users', attempts: 1, status: 'success' },
+      { name: 'user-search', attempts: 1, status: 'success' },
+    ]);
+    const [top] = await datasets.users.rank(database, 1);
+    expect(await openCaches(redis, database).users.get(top as number)).toMatchObject({ layer: 'l2' });
+  });
+
+  it('holds the lock, with its traceId and 30 s to live, while it runs and not after', async () => {
+    const traceId = randomUUID();
+    const seen: unknown[] = [];
+    await start({
+      traceId,
+      recordMetrics: async () => {
+        seen.push(
+          await redis.run((client) => client.get(LOCK)),
+          await redis.run((client) => client.ttl(LOCK)),
+        );
+      },
+    });
+    expect(seen).toEqual([traceId, expect.toSatisfy((ttl) => ttl > 25 && ttl <= 30)]);
+    expect(await redis.run((client) => client.exists(LOCK))).toBe(0);
+  });
+
+  it('is skipped, with the traceId of the holder, while another runs', async () => {
+    await redis.run((client) => client.set(LOCK, 'other-trace', 'EX', 30));
+    const report = await start({ targets: realTargets(10) });
+    expect(report).toMatchObject({ status: 'skipped', holderTraceId: 'other-trace', steps: [], planned: 0 });
+    expect(await redis.run((client) => client.get(LOCK))).toBe('other-trace');
+  });
+
+  it('runs once when many are started at once', async () => {
+    const reports = await Promise.all(Array.from({ length: 20 }, () => start({ targets: realTargets(200) })));
+    const ran = reports.filter((report) => report.status === 'success');
+    expect(ran).toHaveLength(1);
+    const skipped = reports.filter((report) => report.status === 'skipped');
+    expect(new Set(skipped.map((report) => report.holderTraceId))).toEqual(new Set([ran[0]?.traceId]));
+  });
+
+  it('goes on with the other steps and batches when one fails, and counts exactly', async () => {
+    const targets = [target('one', 4, (index) => index === 1), target('two', 2)];
+    const report = await start({ targets });
+    expect(report).toMatchObject({ status: 'partial', planned: 6, warmed: 5, skipped: 0, failed: 1 });
+    expect(report.steps[1]).toMatchObject({
+      name: 'one',
+      status: 'partial',
+      attempts: 4,
+      failures: [{ cause: 'batch 1 is bad', keys: 1 }],
+    });
+    expect(report.steps[2]).toMatchObject({ name: 'two', status: 'success', attempts: 1 });
+  });
+
+  it('ends soon when everything of a step fails, not after all retries of every batch', async () => {
+    const report = await start({ targets: [target('all', 100, () => true)] });
+    expect(report).toMatchObject({ status: 'failed', planned: 100, warmed: 0, failed: 100 });
+    expect(report.durationMs).toBeLessThan(9_000);
+  });
+
+  it('stops when its lock is taken away, and leaves the new owner its lock', async () => {
+    const deadline = new AbortController();
+    const stuck: WarmTarget = {
+      step: 'stuck',
+      choose: async () => {
+        await redis.run((client) => client.set(LOCK, 'thief', 'EX', 30));
+        // What a failed renewal does, without waiting for the next one.
+        deadline.abort(new Error('The lock belongs to somebody else.'));
+        return [];
+      },
+    };
+    const report = await start({ targets: [stuck, target('never', 3)], signal: deadline.signal });
+    expect(report).toMatchObject({ status: 'failed', aborted: 'The lock belongs to somebody else.' });
+    expect(report.steps.map((step) => step.name)).toEqual(['database-connection', 'stuck']);
+    expect(await redis.run((client) => client.get(LOCK))).toBe('thief');
+  });
+
+  it('keeps its last 50 reports, newest first', async () => {
+    for (let run = 0; run < 55; run++) await start({ traceId: `run-${run}` });
+    const reports = await lastReports(redis, 100);
+    expect(reports).toHaveLength(50);
+    expect(reports[0]?.traceId).toBe('run-54');
+    expect(reports[49]?.traceId).toBe('run-5');
+  });
+
+  it('waits half a second after a deployment', async () => {
+    const startedAtMs = performance.now();
+    await start({ trigger: 'deploy' });
+    expect(performance.now() - startedAtMs).toBeGreaterThanOrEqual(495);
+  });
+});
+
+describe('the lock', () => {
+  it('is renewed by its owner only and released by its owner only', async () => {
+    const attempt = await acquireLock(redis, 'mine');
+    if (!attempt.acquired) throw new Error('The lock should have been free.');
+    await redis.run((client) => client.set(LOCK, 'theirs', 'EX', 30));
+    expect(await attempt.lock.release()).toBe(false);
+    expect(await redis.run((client) => client.get(LOCK))).toBe('theirs');
+  });
+
+  it('gives each owner a higher fencing number', async () => {
+    const fences: number[] = [];
+    for (const traceId of ['a', 'b', 'c']) {
+      const attempt = await acquireLock(redis, traceId);
+      if (!attempt.acquired) throw new Error('The lock should have been free.');
+      fences.push(attempt.lock.fence);
+      await attempt.lock.release();
+    }
+    expect(fences).toEqual([1, 2, 3]);
+  });
+});

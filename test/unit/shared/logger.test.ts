@@ -1,0 +1,65 @@
+/** Log lines: one JSON object each, with the traceId, and nothing that does not belong there. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DatabaseUnavailableError, InvalidInputError } from '../../../shared/errors.ts';
+import { log, setLogLevel, setTraceId } from '../../../shared/logger.ts';
+
+const write = vi.spyOn(process.stdout, 'write');
+
+beforeEach(() => {
+  write.mockReturnValue(true);
+  setLogLevel('info');
+});
+afterEach(() => {
+  write.mockReset();
+  setLogLevel('error');
+});
+
+const lastLine = () => JSON.parse(String(write.mock.lastCall?.[0]));
+
+describe('a log line', () => {
+  it('is one JSON object that carries the current traceId', () => {
+    setTraceId('trace-1');
+    log.info('Something\nhappened.', { count: 2 });
+    expect(String(write.mock.lastCall?.[0])).toMatch(/^[^\n]*\n$/);
+    expect(lastLine()).toMatchObject({
+      level: 'info',
+      message: 'Something\nhappened.',
+      traceId: 'trace-1',
+      count: 2,
+    });
+  });
+
+  it('below the level is not written', () => {
+    log.debug('Detail.');
+    expect(write).not.toHaveBeenCalled();
+  });
+
+  it('tells an error with its facts and its causes', () => {
+    const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    log.warn('Failed.', { error: new DatabaseUnavailableError('Postgres did not answer.', { cause }) });
+    expect(lastLine().error).toMatchObject({
+      name: 'DatabaseUnavailableError',
+      cause: { message: 'connect ECONNREFUSED', code: 'ECONNREFUSED' },
+    });
+    log.warn('Failed.', { error: new InvalidInputError('id', 'an integer') });
+    expect(lastLine().error).toMatchObject({ field: 'id', expected: 'an integer' });
+  });
+
+  it("leaves out what a driver hangs on its errors: rows, clients, a user's data", () => {
+    const error = Object.assign(new Error('duplicate key'), {
+      code: '23505',
+      detail: 'Key (username)=(ada) already exists.',
+      client: { password: 'secret' },
+    });
+    log.error('Failed.', { error });
+    expect(lastLine().error).toMatchObject({ code: '23505' });
+    expect(String(write.mock.lastCall?.[0])).not.toMatch(/ada|secret/);
+  });
+
+  it('survives an error that causes itself', () => {
+    const error = new Error('loop');
+    error.cause = error;
+    log.error('Failed.', { error });
+    expect(lastLine().error.message).toBe('loop');
+  });
+});

@@ -1,0 +1,13 @@
+/** How the tests run: real servers are started once, and every file gets databases of its own. */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    pool: 'forks',
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    setupFiles: ['test/support/quiet-logs.ts'],
+  },
+});
