@@ -27,7 +27,7 @@ export function setLogLevel(level: string | undefined): void {
 const FOREIGN_FACTS = ['code', 'errno', 'syscall', 'severity', 'routine'] as const;
 
 /** Errors as data: class, message, facts and the chain of causes; at most 5 deep, because causes can be circular. */
-export function describeError(error: unknown, depth = 0): unknown {
+function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return String(error);
   return {
     name: error.name,

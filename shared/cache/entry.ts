@@ -4,7 +4,7 @@
  * `value`: there is one; `absent`: the database was asked and has none; `tombstone`: invalidated, so nothing that was
  * read before may be stored.
  */
-export type EntryKind = 'value' | 'absent' | 'tombstone';
+type EntryKind = 'value' | 'absent' | 'tombstone';
 
 export type Entry = {
   readonly kind: EntryKind;

@@ -9,7 +9,7 @@ export type LoadedBatch = {
 };
 
 /** How long values keep. Fresh ones are answered as they are, later ones only while a newer one cannot be had. */
-export type Timing = {
+type Timing = {
   /** Fresh for so long after a read put it there. */
   readonly freshMs: number;
   /** Fresh for so long after a warm-up put it there: longer than two intervals of the schedule. */

@@ -10,7 +10,7 @@ const WINDOW_SECONDS = 60;
 const REDIS_TIMEOUT_MS = 200;
 
 /** The requirement's figures: calls a minute. */
-export const ADMIN_LIMITS = { status: 5, 'warm-up': 2, clear: 2 } as const;
+const ADMIN_LIMITS = { status: 5, 'warm-up': 2, clear: 2 } as const;
 export type LimitedAction = keyof typeof ADMIN_LIMITS;
 
 export class AdminLimits {

@@ -8,7 +8,7 @@ export type Definition = {
 
 const define = <const T extends Record<string, Definition>>(definitions: T): T => definitions;
 
-export const METRICS = define({
+const METRICS = define({
   cache_hits_total: {
     type: 'counter',
     help: 'Reads answered from a cache: l1 is memory, hydrated is memory filled before the first request, l2 is Redis, stale is an expired value.',

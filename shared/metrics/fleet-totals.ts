@@ -17,6 +17,11 @@ export class FleetTotals {
     this.#recorder = recorder;
   }
 
+  /** Nothing was counted since the last flush that arrived. */
+  get isUpToDate(): boolean {
+    return this.#pending === undefined && this.#recorder.isEmpty;
+  }
+
   /** Adds what this container counted. Throws `RedisUnavailableError`; nothing is lost or counted twice then. */
   async add(): Promise<void> {
     await this.#sendPending();

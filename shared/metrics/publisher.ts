@@ -88,7 +88,7 @@ function usedMemory(info: string): string | undefined {
 }
 
 /** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
-export async function render(series: Record<string, string>): Promise<{ contentType: string; text: string }> {
+async function render(series: Record<string, string>): Promise<{ contentType: string; text: string }> {
   const { Counter, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   const metrics = new Map<MetricName, InstanceType<typeof Counter> | InstanceType<typeof Gauge>>();

@@ -18,6 +18,10 @@ export class Recorder {
     this.#gauges.set(seriesOf(name, labels), value);
   }
 
+  get isEmpty(): boolean {
+    return this.#increments.size === 0 && this.#gauges.size === 0;
+  }
+
   /** Hands over what was counted since the last time; undefined when nothing was. */
   takeIncrements(): Flush | undefined {
     if (this.#increments.size === 0) return undefined;

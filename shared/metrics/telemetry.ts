@@ -34,24 +34,27 @@ export class Telemetry {
   async flushIfDue(): Promise<void> {
     const nowMs = Date.now();
     if (nowMs - this.#flushedAtMs < FLUSH_EVERY_MS) return;
+    this.#collect();
+    // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
+    if (this.#totals.isUpToDate) return;
     this.#flushedAtMs = nowMs;
     await neverFailing(async () => {
-      await this.#handOn();
+      await this.#totals.add();
       await this.#publisher?.publishIfDue(REQUEST_TIMEOUT_MS);
     });
   }
 
   /** Hands on and publishes what is recorded, now; never rejects. */
   async publishNow(): Promise<void> {
+    this.#collect();
     await neverFailing(async () => {
-      await this.#handOn();
+      await this.#totals.add();
       await this.#publisher?.publish(PUBLISH_NOW_TIMEOUT_MS);
     });
   }
 
-  async #handOn(): Promise<void> {
+  #collect(): void {
     for (const cache of this.#caches) this.#countCache(cache);
-    await this.#totals.add();
   }
 
   #countCache({ name, counts }: CountedCache): void {

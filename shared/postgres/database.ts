@@ -12,7 +12,7 @@ export type DatabaseOptions = {
   connectTimeoutMs: number;
 };
 
-export const DATABASE_DEFAULTS: DatabaseOptions = {
+const DATABASE_DEFAULTS: DatabaseOptions = {
   connectionsMax: 2,
   statementTimeoutMs: 2_000,
   connectTimeoutMs: 1_000,

@@ -10,7 +10,7 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 
-export const LOCK_TTL_SECONDS = 30;
+const LOCK_TTL_SECONDS = 30;
 const RENEW_EVERY_MS = 10_000;
 
 export type LockAttempt =

@@ -9,7 +9,7 @@ export type Trigger = (typeof TRIGGERS)[number];
  * `success`: all that was planned is warm; `partial`: some is; `failed`: nothing is; `skipped`: another warm-up holds
  * the lock, which is as good as success.
  */
-export type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';
+type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';
 
 /** planned = warmed + skipped + failed, for each step and for the whole. */
 export type KeyCounts = {

@@ -41,7 +41,7 @@ export async function retry<T>(
 }
 
 /** Runs `operation` for at most `timeoutMs`; throws `OperationTimeoutError`, or the reason of `signal`, without waiting for it. */
-export async function withTimeout<T>(
+async function withTimeout<T>(
   name: string,
   timeoutMs: number,
   signal: AbortSignal,

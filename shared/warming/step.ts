@@ -8,7 +8,7 @@ import { type Attempt, type RetryPolicy, retry, WARMUP_RETRY } from './retry.ts'
 const LANES = 2;
 
 /** Some keys that one statement loads. */
-export type WarmBatch = {
+type WarmBatch = {
   readonly keys: number;
   /** Loads and stores them; answers how many were stored, and how many had something newer there. */
   warm(signal: AbortSignal): Promise<{ stored: number; newerStored: number }>;
@@ -22,7 +22,7 @@ export type WarmTarget = {
 };
 
 /** Collects a step's results while its operations run side by side. */
-export class Step {
+class Step {
   readonly #name: string;
   readonly #signal: AbortSignal;
   readonly #policy: RetryPolicy;

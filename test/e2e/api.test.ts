@@ -1,0 +1,320 @@
+/** The running API over HTTP, as `npm start` serves it: real bundles, authorizer, limits, Redis, PostgreSQL, Pushgateway. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import {
+  type Identity,
+  loadOrCreateIdentity,
+  signToken,
+  type TokenClaims,
+} from '../../infra/local/identity.ts';
+import { findFreePort } from '../../infra/local/servers/ports.ts';
+import type { WarmupReport } from '../../shared/warming/report.ts';
+import { type Runner, startRunner } from '../support/runner.ts';
+import { type IsolatedServers, isolatedServers } from '../support/servers.ts';
+
+const LOCK = 'cache:warmup:lock';
+const ALL_SCOPES = 'users:read cache:admin';
+const STARTED_WITHIN_MS = 90_000;
+
+let servers: IsolatedServers;
+let stateDir: string;
+let runner: Runner;
+let identity: Identity;
+let url: string;
+let redis: Redis;
+let database: pg.Client;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  stateDir = mkdtempSync(join(inject('servers').stateDir, 'api-'));
+  const port = await findFreePort();
+  url = `http://127.0.0.1:${port}`;
+  // A Pushgateway of its own, because what is published there has one name for all.
+  runner = startRunner(stateDir, ['--port', String(port)], {
+    REDIS_URL: servers.redisUrl,
+    DATABASE_URL: servers.databaseUrl,
+  });
+  await runner.waitFor('Ctrl-C stops everything.', STARTED_WITHIN_MS);
+  identity = await loadOrCreateIdentity(stateDir);
+  redis = new Redis(servers.redisUrl);
+  database = new pg.Client({ connectionString: servers.databaseUrl });
+  await database.connect();
+}, STARTED_WITHIN_MS);
+
+afterAll(async () => {
+  runner?.kill('SIGTERM');
+  await runner?.exited;
+  redis?.disconnect();
+  await database?.end();
+  await servers?.dispose();
+  rmSync(stateDir, { recursive: true, force: true });
+});
+
+type Call = {
+  token?: string | null;
+  claims?: TokenClaims;
+  method?: string;
+  headers?: object;
+  body?: unknown;
+};
+
+async function call(path: string, { token, claims, method = 'GET', headers = {}, body }: Call = {}) {
+  const bearer = token === undefined ? await signToken(identity, { scope: ALL_SCOPES, ...claims }) : token;
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    headers: { ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(25_000),
+  });
+  const text = await answer.text();
+  return { status: answer.status, headers: answer.headers, json: text === '' ? undefined : JSON.parse(text) };
+}
+
+async function topUserId(): Promise<number> {
+  const { rows } = await database.query('SELECT id FROM users ORDER BY follower_count DESC, id LIMIT 1');
+  return Number(rows[0].id);
+}
+
+const TRACE_ID = /^[0-9a-f-]{36}$/;
+
+describe('after the deployment', () => {
+  it('a top user is warm at the first read', async () => {
+    const id = await topUserId();
+    const { status, headers, json } = await call(`/users/${id}`);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ id, username: expect.any(String) });
+    expect(headers.get('x-cache')).toMatch(/^(hydrated|l1|l2)$/);
+    expect(headers.get('x-trace-id')).toMatch(TRACE_ID);
+    expect(headers.get('cache-control')).toBe('no-store');
+  });
+
+  it("the terminal shows the warm-up's report and three lines that work as pasted", async () => {
+    expect(runner.output()).toMatch(/Warm-up success {3}trigger deploy {3}traceId [0-9a-f-]{36}/);
+    for (const step of ['database-connection', 'top-users', 'user-search']) {
+      expect(runner.output()).toMatch(new RegExp(`${step} +success +\\d+ ms +1`));
+    }
+    const { execFileSync } = await import('node:child_process');
+    const lines = runner
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('curl '));
+    expect(lines).toHaveLength(3);
+    for (const line of lines) {
+      expect(execFileSync('sh', ['-c', `${line} -s`], { encoding: 'utf8' })).toContain('HTTP/1.1 200');
+    }
+  });
+});
+
+describe('reads', () => {
+  it('of one user come from Postgres once and then from a cache', async () => {
+    await redis.del(...(await redis.keys('prewarm:entry:users:*:20499')), 'none');
+    const layers: (string | null)[] = [];
+    for (let read = 0; read < 3; read++) layers.push((await call('/users/20499')).headers.get('x-cache'));
+    expect(layers[0]).toMatch(/^(miss|l2)$/);
+    expect(layers[2]).toMatch(/^(l1|l2)$/);
+  });
+
+  it('of several users keep their order and name those that do not exist', async () => {
+    const { status, json } = await call('/users?ids=3,30000,1');
+    expect(status).toBe(200);
+    expect(json.items.map((user: { id: number }) => user.id)).toEqual([3, 1]);
+    expect(json.missing).toEqual([30_000]);
+  });
+
+  it('by search go from page to page', async () => {
+    const first = await call('/users/search?q=ann&limit=3');
+    const second = await call(`/users/search?q=ann&limit=3&cursor=${first.json.nextCursor}`);
+    expect(first.json.items).toHaveLength(3);
+    const ids = [...first.json.items, ...second.json.items].map((user: { id: number }) => user.id);
+    expect(new Set(ids).size).toBe(6);
+  });
+
+  it.each([
+    ['/users/30000', 404, {}],
+    ['/users/abc', 400, { errors: [{ field: 'id', expected: expect.stringContaining('integer') }] }],
+    ['/users?ids=', 400, { errors: [{ field: expect.stringContaining('ids') }] }],
+    ['/users/search?q=x', 400, { errors: [{ field: 'q' }] }],
+    ['/users/search?q=ann&limit=1000', 400, { errors: [{ field: 'limit' }] }],
+  ])('of %s are answered with a problem of status %d', async (path, status, facts) => {
+    const answer = await call(path);
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(answer.json).toMatchObject({
+      status,
+      title: expect.any(String),
+      detail: expect.any(String),
+      traceId: answer.headers.get('x-trace-id'),
+      ...facts,
+    });
+  });
+});
+
+describe('without the right token', () => {
+  it.each<[string, Call]>([
+    ['no token', { token: null }],
+    ['text that is no token', { token: 'abc' }],
+    ['an expired token', { claims: { expiresIn: '-1m' } }],
+    ['a token that never expires', { claims: { expiresIn: null } }],
+    ['a token for another audience', { claims: { audience: 'other' } }],
+    ['a token of another issuer', { claims: { issuer: 'https://other.example' } }],
+  ])('%s is answered 401', async (_, options) => {
+    const answer = await call('/users/1', options);
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(answer.headers.get('www-authenticate')).toContain('Bearer');
+    expect(answer.json.traceId).toMatch(TRACE_ID);
+  });
+
+  it('a token signed by somebody else is answered 401', async () => {
+    const stranger = await loadOrCreateIdentity(mkdtempSync(join(stateDir, 'stranger-')));
+    const token = await signToken(stranger, { scope: ALL_SCOPES });
+    expect((await call('/users/1', { token })).status).toBe(401);
+  });
+
+  it('a token without the scope is answered 403', async () => {
+    const reader = await call('/admin/status', { claims: { scope: 'users:read', client: 'console' } });
+    expect(reader.status).toBe(403);
+    expect(reader.json.detail).toContain('cache:admin');
+    expect((await call('/users/1', { claims: { scope: 'cache:admin' } })).status).toBe(403);
+  });
+
+  it('the health is told all the same', async () => {
+    const { status, json } = await call('/health', { token: null });
+    expect({ status, json }).toEqual({ status: 200, json: { status: 'ok', redis: true, postgres: true } });
+  });
+});
+
+describe('admins', () => {
+  const oncall = { client: 'oncall', sub: 'admin-1' };
+
+  it('see the last warm-ups, the totals and Redis', async () => {
+    const { status, json } = await call('/admin/status', { claims: oncall });
+    expect(status).toBe(200);
+    expect(json.redis).toMatchObject({ available: true, memoryUsedBytes: expect.any(Number) });
+    expect(json.warmup.lastReports[0]).toMatchObject({ trigger: 'deploy', status: 'success' });
+    expect(json.datasets.map(({ name }: { name: string }) => name)).toEqual(['users', 'user-search']);
+  });
+
+  it('start a warm-up and get its report when they wait for it', async () => {
+    const { status, headers, json } = await call('/admin/warm-up', {
+      method: 'POST',
+      claims: oncall,
+      headers: { prefer: 'wait=20' },
+    });
+    expect(status).toBe(200);
+    const report = json as WarmupReport;
+    expect(report).toMatchObject({
+      trigger: 'manual',
+      status: 'success',
+      traceId: headers.get('x-trace-id'),
+    });
+    expect(report.planned).toBe(report.warmed + report.skipped + report.failed);
+  });
+
+  it('start a warm-up and go on, with the traceId under which it runs', async () => {
+    const { status, headers, json } = await call('/admin/warm-up', { method: 'POST', claims: oncall });
+    expect(status).toBe(202);
+    expect(json).toEqual({ status: 'started', traceId: headers.get('x-trace-id') });
+    await expect
+      .poll(async () => redis.zrevrange('prewarm:{warmup}:reports', 0, 0), { timeout: 10_000 })
+      .toEqual([expect.stringContaining(json.traceId)]);
+  });
+
+  it('are told who holds the lock while a warm-up runs', async () => {
+    await expect.poll(() => redis.get(LOCK), { timeout: 10_000 }).toBeNull();
+    await redis.set(LOCK, 'somebody-else', 'EX', 30);
+    const { status, json } = await call('/admin/warm-up', {
+      method: 'POST',
+      claims: { client: 'console', sub: 'admin-2' },
+    });
+    await redis.del(LOCK);
+    expect(status).toBe(409);
+    expect(json.holderTraceId).toBe('somebody-else');
+  });
+
+  it('clear the cache: what was cached before is not answered a second later', async () => {
+    await call('/users/77');
+    await database.query("UPDATE users SET display_name = 'Changed' WHERE id = 77");
+    const cleared = await call('/admin/clear', { method: 'POST', claims: oncall });
+    expect(cleared.status).toBe(200);
+    expect(cleared.json.cleared).toHaveLength(2);
+    await expect
+      .poll(async () => (await call('/users/77')).json.displayName, { timeout: 1_000 })
+      .toBe('Changed');
+  });
+
+  it('clear one user', async () => {
+    await call('/users/78');
+    await database.query("UPDATE users SET display_name = 'Changed' WHERE id = 78");
+    const cleared = await call('/admin/clear', { method: 'POST', claims: oncall, body: { ids: [78] } });
+    expect(cleared.json).toEqual({ cleared: { dataset: 'users', ids: [78] } });
+    await expect
+      .poll(async () => (await call('/users/78')).json.displayName, { timeout: 1_000 })
+      .toBe('Changed');
+  });
+});
+
+describe('limits', () => {
+  const limitHeaders = ['retry-after', 'ratelimit', 'ratelimit-policy'];
+
+  async function statuses(times: number, path: string, options: Call) {
+    const answers = [];
+    for (let count = 0; count < times; count++) answers.push(await call(path, options));
+    return answers;
+  }
+
+  it.each([
+    ['GET', '/admin/status', 5],
+    ['POST', '/admin/warm-up', 2],
+    ['POST', '/admin/clear', 2],
+  ])('%s %s is allowed %d times a minute', async (method, path, limit) => {
+    const answers = await statuses(limit + 1, path, { method, claims: { client: 'ci', sub: 'limited' } });
+    expect(answers.slice(0, limit).map(({ status }) => status)).not.toContain(429);
+    const last = answers.at(-1);
+    expect(last?.status).toBe(429);
+    expect(last?.headers.get('content-type')).toBe('application/problem+json');
+    for (const name of limitHeaders) expect(last?.headers.get(name), name).toBeTruthy();
+  });
+
+  it('count exactly for a subject, whichever client it uses', async () => {
+    const sub = 'two-clients';
+    const first = await statuses(3, '/admin/status', { claims: { client: 'console', sub } });
+    const second = await statuses(3, '/admin/status', { claims: { client: 'oncall', sub } });
+    expect([...first, ...second].map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 429]);
+    expect(second.at(-1)?.headers.get('ratelimit-policy')).toBe('"status";q=5;w=60');
+    expect(second.at(-1)?.headers.get('ratelimit')).toMatch(/^"status";r=0;t=\d+$/);
+  });
+});
+
+describe('monitoring', () => {
+  it("has the requirement's metrics in the Pushgateway", async () => {
+    const address = /^Pushgateway +(\S+)$/m.exec(runner.output())?.[1] ?? '';
+    const metrics = [
+      'cache_warmup_duration_seconds',
+      'cache_warmup_status',
+      'cache_hits_total',
+      'cache_misses_total',
+      'cache_keys_warmed',
+      'redis_memory_usage_bytes',
+    ].map((name) => expect.stringMatching(new RegExp(`^${name}\\{[^}]*\\} \\d`, 'm')));
+    const scrape = async () => {
+      // What was counted travels with later reads, at most every 15 s.
+      await call('/users/1');
+      return (await fetch(address)).text();
+    };
+    for (const metric of metrics) {
+      await expect.poll(scrape, { timeout: 20_000, interval: 500 }).toEqual(metric);
+    }
+  }, 30_000);
+
+  it('finds one JSON object with a traceId on every line of the log', () => {
+    const lines = readFileSync(join(stateDir, 'functions.log'), 'utf8').trim().split('\n');
+    expect(lines.length).toBeGreaterThan(5);
+    for (const line of lines) {
+      expect(JSON.parse(line)).toMatchObject({ time: expect.any(String), traceId: expect.any(String) });
+    }
+  });
+});
