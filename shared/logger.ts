@@ -4,23 +4,24 @@ import { PrewarmError } from './errors.ts';
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
 
-const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
+const LEVELS: readonly (Level | 'silent')[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
 /**
  * A container runs one invocation at a time, so the current trace is one variable, not a context that follows promises.
  * Lines of the init phase carry the container's own id.
  */
 let currentTraceId = `init-${crypto.randomUUID()}`;
-let lowestLevel: Level = 'info';
+let lowestLevel = LEVELS.indexOf('info');
 
 /** Says whose work the lines from now on are about. */
 export function setTraceId(traceId: string): void {
   currentTraceId = traceId;
 }
 
-/** Leaves out the lines below `level`. */
+/** Leaves out the lines below `level`; `silent` leaves out all. An unknown level changes nothing. */
 export function setLogLevel(level: string | undefined): void {
-  if (LEVELS.includes(level as Level)) lowestLevel = level as Level;
+  const index = LEVELS.indexOf(level as Level);
+  if (index >= 0) lowestLevel = index;
 }
 
 /** Facts of errors that are not ours: a driver hangs its whole client, and rows of the database, on its errors. */
@@ -49,7 +50,7 @@ function factsOf(error: Error): Fields {
 }
 
 function write(level: Level, message: string, fields: Fields): void {
-  if (LEVELS.indexOf(level) < LEVELS.indexOf(lowestLevel)) return;
+  if (LEVELS.indexOf(level) < lowestLevel) return;
   const { error, ...rest } = fields;
   const line = {
     time: new Date().toISOString(),

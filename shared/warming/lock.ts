@@ -18,11 +18,15 @@ export type LockAttempt =
   | { readonly acquired: false; readonly holderTraceId: string };
 
 /** Takes the lock for `traceId`, or says who holds it. Throws `RedisUnavailableError`. */
-export async function acquireLock(redis: GuardedRedis, traceId: string): Promise<LockAttempt> {
+export async function acquireLock(
+  redis: GuardedRedis,
+  traceId: string,
+  renewEveryMs = RENEW_EVERY_MS,
+): Promise<LockAttempt> {
   const holder = await takeOrReadHolder(redis, traceId);
   if (holder !== traceId) return { acquired: false, holderTraceId: holder };
   const fence = await redis.run((client) => client.incr(keys.warmupFence));
-  return { acquired: true, lock: new WarmupLock(redis, traceId, fence) };
+  return { acquired: true, lock: new WarmupLock(redis, traceId, fence, renewEveryMs) };
 }
 
 /** The traceId of the warm-up that runs now, if one does. */
@@ -61,11 +65,11 @@ export class WarmupLock {
   readonly #lost = new AbortController();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(redis: GuardedRedis, traceId: string, fence: number) {
+  constructor(redis: GuardedRedis, traceId: string, fence: number, renewEveryMs: number) {
     this.#redis = redis;
     this.#traceId = traceId;
     this.fence = fence;
-    this.#timer = setInterval(() => void this.#renew(), RENEW_EVERY_MS);
+    this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
     this.#timer.unref();
   }
 

@@ -1,4 +1,5 @@
 /** Keeps the lines that the code under test logs about expected failures out of the tests' output. */
+import { environment } from '../../shared/environment.ts';
 import { setLogLevel } from '../../shared/logger.ts';
 
-setLogLevel('error');
+setLogLevel(environment.logLevel());

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   write.mockReset();
-  setLogLevel('error');
+  setLogLevel('silent');
 });
 
 const lastLine = () => JSON.parse(String(write.mock.lastCall?.[0]));

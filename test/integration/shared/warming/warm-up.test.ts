@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openCaches, warmTargetOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
+import { LockLostError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { acquireLock } from '../../../../shared/warming/lock.ts';
@@ -174,6 +175,18 @@ describe('the lock', () => {
     await redis.run((client) => client.set(LOCK, 'theirs', 'EX', 30));
     expect(await attempt.lock.release()).toBe(false);
     expect(await redis.run((client) => client.get(LOCK))).toBe('theirs');
+  });
+
+  it('is renewed while it is held, and tells at the next renewal that it was taken away', async () => {
+    const attempt = await acquireLock(redis, 'mine', 50);
+    if (!attempt.acquired) throw new Error('The lock should have been free.');
+    await redis.run((client) => client.expire(LOCK, 5));
+    await expect.poll(() => redis.run((client) => client.ttl(LOCK))).toBeGreaterThan(25);
+    expect(attempt.lock.signal.aborted).toBe(false);
+    await redis.run((client) => client.set(LOCK, 'thief', 'EX', 30));
+    await expect.poll(() => attempt.lock.signal.aborted).toBe(true);
+    expect(attempt.lock.signal.reason).toBeInstanceOf(LockLostError);
+    expect(await redis.run((client) => client.get(LOCK))).toBe('thief');
   });
 
   it('gives each owner a higher fencing number', async () => {

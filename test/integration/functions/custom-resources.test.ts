@@ -1,0 +1,138 @@
+/** The functions that CloudFormation calls: the hook never fails a deployment, a failed migration always does. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
+
+type Received = { method: string; path: string; contentType: string | undefined; body: string };
+
+/** Takes CloudFormation's answers, and, on another path, what goes to the Lambda service. */
+class Endpoint {
+  readonly received: Received[] = [];
+  /** How often an answer is refused before it is taken. */
+  refusals = 0;
+  readonly #server: Server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    this.received.push({
+      method: request.method ?? '',
+      path: request.url ?? '',
+      contentType: request.headers['content-type'],
+      body,
+    });
+    response.statusCode = this.refusals-- > 0 ? 503 : 200;
+    response.end();
+  });
+
+  async start(): Promise<void> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  get answers() {
+    return this.received.filter(({ path }) => path === '/answer').map(({ body }) => JSON.parse(body));
+  }
+
+  stop(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+let endpoint: Endpoint;
+let servers: IsolatedServers;
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+});
+afterAll(() => servers.dispose());
+beforeEach(async () => {
+  endpoint = new Endpoint();
+  await endpoint.start();
+  vi.resetModules();
+});
+afterEach(() => {
+  endpoint.stop();
+  vi.unstubAllEnvs();
+});
+
+function eventOf(type: 'Create' | 'Update' | 'Delete'): CloudFormationCustomResourceEvent {
+  return {
+    RequestType: type,
+    ServiceToken: 'arn',
+    ResponseURL: `${endpoint.url}/answer`,
+    StackId: 'stack',
+    RequestId: 'request-1',
+    LogicalResourceId: 'Resource',
+    ResourceType: 'Custom::Resource',
+    PhysicalResourceId: 'physical',
+    ResourceProperties: { ServiceToken: 'arn' },
+    OldResourceProperties: {},
+  } as CloudFormationCustomResourceEvent;
+}
+
+describe('the deployment hook', () => {
+  async function run(type: 'Create' | 'Update' | 'Delete', lambdaUrl: string): Promise<void> {
+    vi.stubEnv('WARMER_FUNCTION_NAME', 'warmer');
+    vi.stubEnv('AWS_REGION', 'eu-west-1');
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
+    vi.stubEnv('AWS_ENDPOINT_URL_LAMBDA', lambdaUrl);
+    const { handler } = await import('../../../functions/deployment-hook/handler.ts');
+    await handler(eventOf(type));
+  }
+
+  it.each(['Create', 'Update'] as const)('starts a warm-up at %s and says so', async (type) => {
+    await run(type, endpoint.url);
+    const invocation = endpoint.received.find(({ path }) => path.includes('/functions/warmer/invocations'));
+    expect(JSON.parse(invocation?.body ?? '')).toEqual({ trigger: 'deploy', traceId: 'request-1' });
+    expect(endpoint.answers).toEqual([
+      expect.objectContaining({ Status: 'SUCCESS', RequestId: 'request-1', Data: { TraceId: 'request-1' } }),
+    ]);
+  });
+
+  it('reports success although the warmer cannot be started', async () => {
+    await run('Update', 'http://127.0.0.1:1');
+    expect(endpoint.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS' })]);
+  });
+
+  it('starts nothing when the stack is deleted', async () => {
+    await run('Delete', endpoint.url);
+    expect(endpoint.received.map(({ path }) => path)).toEqual(['/answer']);
+  });
+
+  it('sends its answer again until it is taken, and without a content type', async () => {
+    endpoint.refusals = 2;
+    await run('Delete', endpoint.url);
+    expect(endpoint.received).toHaveLength(3);
+    expect(endpoint.received[0]).toMatchObject({ method: 'PUT', contentType: undefined });
+  });
+});
+
+describe('the migrations', () => {
+  async function run(databaseUrl: string): Promise<void> {
+    vi.stubEnv('DATABASE_URL', databaseUrl);
+    const { handler } = await import('../../../functions/migrate/handler.ts');
+    await handler(eventOf('Update'));
+  }
+
+  it('report success when the database is up to date', async () => {
+    await run(servers.databaseUrl);
+    expect(endpoint.answers).toEqual([
+      expect.objectContaining({ Status: 'SUCCESS', Data: { Applied: '0' } }),
+    ]);
+  });
+
+  it('report failure and its reason when the database cannot be reached', async () => {
+    await run('postgres://nobody@127.0.0.1:1/none');
+    expect(endpoint.answers).toEqual([
+      expect.objectContaining({ Status: 'FAILED', Reason: expect.stringContaining('ECONNREFUSED') }),
+    ]);
+  });
+});
