@@ -1,0 +1,143 @@
+// The loopback server beside the API: the issuer's public keys, Lambda's Invoke API, and where custom resources answer.
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { finished } from 'node:stream/promises';
+import type { Outcome } from './container.ts';
+import type { Functions, InvocationType } from './containers.ts';
+import { readBody } from './http-body.ts';
+
+/** What a custom resource's function puts to its ResponseURL. */
+export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
+
+export type ControlServer = {
+  readonly url: string;
+  readonly jwksUri: string;
+  /** Whom the Invoke API invokes; nobody before. */
+  serve(functions: Pick<Functions, 'invoke'>): void;
+  /** A new ResponseURL; `answer` resolves at the first PUT. Forget it when nobody waits any more. */
+  expectAnswer(): { readonly responseUrl: string; readonly answer: Promise<ResourceAnswer>; forget(): void };
+  close(): Promise<void>;
+};
+
+type State = {
+  readonly jwks: object;
+  readonly answers: Map<string, (answer: ResourceAnswer) => void>;
+  functions?: Pick<Functions, 'invoke'>;
+};
+
+const invokePath = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
+/** What Lambda takes in a synchronous invocation. */
+const maxPayloadBytes = 6 * 1024 * 1024;
+
+/** Listens on a free port of the loopback interface. */
+export async function startControlServer({ jwks }: { jwks: object }): Promise<ControlServer> {
+  const state: State = { jwks, answers: new Map() };
+  const server = createServer((request, response) => void handle(state, request, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    jwksUri: `${url}/.well-known/jwks.json`,
+    serve(functions) {
+      state.functions = functions;
+    },
+    expectAnswer: () => expectAnswer(state, url),
+    close: () => closeServer(server),
+  };
+}
+
+/** Open connections are cut: a client that keeps one alive must not keep the runner alive. */
+export async function closeServer(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+function expectAnswer(state: State, url: string) {
+  const id = randomUUID();
+  const { promise: answer, resolve } = Promise.withResolvers<ResourceAnswer>();
+  state.answers.set(id, resolve);
+  return { responseUrl: `${url}/responses/${id}`, answer, forget: () => void state.answers.delete(id) };
+}
+
+async function handle(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    await route(state, request, response);
+  } catch (error) {
+    send(response, 400, { message: error instanceof Error ? error.message : String(error) });
+  }
+  await finished(response).catch(() => {}); // the client went away: nothing is left to do
+}
+
+async function route(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1');
+  const functionName = invokePath.exec(pathname)?.[1];
+  if (pathname === '/.well-known/jwks.json') return send(response, 200, state.jwks);
+  if (functionName && request.method === 'POST') return await invoke(state, functionName, request, response);
+  if (pathname.startsWith('/responses/') && request.method === 'PUT')
+    return await takeAnswer(state, request, response);
+  send(response, 404, { message: `There is nothing at ${request.method} ${pathname}` });
+}
+
+async function takeAnswer(
+  { answers }: State,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const body = JSON.parse((await readBody(request, maxPayloadBytes)).toString('utf8')) as ResourceAnswer;
+  answers.get(request.url?.split('/').at(-1) ?? '')?.(body);
+  send(response, 200, {});
+}
+
+async function invoke(
+  { functions }: State,
+  name: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const functionName = plainName(decodeURIComponent(name));
+  const type = (request.headers['x-amz-invocation-type'] ?? 'RequestResponse') as InvocationType;
+  const payload = (await readBody(request, maxPayloadBytes)).toString('utf8') || '{}';
+  JSON.parse(payload); // what is no JSON is refused before anything runs
+  const invocation = functions?.invoke(functionName, payload, type);
+  if (type === 'Event') return send(response, 202, undefined);
+  sendOutcome(response, await invocation);
+}
+
+/** From a name, a partial or a whole ARN, with or without a version. */
+function plainName(name: string): string {
+  return /:function:([^:]+)/.exec(name)?.[1] ?? name.split(':')[0] ?? name;
+}
+
+function sendOutcome(response: ServerResponse, outcome: Outcome | undefined): void {
+  if (!outcome) sendError(response, 404, 'ResourceNotFoundException', 'Function not found');
+  else if (outcome.kind === 'answered') sendText(response, 200, outcome.payload);
+  else if (outcome.kind === 'throttled')
+    sendError(response, 429, outcome.error.errorType, outcome.error.errorMessage);
+  else sendFunctionError(response, outcome.error);
+}
+
+/** A function that failed is a success of the API: only the header tells. */
+function sendFunctionError(response: ServerResponse, error: object): void {
+  response.setHeader('x-amz-function-error', 'Unhandled');
+  send(response, 200, error);
+}
+
+function sendError(response: ServerResponse, status: number, type: string, message: string): void {
+  response.setHeader('x-amzn-errortype', type);
+  send(response, status, { Type: 'User', Message: message, message });
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  sendText(response, status, body === undefined ? '' : JSON.stringify(body));
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+}

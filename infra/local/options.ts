@@ -1,0 +1,106 @@
+// The command line and the environment of `npm start`: one typed record, or one clear line about what is wrong.
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { ExternalUrls } from './servers/external.ts';
+import { StartError } from './start-error.ts';
+
+export type Options = {
+  readonly port: number;
+  readonly containersPerFunction: number;
+  readonly fresh: boolean;
+  readonly freeze: boolean;
+  readonly logs: boolean;
+  readonly help: boolean;
+  readonly stateDir: string;
+  readonly use: ExternalUrls;
+};
+
+const DEFAULT_STATE_DIR = fileURLToPath(new URL('../../.prewarm/state', import.meta.url));
+const PORT_DEFAULT = 3000;
+const CONTAINERS_DEFAULT = 2;
+const CONTAINERS_MAX = 16;
+
+const DECLARED = {
+  port: { type: 'string' },
+  containers: { type: 'string' },
+  fresh: { type: 'boolean', default: false },
+  freeze: { type: 'boolean', default: false },
+  logs: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+export const HELP = `Prewarm on this machine: the synthesised API, with a real PostgreSQL, Redis and Pushgateway.
+
+npm start -- [options]
+
+  --port N         where the API listens, on 127.0.0.1 (default: PORT or ${PORT_DEFAULT})
+  --containers N   containers of each function, 1 to ${CONTAINERS_MAX} (default: ${CONTAINERS_DEFAULT})
+  --fresh          begin with empty data: remove PostgreSQL's, Redis' and the synthesised template
+  --freeze         stop containers between invocations (SIGSTOP), as Lambda does
+  --logs           show the functions' log lines here too; they are always in functions.log
+  --help           show this
+
+Environment
+  REDIS_URL, DATABASE_URL, PUSHGATEWAY_URL   use these servers instead of the embedded ones
+  PORT                                       the default of --port
+  PREWARM_STATE_DIR                          where data and logs are (default: .prewarm/state)
+
+Ctrl-C stops everything that was started, and nothing else. A second one does so at once.
+`;
+
+/** @throws StartError for an unknown option or a value that is none. */
+export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options {
+  const { values } = parse(args);
+  return {
+    port: readPort(values.port, env['PORT']),
+    containersPerFunction: readInteger(
+      '--containers',
+      values.containers ?? String(CONTAINERS_DEFAULT),
+      1,
+      CONTAINERS_MAX,
+    ),
+    fresh: values.fresh,
+    freeze: values.freeze,
+    logs: values.logs,
+    help: values.help,
+    stateDir: resolve(nonEmpty(env['PREWARM_STATE_DIR']) ?? DEFAULT_STATE_DIR),
+    use: readExternalUrls(env),
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: DECLARED, strict: true, allowPositionals: false });
+  } catch (error) {
+    const [firstSentence] = (error as Error).message.split(/\.\s|\n/);
+    throw new StartError(`${firstSentence}. npm start -- --help lists the options.`);
+  }
+}
+
+function readPort(option: string | undefined, variable: string | undefined): number {
+  if (option !== undefined) return readInteger('--port', option, 1, 65_535);
+  return readInteger('PORT', nonEmpty(variable) ?? String(PORT_DEFAULT), 1, 65_535);
+}
+
+function readInteger(name: string, text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new StartError(`${name} must be a whole number from ${min} to ${max}, but is "${text}".`);
+}
+
+/** An empty variable counts as unset: that is how one is taken back for a single command. */
+function readExternalUrls(env: NodeJS.ProcessEnv): ExternalUrls {
+  const redisUrl = nonEmpty(env['REDIS_URL']);
+  const databaseUrl = nonEmpty(env['DATABASE_URL']);
+  const pushgatewayUrl = nonEmpty(env['PUSHGATEWAY_URL']);
+  return {
+    ...(redisUrl !== undefined && { redisUrl }),
+    ...(databaseUrl !== undefined && { databaseUrl }),
+    ...(pushgatewayUrl !== undefined && { pushgatewayUrl }),
+  };
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === undefined || text.trim() === '' ? undefined : text;
+}

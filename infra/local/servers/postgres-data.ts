@@ -1,0 +1,123 @@
+// The data folder of the embedded PostgreSQL: made once by initdb, complete or not at all, with a password of its own.
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { runCommand } from '../command.ts';
+import type { Run } from '../run.ts';
+import { describeError, StartError } from '../start-error.ts';
+import { minimalEnvironment } from './postgres-programs.ts';
+import type { PostgresUser } from './postgres-user.ts';
+import type { StartContext } from './start-context.ts';
+
+/** The superuser of the embedded PostgreSQL. */
+export const POSTGRES_USER = 'prewarm';
+const INITDB_TIMEOUT_MS = 60_000;
+
+/** initdb cannot be repeated: it works in a draft folder, which gets its name when it is complete. */
+export async function initialise(
+  context: StartContext,
+  options: { initdb: string; user: PostgresUser; dataDir: string },
+): Promise<void> {
+  context.report('PostgreSQL: making its data folder (once)');
+  removeDrafts(context.run);
+  openWay(context.run, options.user);
+  const draft = mkdtempSync(`${options.dataDir}.draft-`);
+  const passwordFile = join(draft, 'password');
+  writeFileSync(passwordFile, readOrCreatePassword(context.run.stateDir), { mode: 0o600 });
+  mkdirSync(join(draft, 'data'), { mode: 0o700 });
+  giveTo(options.user, [draft, passwordFile, join(draft, 'data')]);
+  await runInitdb(context, options.initdb, options.user, draft);
+  renameSync(join(draft, 'data'), options.dataDir);
+  rmSync(draft, { recursive: true });
+}
+
+async function runInitdb(
+  context: StartContext,
+  initdb: string,
+  user: PostgresUser,
+  draft: string,
+): Promise<void> {
+  const [command = initdb, ...args] = [
+    ...user.prefix,
+    initdb,
+    '-D',
+    join(draft, 'data'),
+    ...initdbOptions(draft),
+  ];
+  const { spawnAs } = user;
+  const options = {
+    ...spawnAs,
+    cwd: '/',
+    env: minimalEnvironment(),
+    timeoutMs: INITDB_TIMEOUT_MS,
+    signal: context.signal,
+  };
+  try {
+    await runCommand(command, args, options);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    context.signal.throwIfAborted();
+    throw new StartError(
+      `PostgreSQL could not make its data folder: ${describeError(error)}. ${waysOut(user)}.`,
+    );
+  }
+}
+
+/** A password even on loopback: without one, every user of this machine would be the database's superuser. */
+function initdbOptions(draft: string): string[] {
+  return [
+    `--username=${POSTGRES_USER}`,
+    '--auth=scram-sha-256',
+    `--pwfile=${join(draft, 'password')}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-sync',
+  ];
+}
+
+function waysOut({ spawnAs }: PostgresUser): string {
+  const own = 'set DATABASE_URL to a PostgreSQL of yours';
+  if (spawnAs.uid === undefined) return `Try again, or ${own}`;
+  return `It does not run as root: start Prewarm as an ordinary user, install setpriv (package util-linux), or ${own}`;
+}
+
+/** A draft belongs to a start that was cut short: there is only one run at a time in this folder. */
+function removeDrafts({ stateDir }: Run): void {
+  for (const name of readdirSync(stateDir)) {
+    if (name.startsWith('postgres.draft-')) rmSync(join(stateDir, name), { recursive: true, force: true });
+  }
+}
+
+/** Without setpriv, the other user must be able to pass the state folder, which is closed. */
+function openWay({ stateDir }: Run, { spawnAs }: PostgresUser): void {
+  if (spawnAs.uid !== undefined) chmodSync(stateDir, 0o711);
+}
+
+function giveTo({ owner }: PostgresUser, paths: readonly string[]): void {
+  if (owner !== undefined) for (const path of paths) chownSync(path, owner.uid, owner.gid);
+}
+
+export function readOrCreatePassword(stateDir: string): string {
+  const file = join(stateDir, 'postgres.password');
+  try {
+    if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new StartError(
+      `Cannot use ${file}: ${describeError(error)}. Run as the user who made that folder, or remove it.`,
+    );
+  }
+}

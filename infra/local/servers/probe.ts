@@ -1,0 +1,58 @@
+// One question to each kind of server that only a ready server answers; each rejects with the reason, within its bound.
+import { Redis } from 'ioredis';
+import pg from 'pg';
+
+export async function probeRedis(url: string, timeoutMs: number): Promise<void> {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null, // one try: who asks decides whether to ask again
+  });
+  let reason: unknown;
+  redis.on('error', (error) => {
+    reason = error; // `connect` itself rejects with nothing better than "Connection is closed"
+  });
+  try {
+    await redis.connect();
+    await redis.ping();
+  } catch (error) {
+    throw reason ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+export async function probePostgres(url: string, timeoutMs: number): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+  });
+  client.on('error', () => {}); // a connection cut after the answer is no failure
+  try {
+    await client.connect();
+    await client.query('SELECT 1');
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** A Pushgateway behind a proxy may not show its `/-/ready`: any HTTP answer but a server's failure will do. */
+export async function probePushgateway(url: string, timeoutMs: number): Promise<void> {
+  const ready = new URL('/-/ready', url);
+  const headers = takeCredentials(ready);
+  const response = await fetch(ready, { headers, signal: AbortSignal.timeout(timeoutMs) });
+  await response.body?.cancel();
+  if (response.status >= 500) throw new Error(`it answered ${response.status}`);
+}
+
+/** fetch takes no URL that holds a password. */
+function takeCredentials(url: URL): Record<string, string> {
+  if (url.username === '' && url.password === '') return {};
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  url.username = '';
+  url.password = '';
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}

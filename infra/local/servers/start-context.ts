@@ -1,0 +1,8 @@
+// What every server's start gets: the run that records it, where to tell what takes a while, and the wish to stop.
+import type { Run } from '../run.ts';
+
+export type StartContext = {
+  readonly run: Run;
+  readonly signal: AbortSignal;
+  report(step: string): void;
+};

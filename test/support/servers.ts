@@ -1,0 +1,98 @@
+// What a test file asks for: a Redis database and a PostgreSQL database that nobody else touches, or a Redis process of its own.
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import './global-setup.ts'; // the type of what it provides
+import { administer, type TestServers, withDatabase } from './test-servers.ts';
+
+export { type OwnRedis, startOwnRedis } from './own-redis.ts';
+
+export type IsolatedServers = {
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
+  readonly pushgatewayUrl: string;
+  /** Call it in `afterAll`: drops the database and empties the Redis database. */
+  dispose(): Promise<void>;
+};
+
+const COUNTER = 'prewarm-test:next-database';
+const CLAIM_TTL_S = 3_600;
+
+/** The Pushgateway is shared: use a group (a `job`) of your own. `seeded: false` gives empty tables. */
+export async function isolatedServers(options: { seeded?: boolean } = {}): Promise<IsolatedServers> {
+  const servers = inject('servers');
+  const template = options.seeded === false ? servers.templates.migrated : servers.templates.seeded;
+  const [redis, database] = await Promise.all([
+    claimRedisDatabase(servers.redisUrl),
+    createDatabase(servers, template),
+  ]);
+  return {
+    redisUrl: redis.url,
+    databaseUrl: database.url,
+    pushgatewayUrl: servers.pushgatewayUrl,
+    dispose: async () => void (await Promise.all([redis.release(), database.drop()])),
+  };
+}
+
+type ClaimedRedis = { readonly url: string; release(): Promise<void> };
+
+/**
+ * A counter in database 0 says where to look next, a key with a TTL there says whose a number is: so test files, and test
+ * runs that share a Redis of 16 databases, never get the same one.
+ */
+async function claimRedisDatabase(redisUrl: string): Promise<ClaimedRedis> {
+  return withRedis(redisUrl, async (redis) => {
+    const databases = await countDatabases(redis);
+    for (let tries = 1; tries < databases; tries++) {
+      const number = 1 + ((await redis.incr(COUNTER)) % (databases - 1));
+      const claim = `prewarm-test:database:${number}`;
+      if ((await redis.set(claim, process.pid, 'EX', CLAIM_TTL_S, 'NX')) === 'OK')
+        return openRedisDatabase(redisUrl, number, claim);
+    }
+    throw new Error(`All ${databases - 1} logical databases of this Redis are in use by tests.`);
+  });
+}
+
+async function openRedisDatabase(redisUrl: string, number: number, claim: string): Promise<ClaimedRedis> {
+  const url = withDatabase(redisUrl, String(number));
+  const flush = () => withRedis(url, (redis) => redis.flushdb());
+  await flush();
+  return {
+    url,
+    async release() {
+      await flush();
+      await withRedis(redisUrl, (redis) => redis.del(claim));
+    },
+  };
+}
+
+async function countDatabases(redis: Redis): Promise<number> {
+  const answer = (await redis.config('GET', 'databases')) as string[];
+  return Number(answer[1] ?? 16);
+}
+
+async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { maxRetriesPerRequest: 1, connectTimeout: 3_000 });
+  try {
+    return await work(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function createDatabase(
+  servers: TestServers,
+  template: string,
+): Promise<{ url: string; drop(): Promise<void> }> {
+  const name = `prewarm_test_${servers.runId}_${randomBytes(6).toString('hex')}`;
+  await administer(servers.adminDatabaseUrl, (client) =>
+    client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`),
+  );
+  return {
+    url: withDatabase(servers.adminDatabaseUrl, name),
+    drop: () =>
+      administer(servers.adminDatabaseUrl, (client) =>
+        client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+      ),
+  };
+}
