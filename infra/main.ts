@@ -1,5 +1,4 @@
-// Entry of the CDK app: chooses the stage from the context and creates its stacks. Nothing else reads the context.
-
+/** Entry of the CDK app: chooses the stage from the context and creates its stacks. Nothing else reads the context. */
 import { randomUUID } from 'node:crypto';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
@@ -34,7 +33,7 @@ function chooseStage(): StageConfig {
   }
 }
 
-/** The defaults are those of docker-compose.localstack.yml, so that the stage can be synthesised without any server. */
+/** The defaults are the servers' usual ports, so that the stage can be synthesised without any server. */
 function localContext() {
   return {
     redisUrl: text('redisUrl', 'redis://127.0.0.1:6379'),

@@ -1,5 +1,4 @@
-// The typed settings of every stage: what differs between this machine, a test account and production.
-
+/** The typed settings of every stage: what differs between this machine, a test account and production. */
 /** Where the functions find Redis, Postgres and the Pushgateway. One of two shapes, so that half a network cannot be typed. */
 export type Addresses = PlainAddresses | VpcAddresses;
 

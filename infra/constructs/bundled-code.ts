@@ -1,5 +1,4 @@
-// A function's code: its handler and what it imports, bundled by esbuild in this process into one ES module.
-
+/** A function's code: its handler and what it imports, bundled by esbuild in this process into one ES module. */
 import { cpSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AssetHashType, DockerImage } from 'aws-cdk-lib';

@@ -1,5 +1,4 @@
-// Starts a warm-up after every deploy: a custom resource whose release id differs at every synthesis.
-
+/** Starts a warm-up after every deploy: a custom resource whose release id differs at every synthesis. */
 import { CustomResource, Duration } from 'aws-cdk-lib';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct, type IDependable } from 'constructs';

@@ -1,5 +1,4 @@
-// What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions.
-
+/** What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions. */
 import { type GatewayResponseOptions, ResponseType } from 'aws-cdk-lib/aws-apigateway';
 
 type Answer = {

@@ -1,5 +1,4 @@
-// Applies the SQL migrations before the functions that need them: a custom resource that runs whenever their files change.
-
+/** Applies the SQL migrations before the functions that need them: a custom resource that runs whenever their files change. */
 import { CustomResource, Duration, FileSystem } from 'aws-cdk-lib';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';

@@ -1,5 +1,4 @@
-// A Lambda function with our defaults: one folder of functions/, bundled as ESM for Node 24, with its own role and log group.
-
+/** A Lambda function with our defaults: one folder of functions/, bundled as ESM for Node 24, with its own role and log group. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';

@@ -1,5 +1,4 @@
-// The REST API with our defaults: regional, access logs, keys chosen by the authorizer, problems as gateway responses.
-
+/** The REST API with our defaults: regional, access logs, keys chosen by the authorizer, problems as gateway responses. */
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import {
   AccessLogFormat,

@@ -1,5 +1,4 @@
-// The usage plan: every known client has a key of its own, and each method its limits per key.
-
+/** The usage plan: every known client has a key of its own, and each method its limits per key. */
 import { createHash } from 'node:crypto';
 import { ApiKey, type Method, type RestApi, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import { Construct } from 'constructs';

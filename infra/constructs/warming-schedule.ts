@@ -1,5 +1,4 @@
-// Starts the warmer every 30 minutes, as the requirement says; what could not start goes to a queue.
-
+/** Starts the warmer every 30 minutes, as the requirement says; what could not start goes to a queue. */
 import { Duration } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';

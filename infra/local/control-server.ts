@@ -1,13 +1,12 @@
-// The loopback server beside the API: the issuer's public keys, Lambda's Invoke API, and where custom resources answer.
-
+/** The loopback server beside the API: the issuer's public keys, Lambda's Invoke API, and where custom resources answer. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
-import type { Outcome } from './container.ts';
-import type { Functions, InvocationType } from './containers.ts';
-import { readBody } from './http-body.ts';
+import type { Outcome } from './containers/container.ts';
+import type { Functions, InvocationType } from './containers/containers.ts';
+import { readBody } from './gateway/http-body.ts';
 
 /** What a custom resource's function puts to its ResponseURL. */
 export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };

@@ -1,5 +1,4 @@
-// The local stage's own issuer: one ES256 key pair in the state folder, and the tokens signed with it.
-
+/** The local stage's own issuer: one ES256 key pair in the state folder, and the tokens signed with it. */
 import { randomUUID } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,11 +1,11 @@
-// `npm start`: reads the options, starts everything, waits for the end, stops everything; every failure is one clear line.
+/** `npm start`: reads the options, starts everything, waits for the end, stops everything; every failure is one clear line. */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HELP, type Options, readOptions } from './options.ts';
-import { createParts, type Parts } from './parts.ts';
 import { startPrewarm } from './prewarm.ts';
-import { claimRun, type Run } from './run.ts';
+import { createParts, type Parts } from './processes/parts.ts';
+import { claimRun, type Run } from './processes/run.ts';
 import { listenOnce } from './servers/ports.ts';
 import { describeError, StartError } from './start-error.ts';
 import { listenForStop } from './stop-request.ts';

@@ -1,4 +1,4 @@
-// The command line and the environment of `npm start`: one typed record, or one clear line about what is wrong.
+/** The command line and the environment of `npm start`: one typed record, or one clear line about what is wrong. */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -64,9 +64,14 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
     freeze: values.freeze,
     logs: values.logs,
     help: values.help,
-    stateDir: resolve(nonEmpty(env['PREWARM_STATE_DIR']) ?? DEFAULT_STATE_DIR),
+    stateDir: readStateDir(env),
     use: readExternalUrls(env),
   };
+}
+
+/** Where this stage keeps its data, its key and its logs. */
+export function readStateDir(env: NodeJS.ProcessEnv): string {
+  return resolve(nonEmpty(env['PREWARM_STATE_DIR']) ?? DEFAULT_STATE_DIR);
 }
 
 function parse(args: readonly string[]) {

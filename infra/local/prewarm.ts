@@ -1,4 +1,4 @@
-// The start of everything, in order: servers and synthesis side by side, then the stage, migration, sample users, deployment hook.
+/** The start of everything, in order: servers and synthesis side by side, then the stage, migration, sample users, deployment hook. */
 import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -6,9 +6,9 @@ import type { WarmupReport } from '../../shared/warming/report.ts';
 import { type ControlServer, startControlServer } from './control-server.ts';
 import { loadOrCreateIdentity, signToken } from './identity.ts';
 import type { Options } from './options.ts';
-import type { Parts } from './parts.ts';
-import type { Run } from './run.ts';
-import { seed } from './seed.ts';
+import type { Parts } from './processes/parts.ts';
+import type { Run } from './processes/run.ts';
+import { seed } from './sample-users/seed.ts';
 import { planServers, type Servers, type ServerUrls, startServers } from './servers/index.ts';
 import { type LocalStage, startStage } from './stage.ts';
 import { type Closing, formatClosing, formatReport } from './summary.ts';

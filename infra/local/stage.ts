@@ -1,15 +1,14 @@
-// The local stage: what a cloud assembly describes, running on this machine. It prints nothing.
-
+/** The local stage: what a cloud assembly describes, running on this machine. It prints nothing. */
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import type { Outcome } from './container.ts';
-import type { ProcessWatcher } from './container-process.ts';
-import { createFunctions, type DoneInvocation, type Functions } from './containers.ts';
+import type { Outcome } from './containers/container.ts';
+import type { ProcessWatcher } from './containers/container-process.ts';
+import { createFunctions, type DoneInvocation, type Functions } from './containers/containers.ts';
 import { type ControlServer, closeServer, type ResourceAnswer } from './control-server.ts';
-import { startGateway } from './gateway.ts';
-import { localAccount, localRegion } from './intrinsics.ts';
+import { startGateway } from './gateway/gateway.ts';
 import { startSchedules } from './schedule.ts';
-import { type CustomResourceSpec, type LocalTemplate, readTemplate } from './template.ts';
+import { localAccount, localRegion } from './template/intrinsics.ts';
+import { type CustomResourceSpec, type LocalTemplate, readTemplate } from './template/template.ts';
 
 export type LocalStage = {
   /** `http://127.0.0.1:PORT` */

@@ -1,5 +1,4 @@
-// An error that the person at the terminal can act on: its message is the one clear line that gets printed, without a stack.
-
+/** An error that the person at the terminal can act on: its message is the one clear line that gets printed, without a stack. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }

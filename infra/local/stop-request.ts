@@ -1,5 +1,4 @@
-// The wish to stop: Ctrl-C, SIGTERM or SIGHUP once for an orderly end, twice for an immediate one; or npm has gone.
-
+/** The wish to stop: Ctrl-C, SIGTERM or SIGHUP once for an orderly end, twice for an immediate one; or npm has gone. */
 export type StopRequest = {
   /** Aborted at the first request. */
   readonly signal: AbortSignal;

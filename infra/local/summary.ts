@@ -1,4 +1,4 @@
-// The texts at the end of a start: the warm-up's report as a table, and the lines to paste.
+/** The texts at the end of a start: the warm-up's report as a table, and the lines to paste. */
 import type { StepReport, WarmupReport } from '../../shared/warming/report.ts';
 
 const COLUMNS = ['step', 'status', 'time', 'attempts', 'planned', 'warmed', 'skipped', 'failed'];

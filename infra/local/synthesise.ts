@@ -1,5 +1,4 @@
-// Synthesises the CDK app's local stage in a child process, into a folder that is replaced as a whole.
-
+/** Synthesises the CDK app's local stage in a child process, into a folder that is replaced as a whole. */
 import { spawn } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';

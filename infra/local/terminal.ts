@@ -1,5 +1,4 @@
-// What the person at the terminal sees while Prewarm starts: each step with its time, on a TTY one line that keeps moving.
-
+/** What the person at the terminal sees while Prewarm starts: each step with its time, on a TTY one line that keeps moving. */
 export type Terminal = {
   /** Shows that the work goes on, and for how long; work that takes under a second is not worth a line elsewhere than on a TTY. */
   run<T>(title: string, work: () => Promise<T>): Promise<T>;

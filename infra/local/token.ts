@@ -1,18 +1,15 @@
-// `npm run token`: prints a signed token that the local stage accepts, and nothing else.
-
-import { fileURLToPath } from 'node:url';
+/** `npm run token`: prints a signed token that the local stage accepts, and nothing else. */
 import { parseArgs } from 'node:util';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from './identity.ts';
+import { readStateDir } from './options.ts';
 
 const usage =
   'Usage: npm run token -- [--sub alice] [--scope "users:read cache:admin"] [--client oncall] ' +
   '[--expires-in 1h] [--no-exp] [--audience …] [--issuer …]';
 
-const defaultStateDir = fileURLToPath(new URL('../../.prewarm/state', import.meta.url));
-
 try {
   const claims = readClaims(process.argv.slice(2));
-  const identity = await loadOrCreateIdentity(process.env['PREWARM_STATE_DIR'] ?? defaultStateDir);
+  const identity = await loadOrCreateIdentity(readStateDir(process.env));
   process.stdout.write(`${await signToken(identity, claims)}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

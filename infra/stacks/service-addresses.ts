@@ -1,5 +1,4 @@
-// Turns a stage's addresses into what functions take: environment variables, and a place in the VPC where there is one.
-
+/** Turns a stage's addresses into what functions take: environment variables, and a place in the VPC where there is one. */
 import { SecretValue } from 'aws-cdk-lib';
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';

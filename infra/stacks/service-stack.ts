@@ -1,5 +1,4 @@
-// The service: API, functions, schedule, migrations and deployment hook. It composes constructs and owns no resource's details.
-
+/** The service: API, functions, schedule, migrations and deployment hook. It composes constructs and owns no resource's details. */
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';

@@ -1,5 +1,4 @@
-// The CDK app as the command line runs it: every stage synthesises without an account, and a wrong one is named.
-
+/** The CDK app as the command line runs it: every stage synthesises without an account, and a wrong one is named. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

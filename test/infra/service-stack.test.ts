@@ -1,5 +1,4 @@
-// What the service stack deploys, asserted on the synthesised template. Nothing is bundled.
-
+/** What the service stack deploys, asserted on the synthesised template. Nothing is bundled. */
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, it } from 'vitest';

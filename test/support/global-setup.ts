@@ -1,4 +1,4 @@
-// Vitest's global set-up: starts the servers before the first test file and stops them after the last one.
+/** Vitest's global set-up: starts the servers before the first test file and stops them after the last one. */
 import type { TestProject } from 'vitest/node';
 import { startTestServers, type TestServers } from './test-servers.ts';
 

@@ -1,5 +1,4 @@
-// Writes a small cloud assembly by hand, with tiny functions, for tests of the local runner.
-
+/** Writes a small cloud assembly by hand, with tiny functions, for tests of the local runner. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -1,8 +1,8 @@
-// A Redis process of a test's own, to freeze, kill and bring back; the reaper ends it when the test's process dies.
+/** A Redis process of a test's own, to freeze, kill and bring back; the reaper ends it when the test's process dies. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import { claimRun } from '../../infra/local/run.ts';
+import { claimRun } from '../../infra/local/processes/run.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
 import { startRedis } from '../../infra/local/servers/redis.ts';
 

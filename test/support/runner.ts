@@ -1,4 +1,4 @@
-// Runs `npm start`'s program as a process of its own, in a state folder of its own, and waits for what it says and how it ends.
+/** Runs `npm start`'s program as a process of its own, in a state folder of its own, and waits for what it says and how it ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

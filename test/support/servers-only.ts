@@ -1,5 +1,5 @@
-// A runner of the servers alone, for tests that kill it: starts them in the folder named by its argument and says so in JSON.
-import { claimRun } from '../../infra/local/run.ts';
+/** A runner of the servers alone, for tests that kill it: starts them in the folder named by its argument and says so in JSON. */
+import { claimRun } from '../../infra/local/processes/run.ts';
 import { planServers, startServers } from '../../infra/local/servers/index.ts';
 
 const stateDir = process.argv[2] ?? '';

@@ -1,4 +1,4 @@
-// What a test file asks for: a Redis database and a PostgreSQL database that nobody else touches, or a Redis process of its own.
+/** What a test file asks for: a Redis database and a PostgreSQL database that nobody else touches, or a Redis process of its own. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';

@@ -1,12 +1,12 @@
-// The one set of real servers of a test run: in a folder of its own, with template databases, removed afterwards.
+/** The one set of real servers of a test run: in a folder of its own, with template databases, removed afterwards. */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { readOptions } from '../../infra/local/options.ts';
-import { identify } from '../../infra/local/process-identity.ts';
-import { claimRun, clearLeftovers } from '../../infra/local/run.ts';
-import { seed } from '../../infra/local/seed.ts';
+import { identify } from '../../infra/local/processes/process-identity.ts';
+import { claimRun, clearLeftovers } from '../../infra/local/processes/run.ts';
+import { seed } from '../../infra/local/sample-users/seed.ts';
 import { planServers, startServers } from '../../infra/local/servers/index.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 

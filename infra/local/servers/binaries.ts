@@ -1,4 +1,4 @@
-// Finds the programs of Redis and the Pushgateway: on PATH, else unpacked earlier, else downloaded on Debian and Ubuntu.
+/** Finds the programs of Redis and the Pushgateway: on PATH, else unpacked earlier, else downloaded on Debian and Ubuntu. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,8 +71,7 @@ async function fetchBinary(
 }
 
 function explain({ title, programs, waysOut }: Wanted, why: string): string {
-  const compose = 'or start one with docker compose -f docker-compose.localstack.yml up -d and set its URL';
-  return `${title} is missing: no ${programs.join(' or ')} on PATH, ${why}. Ways out: ${waysOut}; ${compose}.`;
+  return `${title} is missing: no ${programs.join(' or ')} on PATH, ${why}. Ways out: ${waysOut}.`;
 }
 
 /** Its libraries lie beside it. Only this one process gets them: a PATH or a library folder of the machine stays as it is. */

@@ -1,4 +1,4 @@
-// Downloads a Debian package and the libraries that it lacks here, and unpacks them into a folder: no root, nothing installed.
+/** Downloads a Debian package and the libraries that it lacks here, and unpacks them into a folder: no root, nothing installed. */
 import {
   existsSync,
   mkdirSync,
@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { runCommand } from '../command.ts';
+import { runCommand } from '../processes/command.ts';
 import { findProgram } from './postgres-user.ts';
 
 const UPDATE_TIMEOUT_MS = 90_000;

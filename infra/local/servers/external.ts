@@ -1,4 +1,4 @@
-// Checks the servers that the environment names, and says in one line, without any password, what is wrong with one.
+/** Checks the servers that the environment names, and says in one line, without any password, what is wrong with one. */
 import { StartError } from '../start-error.ts';
 import { probePostgres, probePushgateway, probeRedis } from './probe.ts';
 

@@ -1,6 +1,6 @@
-// Starts the three servers that Prewarm needs, in parallel, or uses those that the environment names; stops what it started.
-import type { ServerProcess } from '../processes.ts';
-import type { Run } from '../run.ts';
+/** Starts the three servers that Prewarm needs, in parallel, or uses those that the environment names; stops what it started. */
+import type { ServerProcess } from '../processes/processes.ts';
+import type { Run } from '../processes/run.ts';
 import { checkExternal, type ExternalUrls } from './external.ts';
 import { choosePorts, findFreePort, isPortFree, LOOPBACK, rememberPorts, type ServerPorts } from './ports.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';

@@ -1,4 +1,4 @@
-// Free loopback ports for the servers: last time's where they are still free, so that addresses stay the same from start to start.
+/** Free loopback ports for the servers: last time's where they are still free, so that addresses stay the same from start to start. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The data folder of the embedded PostgreSQL: made once by initdb, complete or not at all, with a password of its own.
+/** The data folder of the embedded PostgreSQL: made once by initdb, complete or not at all, with a password of its own. */
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -13,8 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../command.ts';
-import type { Run } from '../run.ts';
+import { runCommand } from '../processes/command.ts';
+import type { Run } from '../processes/run.ts';
 import { describeError, StartError } from '../start-error.ts';
 import { minimalEnvironment } from './postgres-programs.ts';
 import type { PostgresUser } from './postgres-user.ts';

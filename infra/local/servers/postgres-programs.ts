@@ -1,4 +1,4 @@
-// Where the programs of the embedded PostgreSQL are, and the environment that they run in.
+/** Where the programs of the embedded PostgreSQL are, and the environment that they run in. */
 import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,4 @@
-// PostgreSQL refuses to run as root: this says as whom to run it, without creating a user and without opening any folder.
+/** PostgreSQL refuses to run as root: this says as whom to run it, without creating a user and without opening any folder. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 

@@ -1,8 +1,8 @@
-// The embedded PostgreSQL 18: starts the server on loopback and makes the database.
+/** The embedded PostgreSQL 18: starts the server on loopback and makes the database. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { type ServerProcess, startProcess, waitUntilReady } from '../processes.ts';
+import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { LOOPBACK } from './ports.ts';
 import { initialise, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
 import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';

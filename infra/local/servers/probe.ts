@@ -1,4 +1,4 @@
-// One question to each kind of server that only a ready server answers; each rejects with the reason, within its bound.
+/** One question to each kind of server that only a ready server answers; each rejects with the reason, within its bound. */
 import { Redis } from 'ioredis';
 import pg from 'pg';
 

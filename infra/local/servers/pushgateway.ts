@@ -1,5 +1,5 @@
-// The embedded Prometheus Pushgateway on loopback; what was pushed lives as long as it runs.
-import { type ServerProcess, startProcess, waitUntilReady } from '../processes.ts';
+/** The embedded Prometheus Pushgateway on loopback; what was pushed lives as long as it runs. */
+import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { findOrFetchBinary } from './binaries.ts';
 import { LOOPBACK } from './ports.ts';
 import { probePushgateway } from './probe.ts';

@@ -1,7 +1,7 @@
-// The embedded Redis (or Valkey): a cache on loopback that keeps nothing on disk.
+/** The embedded Redis (or Valkey): a cache on loopback that keeps nothing on disk. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ServerProcess, startProcess, waitUntilReady } from '../processes.ts';
+import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { findOrFetchBinary } from './binaries.ts';
 import { LOOPBACK } from './ports.ts';
 import { probeRedis } from './probe.ts';

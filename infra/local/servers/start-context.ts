@@ -1,5 +1,5 @@
-// What every server's start gets: the run that records it, where to tell what takes a while, and the wish to stop.
-import type { Run } from '../run.ts';
+/** What every server's start gets: the run that records it, where to tell what takes a while, and the wish to stop. */
+import type { Run } from '../processes/run.ts';
 
 export type StartContext = {
   readonly run: Run;

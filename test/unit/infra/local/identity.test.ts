@@ -1,5 +1,4 @@
-// The behaviour of infra/local/identity.ts.
-
+/** The behaviour of infra/local/identity.ts. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,4 @@
-// The behaviour of infra/local/schedule.ts.
-
+/** The behaviour of infra/local/schedule.ts. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseRate, startSchedules } from '../../../../infra/local/schedule.ts';
 

@@ -1,0 +1,87 @@
+/** Runs in the child process: Lambda's side of a function. Loads the bundle once, then answers one invocation after the other. */
+import { existsSync } from 'node:fs';
+import { registerHooks } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+export type Invocation = {
+  readonly requestId: string;
+  readonly payload: string;
+  readonly deadlineMs: number;
+  readonly arn: string;
+};
+
+export type RuntimeMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'answered'; readonly payload: string }
+  | { readonly type: 'failed'; readonly error: FunctionError };
+
+/** What Lambda answers for a function that threw. */
+export type FunctionError = {
+  readonly errorType: string;
+  readonly errorMessage: string;
+  readonly trace?: readonly string[];
+};
+
+type Handler = (event: unknown, context: object) => unknown;
+
+// Lambda's runtime brings the SDK; here the project does, wherever the bundle lies.
+registerHooks({
+  resolve: (specifier, context, next) =>
+    next(specifier, specifier.startsWith('@aws-sdk/') ? { ...context, parentURL: import.meta.url } : context),
+});
+
+// A container does not outlive its runner.
+process.on('disconnect', () => process.exit(0));
+
+try {
+  const handler = await loadHandler();
+  process.on('message', (invocation: Invocation) => void answer(handler, invocation));
+  send({ type: 'ready' });
+} catch (error) {
+  send({ type: 'failed', error: describe(error) });
+}
+
+async function answer(handler: Handler, invocation: Invocation): Promise<void> {
+  try {
+    const result = await handler(JSON.parse(invocation.payload), createContext(invocation));
+    send({ type: 'answered', payload: JSON.stringify(result) ?? 'null' });
+  } catch (error) {
+    send({ type: 'failed', error: describe(error) });
+  }
+}
+
+function send(message: RuntimeMessage): void {
+  process.send?.(message);
+}
+
+async function loadHandler(): Promise<Handler> {
+  const [file = '', name = ''] = (process.env['_HANDLER'] ?? '').split('.');
+  const base = join(process.env['LAMBDA_TASK_ROOT'] ?? '', file);
+  const path = ['.mjs', '.js', '.cjs']
+    .map((extension) => base + extension)
+    .find((candidate) => existsSync(candidate));
+  if (!path) throw new Error(`There is no bundle ${base}.mjs`);
+  const handler: unknown = ((await import(pathToFileURL(path).href)) as Record<string, unknown>)[name];
+  if (typeof handler !== 'function') throw new Error(`${path} does not export a function "${name}"`);
+  return handler as Handler;
+}
+
+function createContext({ requestId, deadlineMs, arn }: Invocation): object {
+  const functionName = process.env['AWS_LAMBDA_FUNCTION_NAME'];
+  return {
+    awsRequestId: requestId,
+    functionName,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: arn,
+    memoryLimitInMB: process.env['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'],
+    logGroupName: `/aws/lambda/${functionName}`,
+    logStreamName: String(process.pid),
+    getRemainingTimeInMillis: () => Math.max(0, deadlineMs - Date.now()),
+  };
+}
+
+function describe(error: unknown): FunctionError {
+  if (!(error instanceof Error)) return { errorType: typeof error, errorMessage: String(error) };
+  return { errorType: error.name, errorMessage: error.message, trace: (error.stack ?? '').split('\n') };
+}

@@ -1,0 +1,446 @@
+/** The local runner over HTTP: a hand-written template with tiny functions, driven as a caller would. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
+import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
+import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
+import { type Fixture, functionUri, routeResources, writeAssembly } from '../../../support/local-assembly.ts';
+
+const goodKey = 'key-of-the-good-client';
+
+const functions: Fixture['functions'] = {
+  echo: {
+    code: `export const handler = async (event, context) => ({
+      statusCode: 200,
+      headers: { 'X-Single': 'one', 'WWW-Authenticate': 'mine' },
+      multiValueHeaders: { 'set-cookie': ['a=1', 'b=2'] },
+      body: JSON.stringify({ event, environment: process.env, leftMs: context.getRemainingTimeInMillis(), arn: context.invokedFunctionArn }),
+    });`,
+    environment: { GREETING: 'hello' },
+  },
+  authorizer: {
+    code: `export const handler = async ({ authorizationToken, methodArn }) => {
+      const [, name] = authorizationToken.split(' ');
+      if (name === 'forged') throw new Error('Unauthorized');
+      if (name === 'broken') throw new Error('no connection');
+      return {
+        principalId: name,
+        policyDocument: { Version: '2012-10-17', Statement: [{ Effect: name === 'denied' ? 'Deny' : 'Allow', Action: 'execute-api:Invoke', Resource: methodArn.split('/')[0] + '/*' }] },
+        context: { sub: name, number: 7 },
+        usageIdentifierKey: name === 'keyless' ? 'no-such-key' : '${goodKey}',
+      };
+    };`,
+  },
+  malformed: { code: `export const handler = async () => ({ hello: 'world' });` },
+  throwing: { code: `export const handler = async () => { throw new TypeError('secret detail'); };` },
+  hanging: {
+    code: `export const handler = () => new Promise(() => setInterval(() => {}, 1000));`,
+    timeoutSeconds: 1,
+  },
+  crashing: {
+    code: `export const handler = async ({ path }) => path === '/crash' ? process.exit(3) : { statusCode: 200, body: String(process.pid) };`,
+  },
+  uninitialised: { code: `throw new Error('no configuration');` },
+  overlapping: {
+    code: `let running = 0; let most = 0;
+    export const handler = async () => {
+      running += 1; most = Math.max(most, running);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      running -= 1;
+      return { statusCode: 200, body: JSON.stringify({ most, pid: process.pid }) };
+    };`,
+  },
+  ticking: {
+    code: `let ticks = 0; setInterval(() => { ticks += 1; console.log('tick'); }, 5);
+    export const handler = async () => ({ statusCode: 200, body: JSON.stringify({ ticks, pid: process.pid }) });`,
+  },
+  scarce: {
+    code: `export const handler = async () => { console.log('scarce runs'); await new Promise((resolve) => setTimeout(resolve, 200)); return { statusCode: 200 }; };`,
+    reservedConcurrency: 1,
+  },
+  hook: {
+    code: `export const handler = async ({ ResponseURL, ResourceProperties }) => {
+      const Status = ResourceProperties.Fails ? 'FAILED' : 'SUCCESS';
+      await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ Status, Reason: 'column exists already' }) });
+    };`,
+  },
+  migrate: {
+    code: `export const handler = async ({ ResponseURL }) => {
+      await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ Status: 'FAILED', Reason: 'column exists already' }) });
+    };`,
+  },
+};
+
+const routes = routeResources({
+  Echo: { part: 'echo', target: 'echo', isProtected: true },
+  EchoId: { part: '{id}', parent: 'Echo', method: 'POST', target: 'echo' },
+  EchoAll: { part: 'all', parent: 'Echo', method: 'POST', target: 'malformed' },
+  Malformed: { part: 'malformed', target: 'malformed' },
+  Throwing: { part: 'throwing', target: 'throwing' },
+  Hanging: { part: 'hanging', target: 'hanging' },
+  Impatient: { part: 'impatient', target: 'hanging', timeoutMs: 100 },
+  Crash: { part: 'crash', target: 'crashing' },
+  Survive: { part: 'survive', target: 'crashing' },
+  Uninitialised: { part: 'uninitialised', target: 'uninitialised' },
+  Overlapping: { part: 'overlapping', target: 'overlapping' },
+  Ticking: { part: 'ticking', target: 'ticking' },
+  Scarce: { part: 'scarce', target: 'scarce' },
+  Mock: { part: 'mock', integration: { Type: 'MOCK' } },
+  Limited: { part: 'limited', target: 'echo', isProtected: true },
+});
+
+const resources: Fixture['resources'] = {
+  ...routes,
+  Api: { Type: 'AWS::ApiGateway::RestApi', Properties: { ApiKeySourceType: 'AUTHORIZER' } },
+  Stage: { Type: 'AWS::ApiGateway::Stage', Properties: { StageName: 'live' } },
+  Authorizer: {
+    Type: 'AWS::ApiGateway::Authorizer',
+    Properties: {
+      Type: 'TOKEN',
+      AuthorizerUri: functionUri('authorizer'),
+      IdentitySource: 'method.request.header.Authorization',
+      AuthorizerResultTtlInSeconds: 300,
+    },
+  },
+  Unauthorized: gatewayResponse('UNAUTHORIZED', '401', { 'WWW-Authenticate': "'Bearer'" }),
+  Unknown: gatewayResponse('MISSING_AUTHENTICATION_TOKEN', '404', {}),
+  Throttled: gatewayResponse('THROTTLED', '429', { 'Retry-After': "'60'" }),
+  Plan: {
+    Type: 'AWS::ApiGateway::UsagePlan',
+    Properties: {
+      ApiStages: [{ Throttle: { '/limited/GET': { RateLimit: 2 / 60, BurstLimit: 2 } } }],
+      Throttle: { RateLimit: 1000, BurstLimit: 1000 },
+    },
+  },
+  Key: { Type: 'AWS::ApiGateway::ApiKey', Properties: { Enabled: true, Value: goodKey } },
+  PlanKey: {
+    Type: 'AWS::ApiGateway::UsagePlanKey',
+    Properties: { KeyId: { Ref: 'Key' }, UsagePlanId: { Ref: 'Plan' } },
+  },
+  Deploy: { Type: 'Custom::Hook', Properties: { ServiceToken: { 'Fn::GetAtt': ['hook', 'Arn'] } } },
+  Migrations: {
+    Type: 'Custom::Migrations',
+    Properties: { ServiceToken: { 'Fn::GetAtt': ['migrate', 'Arn'] } },
+  },
+};
+
+function gatewayResponse(type: string, status: string, headers: Record<string, string>): object {
+  const named = Object.entries(headers).map(([name, value]) => [`gatewayresponse.header.${name}`, value]);
+  return {
+    Type: 'AWS::ApiGateway::GatewayResponse',
+    Properties: {
+      ResponseType: type,
+      StatusCode: status,
+      ResponseParameters: Object.fromEntries(named),
+      ResponseTemplates: {
+        'application/problem+json': '{"type":"about:blank","traceId":"$context.requestId"}',
+      },
+    },
+  };
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'prewarm-stage-'));
+const lines: string[] = [];
+let control: ControlServer;
+let stage: LocalStage;
+
+beforeAll(async () => {
+  writeAssembly(dir, { functions, resources });
+  control = await startControlServer({ jwks: { keys: [] } });
+  stage = await start({ containersPerFunction: 2 });
+});
+
+afterEach(() => {
+  lines.length = 0;
+});
+
+afterAll(async () => {
+  await stage.stop();
+  await control.close();
+  rmSync(dir, { recursive: true });
+});
+
+function start(options: { containersPerFunction: number; freeze?: boolean }): Promise<LocalStage> {
+  return startStage({ assemblyDir: dir, port: 0, control, log: (line) => void lines.push(line), ...options });
+}
+
+function call(path: string, init: RequestInit & { token?: string } = {}): Promise<Response> {
+  const { token, ...rest } = init;
+  return fetch(stage.url + path, {
+    ...rest,
+    headers: { ...rest.headers, ...(token && { authorization: `Bearer ${token}` }) },
+  });
+}
+
+type Echo = { event: object; environment: object; leftMs: number; arn: string };
+
+async function read<T>(response: Promise<Response>): Promise<T> {
+  return (await (await response).json()) as T;
+}
+
+describe('a caller', () => {
+  it('without a token gets 401 and the authorizer is not asked', async () => {
+    const asked: DoneInvocation[] = [];
+    stage.onInvocation((done) => void asked.push(done));
+
+    const response = await call('/echo');
+
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe('Bearer');
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    expect(await response.json()).toMatchObject({ traceId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(asked).toEqual([]);
+  });
+
+  it('with a forged token gets 401, a denied one 403, one without a usage plan 403', async () => {
+    expect((await call('/echo', { token: 'forged' })).status).toBe(401);
+    expect((await call('/echo', { token: 'denied' })).status).toBe(403);
+    expect((await call('/echo', { token: 'keyless' })).status).toBe(403);
+  });
+
+  it('gets 500 without the cause when the authorizer fails', async () => {
+    const response = await call('/echo', { token: 'broken' });
+
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain('no connection');
+  });
+
+  it('is verified once, however often it calls', async () => {
+    const asked: DoneInvocation[] = [];
+    stage.onInvocation((done) => done.folder === 'authorizer' && void asked.push(done));
+
+    await call('/echo', { token: 'regular' });
+    await call('/echo', { token: 'regular' });
+
+    expect(asked).toHaveLength(1);
+  });
+
+  it('gets 404, as the template says, for an unknown path and for an unknown method', async () => {
+    expect((await call('/nowhere')).status).toBe(404);
+    expect((await call('/echo', { method: 'DELETE' })).status).toBe(404);
+  });
+
+  it('gets 429 with the headers of the template after its burst, on this method only', async () => {
+    const statuses: number[] = [];
+    for (let request = 0; request < 3; request += 1)
+      statuses.push((await call('/limited', { token: 'good' })).status);
+    const refused = await call('/limited', { token: 'good' });
+
+    expect(statuses).toEqual([200, 200, 429]);
+    expect(refused.headers.get('retry-after')).toBe('60');
+    expect((await call('/echo', { token: 'good' })).status).toBe(200);
+  });
+
+  it('gets 501 that says what the runner does not implement', async () => {
+    const response = await call('/mock');
+
+    expect(response.status).toBe(501);
+    expect(await response.json()).toMatchObject({ detail: expect.stringContaining('MOCK') });
+  });
+
+  it('gets 413 for more than 10 MB', async () => {
+    const response = await call('/echo/1', { method: 'POST', body: Buffer.alloc(10 * 1024 * 1024 + 1) });
+
+    expect(response.status).toBe(413);
+  });
+});
+
+describe('a function', () => {
+  it('gets the whole event of a REST API, with the path parameter as it was sent', async () => {
+    const response = await call('/echo/a%20b?x=1&x=2&y=%C3%A4', {
+      method: 'POST',
+      body: 'text',
+      headers: { 'X-Mixed': 'Case' },
+    });
+    const { event } = (await response.json()) as Echo;
+
+    expect(event).toMatchObject({
+      resource: '/echo/{id}',
+      path: '/echo/a%20b',
+      httpMethod: 'POST',
+      queryStringParameters: { x: '2', y: 'ä' },
+      multiValueQueryStringParameters: { x: ['1', '2'], y: ['ä'] },
+      pathParameters: { id: 'a%20b' },
+      stageVariables: null,
+      body: 'text',
+      isBase64Encoded: false,
+      requestContext: {
+        resourcePath: '/echo/{id}',
+        path: '/live/echo/a%20b',
+        stage: 'live',
+        httpMethod: 'POST',
+        requestId: response.headers.get('x-amzn-requestid'),
+        identity: { sourceIp: '127.0.0.1' },
+      },
+    });
+  });
+
+  it('hears from the authorizer who the caller is, in texts', async () => {
+    const { event } = await read<Echo>(call('/echo', { token: 'alice' }));
+
+    expect(event).toMatchObject({
+      requestContext: { authorizer: { principalId: 'alice', sub: 'alice', number: '7' } },
+      queryStringParameters: null,
+      body: null,
+    });
+  });
+
+  it('sees the template’s environment and Lambda’s, and nothing of the runner’s', async () => {
+    process.env['RUNNERS_OWN'] = 'secret';
+    const { environment, leftMs, arn } = await read<Echo>(call('/echo/1', { method: 'POST' }));
+
+    expect(environment).toMatchObject({
+      GREETING: 'hello',
+      AWS_LAMBDA_FUNCTION_NAME: 'fixture-echo',
+      TZ: ':UTC',
+    });
+    expect(environment).not.toHaveProperty('RUNNERS_OWN');
+    expect(environment).not.toHaveProperty('HOME');
+    expect(leftMs).toBeGreaterThan(5_000);
+    expect(arn).toMatch(/:function:fixture-echo$/);
+  });
+
+  it('answers with several values of a header; what API Gateway keeps for itself comes out renamed', async () => {
+    const response = await call('/echo/1', { method: 'POST' });
+
+    expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+    expect(response.headers.get('x-single')).toBe('one');
+    expect(response.headers.get('x-amzn-remapped-www-authenticate')).toBe('mine');
+  });
+
+  it('is chosen by a fixed segment before a parameter', async () => {
+    expect((await call('/echo/all', { method: 'POST' })).status).toBe(502);
+  });
+
+  it('that returns no response, throws or cannot start is 502, and the cause is in the log only', async () => {
+    expect((await call('/malformed')).status).toBe(502);
+    const thrown = await call('/throwing');
+    expect(thrown.status).toBe(502);
+    expect(await thrown.text()).not.toContain('secret detail');
+    expect((await call('/uninitialised')).status).toBe(502);
+    expect(lines.join('\n')).toMatch(/secret detail[\s\S]*no configuration/);
+  });
+
+  it('that crashes is 502, and the next call gets a new container', async () => {
+    const before = await (await call('/survive')).text();
+    expect((await call('/crash')).status).toBe(502);
+    const after = await (await call('/survive')).text();
+
+    expect(after).not.toBe(before);
+  });
+
+  it('that takes longer than its timeout is ended and 502', async () => {
+    expect((await call('/hanging')).status).toBe(502);
+  });
+
+  it('that takes longer than its integration is 504', async () => {
+    const startedAtMs = performance.now();
+
+    expect((await call('/impatient')).status).toBe(504);
+    expect(performance.now() - startedAtMs).toBeLessThan(900);
+  });
+
+  it('runs one invocation at a time, in no more containers than allowed', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => read<{ most: number; pid: number }>(call('/overlapping'))),
+    );
+
+    expect(new Set(answers.map(({ most }) => most))).toEqual(new Set([1]));
+    expect(new Set(answers.map(({ pid }) => pid)).size).toBeLessThanOrEqual(2);
+  });
+
+  it('above its reserved concurrency is refused', async () => {
+    const first = call('/scarce');
+    const second = await call('/scarce');
+
+    expect(second.status).toBe(500);
+    expect((await first).status).toBe(200);
+  });
+});
+
+describe('the Invoke API', () => {
+  const invoke = (name: string, type: string, payload: string) =>
+    fetch(`${control.url}/2015-03-31/functions/${encodeURIComponent(name)}/invocations`, {
+      method: 'POST',
+      headers: { 'x-amz-invocation-type': type },
+      body: payload,
+    });
+
+  it('answers with the payload, by name and by ARN', async () => {
+    const arn = 'arn:aws:lambda:us-east-1:000000000000:function:fixture-malformed';
+
+    expect(await (await invoke('fixture-malformed', 'RequestResponse', '{}')).json()).toEqual({
+      hello: 'world',
+    });
+    expect(await (await invoke(arn, 'RequestResponse', '{}')).json()).toEqual({ hello: 'world' });
+  });
+
+  it('answers an event at once and runs it', async () => {
+    const { promise, resolve } = Promise.withResolvers<DoneInvocation>();
+    stage.onInvocation((done) => done.folder === 'malformed' && resolve(done));
+
+    expect((await invoke('fixture-malformed', 'Event', '{"a":1}')).status).toBe(202);
+    expect(await promise).toMatchObject({ payload: { a: 1 }, result: { hello: 'world' } });
+  });
+
+  it('marks the error of a function, and does not know others', async () => {
+    const failed = await invoke('fixture-throwing', 'RequestResponse', '{}');
+
+    expect(failed.headers.get('x-amz-function-error')).toBe('Unhandled');
+    expect(await failed.json()).toMatchObject({ errorType: 'TypeError', errorMessage: 'secret detail' });
+    expect((await invoke('fixture-none', 'RequestResponse', '{}')).status).toBe(404);
+  });
+});
+
+describe('custom resources', () => {
+  it('are deployed when they answer with success', async () => {
+    await expect(stage.deploy()).resolves.toBeUndefined();
+  });
+
+  it('reject with the reason of their function', async () => {
+    await expect(stage.migrate()).rejects.toThrow('column exists already');
+  });
+});
+
+describe('a container', () => {
+  it('that is frozen does nothing between its invocations', async () => {
+    const frozen = await start({ containersPerFunction: 1, freeze: true });
+    const tick = () => read<{ ticks: number; pid: number }>(fetch(`${frozen.url}/ticking`));
+    const first = await tick();
+    await new Promise((resolve) => setTimeout(resolve, 300)); // there is no event in what does not happen
+    const second = await tick();
+    await frozen.stop();
+
+    expect(second.pid).toBe(first.pid);
+    expect(second.ticks - first.ticks).toBeLessThan(20);
+  });
+
+  it('ends with its stage, frozen or not', async () => {
+    const ended: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const frozen = await startStage({
+      assemblyDir: dir,
+      port: 0,
+      control,
+      containersPerFunction: 1,
+      log: () => {},
+      freeze: true,
+      watcher: { watch: () => {}, forget: (pid) => resolve(void ended.push(pid)) },
+    });
+    const { pid } = await read<{ pid: number }>(fetch(`${frozen.url}/ticking`));
+
+    await frozen.stop();
+    await promise;
+
+    expect(ended).toEqual([pid]);
+  });
+});
+
+it('a taken port is an error that names it', async () => {
+  const port = Number(new URL(stage.url).port);
+  const options = { assemblyDir: dir, port, control, containersPerFunction: 1, log: () => {} };
+
+  await expect(startStage(options)).rejects.toMatchObject({ code: 'EADDRINUSE', port });
+});

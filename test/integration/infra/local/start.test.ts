@@ -1,0 +1,94 @@
+/** `npm start` as a process: it says in one line what is wrong, stops everything when it is asked to, and when a part crashes. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { isAlive } from '../../../../infra/local/processes/process-identity.ts';
+import { readRun } from '../../../../infra/local/processes/run.ts';
+import { findFreePort } from '../../../../infra/local/servers/ports.ts';
+import { startRunner } from '../../../support/runner.ts';
+
+const STOP_LIMIT_MS = 5_000;
+const READY = 'Ctrl-C stops everything.';
+
+let stateDir: string;
+beforeEach(() => {
+  stateDir = mkdtempSync(join(inject('servers').stateDir, 'start-'));
+});
+afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
+
+async function startReady(args: readonly string[] = []) {
+  const runner = startRunner(stateDir, [
+    '--port',
+    String(await findFreePort()),
+    '--containers',
+    '1',
+    ...args,
+  ]);
+  await runner.waitFor(READY);
+  return { runner, processes: readRun(stateDir)?.processes ?? [] };
+}
+
+describe('npm start', () => {
+  it('tells all options with --help', async () => {
+    const runner = startRunner(stateDir, ['--help']);
+    expect(await runner.exited).toMatchObject({ code: 0 });
+    for (const option of ['--port', '--containers', '--fresh', '--freeze', '--logs', 'REDIS_URL'])
+      expect(runner.output()).toContain(option);
+  });
+
+  it('says in one line that a port is taken, and ends with 1', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    const port = await new Promise<number>((resolve) =>
+      holder.once('listening', () => resolve((holder.address() as { port: number }).port)),
+    );
+    const runner = startRunner(stateDir, ['--port', String(port)]);
+    expect(await runner.exited).toMatchObject({ code: 1 });
+    expect(runner.output()).toBe(
+      `Port ${port} is taken by another program. Choose another one: npm start -- --port ${port + 1}\n`,
+    );
+    holder.close();
+  });
+
+  it('says in one line what is wrong with an option, and ends with 1', async () => {
+    const runner = startRunner(stateDir, ['--containers', 'many']);
+    expect(await runner.exited).toMatchObject({ code: 1 });
+    expect(runner.output()).toBe('--containers must be a whole number from 1 to 16, but is "many".\n');
+  });
+
+  it('says in one line that a server of the environment cannot be reached, and ends with 1', async () => {
+    const redisPort = await findFreePort();
+    const runner = startRunner(stateDir, ['--port', String(await findFreePort())], {
+      REDIS_URL: `redis://:secret@127.0.0.1:${redisPort}`,
+    });
+    expect(await runner.exited).toMatchObject({ code: 1 });
+    expect(runner.output().trim().split('\n').at(-1)).toMatch(
+      /^REDIS_URL names redis:\/\/:\*\*\*@127\.0\.0\.1:\d+, which refused the connection\. Start it, or unset/,
+    );
+    expect(runner.output()).not.toContain('secret');
+  });
+
+  it('stops everything within 5 s at a Ctrl-C, which under npm arrives twice, and ends with 0', async () => {
+    const { runner, processes } = await startReady(['--freeze']);
+    expect(processes.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['PostgreSQL', 'Redis', 'Pushgateway']),
+    );
+    const askedAt = Date.now();
+    runner.kill('SIGINT');
+    runner.kill('SIGINT');
+    expect(await runner.exited).toEqual({ code: 0, signal: null });
+    expect(Date.now() - askedAt).toBeLessThan(STOP_LIMIT_MS);
+    expect(processes.filter(isAlive)).toEqual([]);
+    expect(readRun(stateDir)).toBeUndefined();
+  });
+
+  it('stops the rest when one part crashes, says which, and ends with 1', async () => {
+    const { runner, processes } = await startReady();
+    process.kill(processes.find(({ name }) => name === 'Redis')?.pid ?? 0, 'SIGKILL');
+    expect(await runner.exited).toEqual({ code: 1, signal: null });
+    expect(runner.output().trim().split('\n').at(-1)).toBe(
+      `Redis stopped unexpectedly: it was ended by SIGKILL; its log: ${join(stateDir, 'redis.log')}`,
+    );
+    expect(processes.filter(isAlive)).toEqual([]);
+  });
+});

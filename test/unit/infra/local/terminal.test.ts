@@ -1,0 +1,120 @@
+/** What is printed while Prewarm starts, on a terminal and into a pipe, and at the end. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { formatClosing, formatReport } from '../../../../infra/local/summary.ts';
+import { createTerminal } from '../../../../infra/local/terminal.ts';
+import type { WarmupReport } from '../../../../shared/warming/report.ts';
+
+function collect(isTTY: boolean) {
+  const written: string[] = [];
+  return { isTTY, columns: 60, written, write: (text: string) => written.push(text) };
+}
+
+describe('createTerminal', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('writes plain lines into a pipe: what goes on once it takes a second, and its time at the end', async () => {
+    const output = collect(false);
+    const terminal = createTerminal(output);
+    const slow = terminal.run('Synthesis', () => new Promise((resolve) => setTimeout(resolve, 2_500)));
+    await vi.advanceTimersByTimeAsync(900);
+    expect(output.written).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_600);
+    await slow;
+    expect(output.written).toEqual(['Synthesis …\n', '✓ Synthesis (2.5 s)\n']);
+    terminal.close();
+  });
+
+  it('keeps one moving line on a terminal, cut to its width', async () => {
+    const output = collect(true);
+    const terminal = createTerminal(output);
+    const slow = terminal.run('x'.repeat(100), () => new Promise((resolve) => setTimeout(resolve, 250)));
+    await vi.advanceTimersByTimeAsync(250);
+    await slow;
+    const moving = output.written.filter((text) => text.includes('⠋') || text.includes('⠙'));
+    expect(moving).toHaveLength(2);
+    expect(moving.every((text) => text.startsWith('\r\x1b[2K') && text.length <= 5 + 60)).toBe(true);
+    terminal.close();
+  });
+
+  it('says nothing of a step that failed: the error itself is told elsewhere', async () => {
+    const output = collect(false);
+    const terminal = createTerminal(output);
+    await expect(terminal.run('Step', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(output.written).toEqual([]);
+    terminal.close();
+  });
+});
+
+const REPORT: WarmupReport = {
+  traceId: '0b9e5c1e',
+  trigger: 'deploy',
+  status: 'partial',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 412.4,
+  planned: 1020,
+  warmed: 1000,
+  skipped: 0,
+  failed: 20,
+  steps: [
+    {
+      name: 'top-users',
+      status: 'success',
+      durationMs: 301.2,
+      attempts: 1,
+      planned: 1000,
+      warmed: 1000,
+      skipped: 0,
+      failed: 0,
+      failures: [],
+    },
+    {
+      name: 'user-search',
+      status: 'failed',
+      durationMs: 80,
+      attempts: 4,
+      planned: 20,
+      warmed: 0,
+      skipped: 0,
+      failed: 20,
+      failures: [{ cause: 'timeout', keys: 20 }],
+    },
+  ],
+};
+
+describe('formatReport', () => {
+  it('shows trigger, traceId, and each step with its time, attempts and keys', () => {
+    expect(formatReport(REPORT).split('\n')).toEqual([
+      'Warm-up partial   trigger deploy   traceId 0b9e5c1e   412 ms',
+      '  step          status      time   attempts   planned   warmed   skipped   failed',
+      '  top-users     success   301 ms          1     1,000    1,000         0        0',
+      '  user-search   failed     80 ms          4        20        0         0       20',
+      '  1,000 of 1,020 keys warmed',
+      '  user-search: 20 failed: timeout',
+    ]);
+  });
+
+  it('says whose warm-up holds the lock when it was skipped', () => {
+    const skipped = formatReport({ ...REPORT, status: 'skipped', steps: [], holderTraceId: 'other' });
+    expect(skipped).toContain('another warm-up, other, holds the lock');
+  });
+});
+
+describe('formatClosing', () => {
+  it('gives three curl lines that each carry the token', () => {
+    const topUser = { id: '7', displayName: 'Zoë Núñez' };
+    const text = formatClosing({
+      url: 'http://127.0.0.1:3000',
+      token: 'T',
+      topUser,
+      pushgatewayUrl: 'http://127.0.0.1:9',
+      functionsLog: '/f',
+    });
+    expect(text.split('\n').filter((line) => line.startsWith('curl '))).toEqual([
+      "curl -i -H 'Authorization: Bearer T' 'http://127.0.0.1:3000/users/7'",
+      "curl -i -H 'Authorization: Bearer T' 'http://127.0.0.1:3000/users/search?q=Zo%C3%AB'",
+      "curl -i -H 'Authorization: Bearer T' 'http://127.0.0.1:3000/admin/status'",
+    ]);
+    expect(text).toContain('http://127.0.0.1:9/metrics');
+  });
+});
