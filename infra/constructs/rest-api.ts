@@ -101,7 +101,10 @@ function accessLogFormat(): AccessLogFormat {
 
 function acknowledge(api: RestApi): void {
   Validations.of(api).acknowledge(
-    { id: 'AwsSolutions-APIG2', reason: 'The functions validate with the schemas that make openapi.json.' },
+    {
+      id: 'AwsSolutions-APIG2',
+      reason: 'The functions validate all input by schema and name the field that is wrong.',
+    },
     { id: 'AwsSolutions-APIG3', reason: 'A web application firewall is the choice of each account.' },
     {
       id: 'AwsSolutions-APIG6',

@@ -41,8 +41,8 @@ function isConnectionLost(error: unknown): boolean {
 function isUnavailable(error: unknown): boolean {
   if (isConnectionLost(error) || CANNOT_NOW.has(codeOf(error))) return true;
   if (/^(08|28|3D)/.test(codeOf(error))) return true;
-  // What is not an answer of the server comes from the way to it: refused, not found, no connection in time.
-  return !(error instanceof pg.DatabaseError);
+  // What is neither an answer of the server nor a mistake of ours comes from the way to it: refused, not found, too late.
+  return !(error instanceof pg.DatabaseError || error instanceof TypeError || error instanceof RangeError);
 }
 
 /** Reads from Postgres. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
