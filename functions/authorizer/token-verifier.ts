@@ -16,8 +16,10 @@ export function createTokenVerifier(options: {
   audience: string;
   jwksUri: string;
 }): (token: string) => Promise<TokenClaims> {
+  const { issuer, audience, jwksUri } = options;
   const verifier = JwtVerifier.create(
-    { ...options, customJwtCheck: ({ payload }) => requireClaims(payload) },
+    // The audience is checked below: the library knows no token that names it in another claim.
+    { issuer, jwksUri, audience: null, customJwtCheck: ({ payload }) => requireClaims(payload, audience) },
     { jwksCache: new SimpleJwksCache({ fetcher: new JwksFetcher() }) },
   );
   return async (token) => {
@@ -31,8 +33,10 @@ export function createTokenVerifier(options: {
   };
 }
 
-/** The library accepts a token that never expires, or that is nobody's. */
-function requireClaims(payload: Record<string, unknown>): void {
+/** The library accepts a token that never expires, or that is nobody's. Cognito's access tokens name their client instead of an audience. */
+function requireClaims(payload: Record<string, unknown>, audience: string): void {
+  const audiences = [payload['aud'] ?? payload['client_id']].flat();
+  if (!audiences.includes(audience)) throw new TokenRefusedError('The token is for somebody else.');
   if (typeof payload['exp'] !== 'number') throw new TokenRefusedError('The token has no "exp".');
   if (typeof payload['sub'] !== 'string' || payload['sub'] === '') {
     throw new TokenRefusedError('The token has no "sub".');

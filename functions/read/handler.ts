@@ -9,11 +9,17 @@ import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts
 import { healthCheck } from './health.ts';
 import { readRoutes } from './routes.ts';
 
+/** TCP, TLS and AUTH on a cold network; without Redis the container starts all the same. */
+const CONNECT_TIMEOUT_MS = 1_000;
+
 setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
 const database = new Database(environment.databaseUrl());
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+
+// In the init phase, which is not a request's time.
+await redis.connect(CONNECT_TIMEOUT_MS);
 
 export const handler = apiHandler(readRoutes(caches, healthCheck(redis, database)), () =>
   telemetry.flushIfDue(),

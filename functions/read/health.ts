@@ -25,7 +25,7 @@ async function check(redis: GuardedRedis, database: Database): Promise<Answer> {
   ]);
   const status = !databaseAnswers ? 'unavailable' : redisAnswers ? 'ok' : 'degraded';
   const body = JSON.stringify({ status, redis: redisAnswers, postgres: databaseAnswers });
-  return answerJson(body, {}, databaseAnswers ? 200 : 503);
+  return databaseAnswers ? answerJson(body) : answerJson(body, { 'retry-after': '2' }, 503);
 }
 
 async function succeeds(check: Promise<unknown>): Promise<boolean> {

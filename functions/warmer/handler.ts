@@ -11,7 +11,7 @@ import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
 import { TRIGGERS, type WarmupReport } from '../../shared/warming/report.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
-import { recordWarmup } from '../../shared/warming/warmup-metrics.ts';
+import { countWarmup, warmupGauges } from '../../shared/warming/warmup-metrics.ts';
 
 setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
@@ -46,9 +46,11 @@ export async function handler(event: unknown, context: Context): Promise<WarmupR
       connect: () => database.connect(),
       targets,
       signal: deadline.signal,
-      recordMetrics: (report) => {
-        recordWarmup(telemetry.recorder, report);
-        return telemetry.publishNow();
+      recordMetrics: (report, fence) => {
+        countWarmup(telemetry.recorder, report);
+        return telemetry.publishNow(
+          fence === undefined ? undefined : { order: fence, values: warmupGauges(report) },
+        );
       },
     });
   } finally {

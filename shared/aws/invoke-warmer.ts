@@ -7,12 +7,13 @@ export type WarmerEvent = { readonly trigger: Trigger; readonly traceId: string 
 
 const START_TIMEOUT_MS = 5_000;
 
-// One try: a second one could start a second warm-up, which would only find the lock taken.
-const lambda = new LambdaClient({ maxAttempts: 1 });
+// A second try, because a connection that was kept over a freeze may be dead. If the first one arrived all the same, the
+// second warm-up finds the lock taken.
+const lambda = new LambdaClient({ maxAttempts: 2 });
 
 /** Starts a warm-up and does not wait for it. Throws `InvocationError`. */
 export async function startWarmer(functionName: string, event: WarmerEvent): Promise<void> {
-  await invoke(functionName, event, 'Event', START_TIMEOUT_MS);
+  await invoke(functionName, event, 'Event', AbortSignal.timeout(START_TIMEOUT_MS));
 }
 
 /** Runs a warm-up and answers its report, or undefined when it takes longer than `waitMs`; it goes on then. Throws `InvocationError`. */
@@ -21,13 +22,11 @@ export async function runWarmer(
   event: WarmerEvent,
   waitMs: number,
 ): Promise<WarmupReport | undefined> {
+  const patience = AbortSignal.timeout(waitMs);
   try {
-    const payload = await invoke(functionName, event, 'RequestResponse', waitMs);
-    return JSON.parse(payload) as WarmupReport;
+    return JSON.parse(await invoke(functionName, event, 'RequestResponse', patience)) as WarmupReport;
   } catch (error) {
-    const cause = error instanceof InvocationError ? error.cause : undefined;
-    if (cause instanceof Error && (cause.name === 'AbortError' || cause.name === 'TimeoutError'))
-      return undefined;
+    if (patience.aborted) return undefined;
     throw error;
   }
 }
@@ -36,7 +35,7 @@ async function invoke(
   functionName: string,
   event: WarmerEvent,
   kind: 'Event' | 'RequestResponse',
-  timeoutMs: number,
+  abortSignal: AbortSignal,
 ): Promise<string> {
   const command = new InvokeCommand({
     FunctionName: functionName,
@@ -44,7 +43,7 @@ async function invoke(
     Payload: JSON.stringify(event),
   });
   try {
-    const answer = await lambda.send(command, { abortSignal: AbortSignal.timeout(timeoutMs) });
+    const answer = await lambda.send(command, { abortSignal });
     const payload = answer.Payload?.transformToString() ?? '';
     if (answer.FunctionError !== undefined) throw new Error(`The function failed: ${payload}`);
     return payload;

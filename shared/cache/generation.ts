@@ -3,9 +3,12 @@
 /**
  * Promise: one second after a clear or an invalidation was answered, no container answers what was cached before. A
  * container looks at most once in this time, and before it answers from memory when the last look is longer ago, also
- * because it was frozen. It is below the second by the time that a look and an answer take.
+ * because it was frozen. Half of the second is left for the look and the answer.
  */
-const LOOK_EVERY_MS = 800;
+const LOOK_EVERY_MS = 500;
+
+/** How long Redis tells of invalidated ids, and refuses what was read before: whoever looks later knows nothing. */
+export const INVALIDATIONS_KEPT_MS = 60_000;
 
 /** What a look at Redis said. */
 export type Look = {
@@ -39,13 +42,14 @@ export class Generation {
 
   /** Takes in a look that was asked for at `askedAtMs`, and says what it means for what is in memory. */
   accept(look: Look, askedAtMs: number): Change {
-    const wentBack = look.redisNowMs < this.#redisNowMs;
+    const sinceLastLookMs = look.redisNowMs - this.#redisNowMs;
     const changed = look.generation !== this.#current;
     this.#current = look.generation;
     this.#redisNowMs = look.redisNowMs;
     this.#lookedAtMs = askedAtMs;
-    // Another server's clock (after a failover) may hide ids: then nothing in memory is known to be good.
-    if (changed || wentBack) return 'all';
+    // Another server's clock (after a failover) may hide ids, and after so long the list has forgotten some: then nothing
+    // in memory is known to be good.
+    if (changed || sinceLastLookMs < 0 || sinceLastLookMs >= INVALIDATIONS_KEPT_MS) return 'all';
     return look.invalidatedIds.length > 0 ? 'ids' : 'none';
   }
 

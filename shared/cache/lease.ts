@@ -36,7 +36,9 @@ export class Lease {
       apartMs = Math.min(apartMs * 2, LOOKS_APART_MAX_MS)
     ) {
       const won = await this.#tryAcquire(leaseKey, token);
-      if (won !== 'held') return this.#lead(leaseKey, won === 'won' ? token : undefined, load);
+      if (won === 'unknown') return load();
+      // The leader before may have stored its value and gone since we looked last.
+      if (won === 'won') return this.#lead(leaseKey, token, async () => (await lookAgain()) ?? load());
       await sleep(apartMs);
       const found = await lookAgain();
       if (found !== undefined) return found;
@@ -44,15 +46,20 @@ export class Lease {
     return load();
   }
 
-  async #lead<Result>(
-    leaseKey: string,
-    token: string | undefined,
-    load: () => Promise<Result>,
-  ): Promise<Result> {
+  /** Runs `load` as the leader for `entryKey`, or answers `instead` at once while another one leads. */
+  async leadOrYield<Result>(entryKey: string, load: () => Promise<Result>, instead: Result): Promise<Result> {
+    const leaseKey = keys.lease(entryKey);
+    const token = crypto.randomUUID();
+    const won = await this.#tryAcquire(leaseKey, token);
+    if (won === 'held') return instead;
+    return won === 'won' ? this.#lead(leaseKey, token, load) : load();
+  }
+
+  async #lead<Result>(leaseKey: string, token: string, load: () => Promise<Result>): Promise<Result> {
     try {
       return await load();
     } finally {
-      if (token !== undefined) await this.#release(leaseKey, token);
+      await this.#release(leaseKey, token);
     }
   }
 

@@ -4,10 +4,8 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { decodeEntry, type Entry, encodeEntry } from './entry.ts';
-import type { Look } from './generation.ts';
+import { INVALIDATIONS_KEPT_MS, type Look } from './generation.ts';
 
-/** No load takes longer than this, so no older value can arrive once a tombstone is gone. */
-const TOMBSTONE_MS = 60_000;
 /** More ids than this at once are told to the other containers as "all". */
 const ANNOUNCED_IDS_MAX = 1_000;
 
@@ -92,19 +90,27 @@ export class RedisLayer {
 
   /** Makes everything of this dataset invisible. Throws `RedisUnavailableError`: the caller must know that it was not done. */
   async clear(): Promise<Cleared> {
-    const [generation, role] = await this.#redis.pipeline((commands) => {
-      commands.incr(this.#generationKey);
-      commands.role();
-    });
-    const replicas = replicasOf(role);
-    const replicasAcknowledged =
-      replicas === 0 ? 0 : await this.#redis.run((redis) => redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS));
-    return { generation: String(generation), replicas, replicasAcknowledged };
+    const generation = await this.#redis.run((redis) => redis.incr(this.#generationKey));
+    return { generation: String(generation), ...(await this.#awaitReplicas()) };
+  }
+
+  /** The clear is done by then: a server that does not tell of its replicas, or no answer of theirs, is no failure. */
+  async #awaitReplicas(): Promise<Omit<Cleared, 'generation'>> {
+    let replicas = 0;
+    try {
+      replicas = replicasOf(await this.#redis.run((redis) => redis.role()));
+      if (replicas === 0) return { replicas, replicasAcknowledged: 0 };
+      const acknowledged = await this.#redis.run((redis) => redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS));
+      return { replicas, replicasAcknowledged: acknowledged };
+    } catch (error) {
+      ignoreUnavailable(error);
+      return { replicas, replicasAcknowledged: 0 };
+    }
   }
 
   /** Refuses what was read of `ids` before `atUs`, and tells the other containers. Throws `RedisUnavailableError`. */
   async invalidate(generation: string, ids: readonly string[], atUs: number, nowMs: number): Promise<void> {
-    const untilMs = nowMs + TOMBSTONE_MS;
+    const untilMs = nowMs + INVALIDATIONS_KEPT_MS;
     const tombstone = encodeEntry({
       kind: 'tombstone',
       readAtUs: atUs,
@@ -113,11 +119,12 @@ export class RedisLayer {
       json: null,
     });
     await this.#redis.pipeline((commands) => {
-      for (const id of ids) commands.putEntry(this.entryKey(generation, id), tombstone, atUs, TOMBSTONE_MS);
+      for (const id of ids)
+        commands.putEntry(this.entryKey(generation, id), tombstone, atUs, INVALIDATIONS_KEPT_MS);
       commands.announceInvalidated(
         this.#generationKey,
         this.#invalidatedKey,
-        TOMBSTONE_MS,
+        INVALIDATIONS_KEPT_MS,
         ANNOUNCED_IDS_MAX,
         ...ids,
       );

@@ -3,9 +3,10 @@
  * loaded once, stored in both layers and returned. Values are JSON text from the database to the caller.
  */
 import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
+import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
-import { Generation, type Look } from './generation.ts';
+import { Generation, INVALIDATIONS_KEPT_MS, type Look } from './generation.ts';
 import { Lease } from './lease.ts';
 import { MemoryLayer } from './memory-layer.ts';
 import { type Cleared, RedisLayer } from './redis-layer.ts';
@@ -27,6 +28,8 @@ export type Warmed = { readonly stored: number; readonly newerStored: number };
 const REFRESH_WAIT_MS = 250;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
+/** A load that took longer, by the wall clock, is not stored: half of what a tombstone lives. */
+const LOAD_KEPT_MS = INVALIDATIONS_KEPT_MS / 2;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
 const JITTER = 0.1;
 
@@ -39,6 +42,8 @@ export class TieredCache<Id> {
   readonly #generation = new Generation();
   readonly #lookUps = new SingleFlight<Entry | undefined>();
   readonly #loads = new SingleFlight<Entry>();
+  /** Raised whenever something in memory turned out to be old: a load that began before must not put it back. */
+  #drops = 0;
 
   constructor(source: Source<Id>, redis: GuardedRedis) {
     this.#source = source;
@@ -131,27 +136,31 @@ export class TieredCache<Id> {
     return { json: entry.json, layer };
   }
 
-  /** One round trip for all who ask for `key` at once. */
-  async #lookUp(key: string): Promise<Entry | undefined> {
-    // What is under way may have begun before a clear elsewhere: look before joining it.
-    if (this.#lookUps.get(key) !== undefined && !this.#generation.isRecent(Date.now())) await this.#look();
+  /**
+   * One round trip for all who ask for `key` at once. It takes a command's time limit at most, so what it finds is not
+   * older than the promise of a clear allows; who joins a load, which may take longer, has come through here before.
+   */
+  #lookUp(key: string): Promise<Entry | undefined> {
     return this.#lookUps.run(key, () => this.#askRedis(key));
   }
 
-  async #askRedis(key: string): Promise<Entry | undefined> {
-    const [entry] = await this.#askRedisForMany([key]);
+  async #askRedis(key: string, isRepeated = false): Promise<Entry | undefined> {
+    const [entry] = await this.#askRedisForMany([key], isRepeated);
     return entry;
   }
 
   /** Asks again when the look in the same round trip shows that the keys were of an older generation. */
-  async #askRedisForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
+  async #askRedisForMany(
+    keys: readonly string[],
+    isRepeated = false,
+  ): Promise<readonly (Entry | undefined)[]> {
     const askedAtMs = Date.now();
     const generation = this.#generation.current;
     const sinceMs = this.#generation.isRecent(askedAtMs) ? undefined : this.#generation.sinceMs;
     const { look, entries, corrupt } = await this.#redis.lookUp(generation, keys, sinceMs);
-    this.counts.corrupt += corrupt;
+    if (!isRepeated) this.counts.corrupt += corrupt;
     if (sinceMs !== undefined) this.#heed(look, askedAtMs);
-    if (generation !== this.#generation.current) return this.#askRedisForMany(keys);
+    if (generation !== this.#generation.current) return this.#askRedisForMany(keys, isRepeated);
     const nowMs = Date.now();
     return entries.map((entry, index) => this.#usable(keys[index] as string, entry, nowMs));
   }
@@ -163,10 +172,12 @@ export class TieredCache<Id> {
     return entry;
   }
 
-  async #look(): Promise<void> {
+  /** Answers whether Redis could be asked. */
+  async #look(): Promise<boolean> {
     const askedAtMs = Date.now();
     const { look } = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
     this.#heed(look, askedAtMs);
+    return look !== undefined;
   }
 
   #heed(look: Look | undefined, askedAtMs: number): void {
@@ -180,27 +191,29 @@ export class TieredCache<Id> {
   }
 
   #drop(key: string): void {
+    this.#drops++;
     this.#memory.delete(key);
     this.#lookUps.forget(key);
     this.#loads.forget(key);
   }
 
   #dropAll(): void {
+    this.#drops++;
     this.#memory.clear();
     this.#lookUps.forgetAll();
     this.#loads.forgetAll();
   }
 
-  /** For writers: the generation as Redis has it now, because one that was looked at earlier may be over. */
+  /** For writers: the generation as Redis has it now, because one that was looked at earlier, or never, may be wrong. */
   async #currentGeneration(): Promise<string> {
-    await this.#look();
+    if (!(await this.#look())) throw new RedisUnavailableError('Redis did not tell the generation.');
     return this.#generation.current;
   }
 
   async #loadMissing(id: Id, key: string): Promise<CacheRead> {
     try {
       const entry = await this.#loads.run(key, () => this.#loadAsLeader(id, key));
-      return this.#count('miss', entry);
+      return this.#count(isFresh(entry) ? 'miss' : 'stale', entry);
     } catch (error) {
       const stale = this.#memory.getStale(key, Date.now());
       if (stale === undefined || !(error instanceof DatabaseUnavailableError)) throw error;
@@ -208,22 +221,28 @@ export class TieredCache<Id> {
     }
   }
 
-  /** The first caller refreshes, for a moment; the others, and it after that moment, get what there is. */
+  /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
   async #serveStale(id: Id, key: string, stale: Entry): Promise<CacheRead> {
     if (this.#loads.get(key) !== undefined) return this.#count('stale', stale);
-    const refreshed = await within(
-      REFRESH_WAIT_MS,
-      this.#loads.run(key, () => this.#load(id, key)),
+    const refresh = this.#loads.run(key, () =>
+      this.#lease.leadOrYield(this.#leaseKey(key), () => this.#load(id, key), stale),
     );
-    return refreshed === undefined ? this.#count('stale', stale) : this.#count('miss', refreshed);
+    const refreshed = await within(REFRESH_WAIT_MS, refresh);
+    return refreshed === undefined || refreshed === stale
+      ? this.#count('stale', stale)
+      : this.#count('miss', refreshed);
+  }
+
+  #leaseKey(key: string): string {
+    return this.#redis.entryKey(this.#generation.current, key);
   }
 
   #loadAsLeader(id: Id, key: string): Promise<Entry> {
     return this.#lease.leadOrWait(
-      this.#redis.entryKey(this.#generation.current, key),
+      this.#leaseKey(key),
       () => this.#load(id, key),
       async () => {
-        const stored = await this.#askRedis(key);
+        const stored = await this.#askRedis(key, true);
         return stored !== undefined && isFresh(stored) ? stored : undefined;
       },
     );
@@ -240,14 +259,17 @@ export class TieredCache<Id> {
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    */
   async #loadAndStore(ids: readonly Id[], keys: readonly string[], reloads = 0): Promise<Entry[]> {
-    const generation = this.#generation.current;
+    const [generation, drops, beganAtMs] = [this.#generation.current, this.#drops, Date.now()];
     const loaded = this.#entriesOf(await this.#source.load(ids), this.#source.timing.freshMs);
+    // The container was frozen meanwhile: a tombstone that would refuse this may have run out.
+    if (Date.now() - beganAtMs > LOAD_KEPT_MS) return loaded;
     const instead = await this.#redis.put(generation, keys, loaded, Date.now());
     const overtaken = instead?.some((entry) => entry?.kind === 'tombstone') ?? false;
     if (overtaken && reloads < RELOADS_MAX) return this.#loadAndStore(ids, keys, reloads + 1);
     const entries = loaded.map((entry, index) => usableInstead(instead?.[index]) ?? entry);
-    // A clear while the load was under way: the callers who began before it may have the value, the memory may not.
-    if (!overtaken && generation === this.#generation.current) this.#remember(keys, entries);
+    // A clear or an invalidation while the load was under way, which Redis may not have been there to tell: the callers
+    // who began before it may have the value, the memory may not, because it would not hear of it again.
+    if (!overtaken && drops === this.#drops) this.#remember(keys, entries);
     return entries;
   }
 
@@ -324,15 +346,22 @@ function usableInstead(instead: Entry | null | undefined): Entry | undefined {
   return instead === null || instead === undefined || instead.kind === 'tombstone' ? undefined : instead;
 }
 
-/** The result if it comes in time; a failure counts as not in time, because there is something older to answer. */
+/**
+ * The result if it comes in time; a failure counts as not in time, because there is something older to answer. What
+ * comes later is stored all the same, if the container is not frozen by then; if it is, nothing is lost.
+ */
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, timeoutMs, undefined);
   });
   try {
-    return await Promise.race([work.catch(() => undefined), tooLate]);
+    return await Promise.race([work.catch(reportFailedRefresh), tooLate]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function reportFailedRefresh(error: unknown): undefined {
+  log.warn('A stale value could not be refreshed.', { error });
 }

@@ -1,5 +1,5 @@
 /** Pages of users whose name contains a text, the most followed first. */
-import { CLOCK_US } from '../postgres/database.ts';
+import { LOAD_BEGAN_US } from '../postgres/database.ts';
 import type { Dataset } from './dataset.ts';
 import { USER_JSON } from './users.ts';
 
@@ -29,7 +29,7 @@ function containsPattern(query: string): string {
  * the cursor names the last row shown, so pages neither skip nor repeat a user when others are added.
  */
 const LOAD = `
-SELECT ${CLOCK_US} AS read_at_us,
+SELECT ${LOAD_BEGAN_US} AS read_at_us,
   json_build_object(
     'items', page.items,
     'nextCursor', CASE WHEN page.found > asked.page_size THEN page.last_shown END)::text AS json
@@ -72,7 +72,8 @@ export const userSearch: Dataset<UserSearch> = {
   timing: {
     freshMs: 5 * MINUTE_MS,
     warmFreshMs: 75 * MINUTE_MS,
-    graceMs: 60 * MINUTE_MS,
+    // Anybody can ask for any text: what is not asked for again should not stay long.
+    graceMs: 15 * MINUTE_MS,
     absentMs: 30_000,
     memoryMs: 60_000,
   },

@@ -1,5 +1,5 @@
 /** Users by id. */
-import { CLOCK_US } from '../postgres/database.ts';
+import { LOAD_BEGAN_US } from '../postgres/database.ts';
 import type { Dataset } from './dataset.ts';
 
 const MINUTE_MS = 60_000;
@@ -18,7 +18,7 @@ export const USER_JSON = `json_build_object(
 
 /** The left join gives a row for each id, in the order asked, also for those that do not exist. */
 const LOAD = `
-SELECT ${CLOCK_US} AS read_at_us, CASE WHEN u.id IS NOT NULL THEN ${USER_JSON}::text END AS json
+SELECT ${LOAD_BEGAN_US} AS read_at_us, CASE WHEN u.id IS NOT NULL THEN ${USER_JSON}::text END AS json
 FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place)
 LEFT JOIN users u ON u.id = asked.id
 ORDER BY asked.place`;

@@ -1,7 +1,11 @@
 /** The totals of all containers, in Redis: a Pushgateway overwrites what it is sent, so the adding is done here. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import type { Series } from './definitions.ts';
 import type { Flush, Recorder } from './recorder.ts';
+
+/** What was last measured somewhere; `order` says which of two measurements is the later one. */
+export type Gauges = { readonly order: number; readonly values: ReadonlyMap<Series, number> };
 
 /** For so long a flush that is sent again is known to be the same. */
 const FLUSHED_TTL_MS = 600_000;
@@ -27,7 +31,13 @@ export class FleetTotals {
     await this.#sendPending();
     this.#pending = this.#recorder.takeIncrements();
     await this.#sendPending();
-    await this.#sendGauges();
+  }
+
+  /** Sets gauges, unless some of a higher `order` were set before. Throws `RedisUnavailableError`. */
+  async setGauges({ order, values }: Gauges): Promise<void> {
+    await this.#redis.run((redis) =>
+      redis.setGauges(keys.metricGauges, keys.metricGaugesOrder, order, ...[...values].flat()),
+    );
   }
 
   /** All totals and gauges of the fleet, by series. */
@@ -51,16 +61,5 @@ export class FleetTotals {
       ),
     );
     this.#pending = undefined;
-  }
-
-  async #sendGauges(): Promise<void> {
-    const gauges = this.#recorder.takeGauges();
-    if (gauges.size === 0) return;
-    try {
-      await this.#redis.run((redis) => redis.hset(keys.metricGauges, ...[...gauges].flat()));
-    } catch (error) {
-      this.#recorder.restoreGauges(gauges);
-      throw error;
-    }
   }
 }

@@ -3,7 +3,8 @@
  *
  * What must never happen: a counter in the Pushgateway goes backwards. It would if a publisher A read the totals, B read
  * later totals and pushed them, and A pushed last. So A holds a lease from before it reads until it has pushed, and its
- * push is cut off before the lease can end.
+ * push is cut off before the lease can end. A push that failed may still be on its way: then the lease is left to run
+ * out. (A Pushgateway that answers later than that may still take two pushes in the wrong order; the next one mends it.)
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
@@ -54,12 +55,9 @@ export class Publisher {
       redis.set(keys.metricPublisher, token, 'PX', LEASE_MS, 'NX'),
     );
     if (won !== 'OK') return false;
-    try {
-      await this.#push(await this.#collect(), signal);
-      return true;
-    } finally {
-      await this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
-    }
+    await this.#push(await this.#collect(), signal);
+    await this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
+    return true;
   }
 
   async #collect(): Promise<Record<string, string>> {

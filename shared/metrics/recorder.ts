@@ -6,7 +6,6 @@ export type Flush = { readonly id: string; readonly increments: ReadonlyMap<Seri
 
 export class Recorder {
   #increments = new Map<Series, number>();
-  #gauges = new Map<Series, number>();
 
   count(name: MetricName, labels: readonly string[], by: number): void {
     if (by === 0) return;
@@ -14,12 +13,8 @@ export class Recorder {
     this.#increments.set(series, (this.#increments.get(series) ?? 0) + by);
   }
 
-  set(name: MetricName, labels: readonly string[], value: number): void {
-    this.#gauges.set(seriesOf(name, labels), value);
-  }
-
   get isEmpty(): boolean {
-    return this.#increments.size === 0 && this.#gauges.size === 0;
+    return this.#increments.size === 0;
   }
 
   /** Hands over what was counted since the last time; undefined when nothing was. */
@@ -28,16 +23,5 @@ export class Recorder {
     const increments = this.#increments;
     this.#increments = new Map();
     return { id: crypto.randomUUID(), increments };
-  }
-
-  takeGauges(): ReadonlyMap<Series, number> {
-    const gauges = this.#gauges;
-    this.#gauges = new Map();
-    return gauges;
-  }
-
-  /** Takes gauges back that could not be handed on, unless they were set again meanwhile. */
-  restoreGauges(gauges: ReadonlyMap<Series, number>): void {
-    this.#gauges = new Map([...gauges, ...this.#gauges]);
   }
 }

@@ -1,7 +1,7 @@
 /** When metrics travel: at most every 15 s a container, beside the request and never failing it; at once after a warm-up. */
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { FleetTotals } from './fleet-totals.ts';
+import { FleetTotals, type Gauges } from './fleet-totals.ts';
 import { Publisher } from './publisher.ts';
 import { Recorder } from './recorder.ts';
 
@@ -38,17 +38,18 @@ export class Telemetry {
     // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
     if (this.#totals.isUpToDate) return;
     this.#flushedAtMs = nowMs;
-    await neverFailing(async () => {
+    await settleWithin(REQUEST_TIMEOUT_MS, async () => {
       await this.#totals.add();
       await this.#publisher?.publishIfDue(REQUEST_TIMEOUT_MS);
     });
   }
 
-  /** Hands on and publishes what is recorded, now; never rejects. */
-  async publishNow(): Promise<void> {
+  /** Hands on what is recorded, and `gauges`, and publishes them now; never rejects. */
+  async publishNow(gauges?: Gauges): Promise<void> {
     this.#collect();
-    await neverFailing(async () => {
+    await settleWithin(PUBLISH_NOW_TIMEOUT_MS, async () => {
       await this.#totals.add();
+      if (gauges !== undefined) await this.#totals.setGauges(gauges);
       await this.#publisher?.publish(PUBLISH_NOW_TIMEOUT_MS);
     });
   }
@@ -69,10 +70,15 @@ export class Telemetry {
   }
 }
 
-async function neverFailing(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    log.warn('Metrics could not be handed on; they are kept for the next time.', { error });
-  }
+/** Waits for `work` for so long and no longer; what fails is told, and what is late goes on, if it is not frozen. */
+async function settleWithin(timeoutMs: number, work: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  const told = work().catch((error) =>
+    log.warn('Metrics could not be handed on; they are kept for the next time.', { error }),
+  );
+  await Promise.race([told, timeout]);
+  clearTimeout(timer);
 }

@@ -34,7 +34,7 @@ function isConnectionLost(error: unknown): boolean {
   // pg gives no code to a socket that closes under a query.
   return (
     CONNECTION_LOST.has(codeOf(error)) ||
-    (error instanceof Error && /Connection terminated/.test(error.message))
+    (error instanceof Error && error.message === 'Connection terminated unexpectedly')
   );
 }
 
@@ -95,7 +95,9 @@ export class Database {
 
   /** The database's clock, in microseconds: what orders reads and invalidations everywhere. */
   async nowUs(): Promise<number> {
-    const [row] = await this.query<{ now_us: string }>(`SELECT ${CLOCK_US} AS now_us`);
+    const [row] = await this.query<{ now_us: string }>(
+      'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us',
+    );
     return Number(row?.now_us);
   }
 
@@ -110,10 +112,15 @@ export class Database {
 }
 
 /**
- * When the statement arrived, in microseconds. Postgres takes the statement's snapshot after this, so a row read by the
- * statement is never older than it: what was committed before this moment is seen.
+ * When a load began, in microseconds. It must not be later than the snapshot that the load reads: what was committed
+ * before this moment must be seen. A statement with parameters takes three messages, and the interleaving that the
+ * choice of clock closes is
+ *   1. Parse: the implicit transaction begins, and with it transaction_timestamp()
+ *   2. Bind: the snapshot is taken (old row)
+ *   3. the owner commits the new row and invalidates: a tombstone
+ *   4. Execute: statement_timestamp() is set again, later than the tombstone, for the row of step 2
  */
-export const CLOCK_US = '(extract(epoch FROM statement_timestamp()) * 1000000)::bigint';
+export const LOAD_BEGAN_US = '(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint';
 
 function asUnavailable(error: unknown): unknown {
   if (!isUnavailable(error)) return error;

@@ -10,7 +10,12 @@ type Migration = { readonly name: string; readonly sql: string; readonly checksu
 
 /** Any number, the same in all deployments: two deploys at once migrate one after the other. */
 const MIGRATION_LOCK_ID = 7_736_392_127;
-const LOCK_TIMEOUT_MS = 60_000;
+/** How long another deployment may migrate before this one gives up. */
+const OTHER_MIGRATION_TIMEOUT_MS = 60_000;
+/** Behind an ALTER that waits for its lock, every read of the table waits as well: so it does not wait long. */
+const TABLE_LOCK_TIMEOUT_MS = 3_000;
+/** For one file; the function that migrates has 300 s for all. */
+const FILE_TIMEOUT_MS = 200_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
@@ -26,14 +31,16 @@ export async function migrate(
   const client = new pg.Client({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
+    query_timeout: FILE_TIMEOUT_MS,
   });
+  // A connection that breaks rejects its query and is an event as well, which would end the process without a listener.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return await applyMissing(client, migrations);
   } finally {
-    // Ends the session, and with it the advisory lock.
-    await client.end();
+    // Ends the session, and with it the advisory lock; one that broke has ended already.
+    await client.end().catch(() => undefined);
   }
 }
 
@@ -48,13 +55,10 @@ async function readMigrations(folder: URL): Promise<Migration[]> {
 }
 
 async function applyMissing(client: pg.Client, migrations: readonly Migration[]): Promise<Migrated> {
+  await client.query(`SET lock_timeout = ${OTHER_MIGRATION_TIMEOUT_MS}`);
   await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK_ID]);
-  await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
-    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
-  const recorded = await client.query<{ name: string; checksum: string }>(
-    'SELECT name, checksum FROM prewarm_migrations',
-  );
-  const checksums = new Map(recorded.rows.map((row) => [row.name, row.checksum]));
+  await client.query(`SET lock_timeout = ${TABLE_LOCK_TIMEOUT_MS}`);
+  const checksums = await readChecksums(client);
   const applied: string[] = [];
   for (const migration of migrations) {
     const known = checksums.get(migration.name);
@@ -71,9 +75,22 @@ async function applyMissing(client: pg.Client, migrations: readonly Migration[])
   return { applied };
 }
 
+/** Of the files that were applied; none in a database that was never migrated. */
+async function readChecksums(client: pg.Client): Promise<Map<string, string>> {
+  const known = await client.query("SELECT to_regclass('prewarm_migrations') AS name");
+  if (known.rows[0].name === null) return new Map();
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'SELECT name, checksum FROM prewarm_migrations',
+  );
+  return new Map(rows.map((row) => [row.name, row.checksum]));
+}
+
 async function apply(client: pg.Client, migration: Migration): Promise<void> {
   await client.query('BEGIN');
   try {
+    // In the same transaction, so that a first file that fails leaves nothing at all.
+    await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
+      name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
     await client.query(migration.sql);
     await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [
       migration.name,
@@ -81,7 +98,8 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
     ]);
     await client.query('COMMIT');
   } catch (cause) {
-    await client.query('ROLLBACK');
+    // A connection that is gone has rolled back by itself.
+    await client.query('ROLLBACK').catch(() => undefined);
     throw new MigrationError(migration.name, cause instanceof Error ? cause.message : 'failed', { cause });
   }
 }

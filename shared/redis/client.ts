@@ -5,7 +5,10 @@ import { defineScripts } from './scripts.ts';
 
 /** Reconnect soon, so that recovery is noticed within two seconds, but not in a busy loop. */
 const RECONNECT_MIN_MS = 50;
-const RECONNECT_MAX_MS = 1_000;
+const RECONNECT_MAX_MS = 500;
+
+/** After a failover the connection still leads to the old primary: only a new one finds the new primary. */
+const NOT_THE_PRIMARY = /^(READONLY|MASTERDOWN)/;
 
 /** Connects at once and in the background; `commandTimeoutMs` bounds the connecting and every command. */
 export function createRedis(redisUrl: string, commandTimeoutMs: number): Redis {
@@ -17,6 +20,7 @@ export function createRedis(redisUrl: string, commandTimeoutMs: number): Redis {
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    reconnectOnError: (error) => NOT_THE_PRIMARY.test(error.message),
     retryStrategy: (attempt) => Math.min(RECONNECT_MIN_MS * 2 ** attempt, RECONNECT_MAX_MS),
   });
   // Without a listener ioredis prints each failure as text; the guard logs what matters, once.

@@ -1,4 +1,4 @@
-/** The only way to Redis: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
+/** The way to Redis for all but the exact limits: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import { type ChainableCommander, type Redis, ReplyError } from 'ioredis';
 import { RedisUnavailableError } from '../errors.ts';
@@ -15,13 +15,16 @@ export type GuardOptions = {
 };
 
 /** A request: at most 100 ms for a Redis that is usually there in one; back in use within 2 s of its recovery. */
-export const REQUEST_GUARD: GuardOptions = { timeoutMs: 100, probeAfterMs: 1_000, waitForProbe: false };
+export const REQUEST_GUARD: GuardOptions = { timeoutMs: 100, probeAfterMs: 500, waitForProbe: false };
 /** The warmer has its own retries of one second each and nobody waits for it. */
 export const WARMER_GUARD: GuardOptions = { timeoutMs: 900, probeAfterMs: 0, waitForProbe: true };
 
-/** Replies that tell of the server's state; any other error reply is about the command and no reason to stop asking. */
+/**
+ * Replies that tell of the server's state; any other error reply is about the command and no reason to stop asking. A
+ * full Redis (OOM) refuses writes only, and what it holds is worth reading.
+ */
 const SERVER_CANNOT =
-  /^(OOM|READONLY|LOADING|NOAUTH|WRONGPASS|NOPERM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
+  /^(READONLY|LOADING|NOAUTH|WRONGPASS|NOPERM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
 
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
@@ -69,6 +72,11 @@ export class GuardedRedis {
         return value;
       });
     });
+  }
+
+  /** Waits until commands can be sent, so that a container's first request finds a connection; gives up after `timeoutMs`. */
+  async connect(timeoutMs: number): Promise<void> {
+    await untilReady(this.#redis, timeoutMs).catch((error) => log.warn('Starting without Redis.', { error }));
   }
 
   get isAvailable(): boolean {

@@ -17,6 +17,8 @@ export const keys = {
   invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,
   metricTotals: 'prewarm:{metrics}:totals',
   metricGauges: 'prewarm:{metrics}:gauges',
+  /** The fencing number of the warm-up that set the gauges last. */
+  metricGaugesOrder: 'prewarm:{metrics}:gauges-order',
   metricFlushed: (flushId: string) => `prewarm:{metrics}:flushed:${flushId}`,
   /** Who pushes at the moment. */
   metricPublisher: 'prewarm:{metrics}:publisher',

@@ -30,6 +30,13 @@ declare module 'ioredis' {
       flushedTtlMs: number,
       ...fieldsAndIncrements: (string | number)[]
     ): Result<number, Context>;
+    /** Sets fields of a hash unless they were set with a higher `order` before; answers 1 or 0. */
+    setGauges(
+      gaugesKey: string,
+      orderKey: string,
+      order: number,
+      ...fieldsAndValues: (string | number)[]
+    ): Result<number, Context>;
     /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
     addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
   }
@@ -88,6 +95,13 @@ if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[1]) then return 0 end
 for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1`;
 
+/** Ordered by fencing number: what a run that lost its lock reports late does not replace what its successor reported. */
+const SET_GAUGES = `
+if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1`;
+
 /** Ordered by fencing number, not by arrival: a run that lost its lock and reports late does not become the last one. */
 const ADD_REPORT = `
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
@@ -101,5 +115,6 @@ export function defineScripts(redis: Redis): void {
   redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: LOOK_AT_GENERATION });
   redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
+  redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
   redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
 }

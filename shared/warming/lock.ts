@@ -17,16 +17,70 @@ export type LockAttempt =
   | { readonly acquired: true; readonly lock: WarmupLock }
   | { readonly acquired: false; readonly holderTraceId: string };
 
-/** Takes the lock for `traceId`, or says who holds it. Throws `RedisUnavailableError`. */
-export async function acquireLock(
-  redis: GuardedRedis,
-  traceId: string,
-  renewEveryMs = RENEW_EVERY_MS,
-): Promise<LockAttempt> {
-  const holder = await takeOrReadHolder(redis, traceId);
-  if (holder !== traceId) return { acquired: false, holderTraceId: holder };
-  const fence = await redis.run((client) => client.incr(keys.warmupFence));
-  return { acquired: true, lock: new WarmupLock(redis, traceId, fence, renewEveryMs) };
+/** Takes the lock for one run, over as many tries as it needs. */
+export class LockSeeker {
+  readonly #redis: GuardedRedis;
+  readonly #traceId: string;
+  readonly #renewEveryMs: number;
+  /** A SET of this run was executed, or ended without an answer: our traceId in the lock is ours. */
+  #mayHaveTaken = false;
+  #isAbandoned = false;
+
+  constructor(redis: GuardedRedis, traceId: string, renewEveryMs = RENEW_EVERY_MS) {
+    this.#redis = redis;
+    this.#traceId = traceId;
+    this.#renewEveryMs = renewEveryMs;
+  }
+
+  /**
+   * Takes the lock, or says who holds it. Throws `RedisUnavailableError`, and `signal`'s reason when this try was given
+   * up meanwhile. The interleaving that this closes:
+   *   1. Redis is frozen, and the last try is given up     3. the SET of that try is answered: taken
+   *   2. Redis is back                                     4. nobody knows of it, and it would be renewed for ever
+   * What an earlier try took is left to the next one, which finds our traceId.
+   */
+  async acquire(signal: AbortSignal): Promise<LockAttempt> {
+    const holder = await this.#takeOrReadHolder();
+    if (holder !== this.#traceId) return { acquired: false, holderTraceId: holder };
+    const fence = await this.#redis.run((client) => client.incr(keys.warmupFence));
+    if (this.#isAbandoned) await release(this.#redis, this.#traceId);
+    signal.throwIfAborted();
+    const lock = new WarmupLock(this.#redis, this.#traceId, fence, this.#renewEveryMs);
+    return { acquired: true, lock };
+  }
+
+  /** No further try follows: whatever one of them still takes is given back. */
+  abandon(): void {
+    this.#isAbandoned = true;
+  }
+
+  /** Twice, because the lock may end between the SET that it refused and the GET that asks for its holder. */
+  async #takeOrReadHolder(): Promise<string> {
+    for (let round = 0; round < 2; round++) {
+      if (await this.#tryToTake()) return this.#traceId;
+      const holder = await lockHolder(this.#redis);
+      // The same event may be delivered twice: our traceId in the lock is ours only if this run may have put it there.
+      if (holder === this.#traceId && !this.#mayHaveTaken) return `${holder} (delivered twice)`;
+      if (holder !== null) return holder;
+    }
+    throw new RedisUnavailableError('The lock could neither be taken nor read.');
+  }
+
+  async #tryToTake(): Promise<boolean> {
+    const couldHaveTakenBefore = this.#mayHaveTaken;
+    // Until Redis says that it refused: a SET that timed out may have been executed.
+    this.#mayHaveTaken = true;
+    try {
+      const answer = await this.#redis.run((client) =>
+        client.set(keys.warmupLock, this.#traceId, 'EX', LOCK_TTL_SECONDS, 'NX'),
+      );
+      if (answer === 'OK') return true;
+      this.#mayHaveTaken = couldHaveTakenBefore;
+    } catch (error) {
+      if (!(error instanceof RedisUnavailableError)) throw error;
+    }
+    return false;
+  }
 }
 
 /** The traceId of the warm-up that runs now, if one does. */
@@ -34,26 +88,13 @@ export function lockHolder(redis: GuardedRedis): Promise<string | null> {
   return redis.run((client) => client.get(keys.warmupLock));
 }
 
-/** Twice, because the lock may end between the SET that it refused and the GET that asks for its holder. */
-async function takeOrReadHolder(redis: GuardedRedis, traceId: string): Promise<string> {
-  for (let round = 0; round < 2; round++) {
-    if (await tryToTake(redis, traceId)) return traceId;
-    const holder = await lockHolder(redis);
-    if (holder !== null) return holder;
-  }
-  throw new RedisUnavailableError('The lock could neither be taken nor read.');
-}
-
-async function tryToTake(redis: GuardedRedis, traceId: string): Promise<boolean> {
+async function release(redis: GuardedRedis, traceId: string): Promise<boolean> {
   try {
-    const answer = await redis.run((client) =>
-      client.set(keys.warmupLock, traceId, 'EX', LOCK_TTL_SECONDS, 'NX'),
-    );
-    return answer === 'OK';
+    return (await redis.run((client) => client.releaseIfOwner(keys.warmupLock, traceId))) === 1;
   } catch (error) {
-    // A SET that timed out may have been executed: only the stored value says whether the lock is ours.
-    if (error instanceof RedisUnavailableError) return false;
-    throw error;
+    if (!(error instanceof RedisUnavailableError)) throw error;
+    log.warn('The lock could not be released; it ends by itself.', { error });
+    return false;
   }
 }
 
@@ -81,13 +122,7 @@ export class WarmupLock {
   /** Gives the lock back if it is still ours; answers whether it was. */
   async release(): Promise<boolean> {
     clearInterval(this.#timer);
-    try {
-      return (await this.#redis.run((client) => client.releaseIfOwner(keys.warmupLock, this.#traceId))) === 1;
-    } catch (error) {
-      if (!(error instanceof RedisUnavailableError)) throw error;
-      log.warn('The lock could not be released; it ends by itself.', { error });
-      return false;
-    }
+    return release(this.#redis, this.#traceId);
   }
 
   async #renew(): Promise<void> {

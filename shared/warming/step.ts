@@ -1,5 +1,11 @@
 /** One step of a warm-up: its operations with their retries, what they achieved, and what failed and why. */
-import { RetriesExhaustedError, rootCause } from '../errors.ts';
+import {
+  DatabaseUnavailableError,
+  OperationTimeoutError,
+  RedisUnavailableError,
+  RetriesExhaustedError,
+  rootCause,
+} from '../errors.ts';
 import { log } from '../logger.ts';
 import type { KeyCounts, StepReport } from './report.ts';
 import { type Attempt, type RetryPolicy, retry, WARMUP_RETRY } from './retry.ts';
@@ -33,6 +39,7 @@ class Step {
   #skipped = 0;
   #attempts = 0;
   #failed = false;
+  #isHopeless = false;
 
   constructor(name: string, signal: AbortSignal, policy: RetryPolicy = WARMUP_RETRY) {
     this.#name = name;
@@ -58,6 +65,11 @@ class Step {
     }
   }
 
+  /** What an operation needs was away through all its retries, or the run was told to end. */
+  get isHopeless(): boolean {
+    return this.#isHopeless || this.#signal.aborted;
+  }
+
   plan(keys: number): void {
     this.#planned = keys;
   }
@@ -75,6 +87,8 @@ class Step {
       skipped: this.#skipped,
       failed: this.#planned - this.#warmed - this.#skipped,
     };
+    const tried = [...this.#failedKeys].map(([cause, keys]) => ({ cause, keys }));
+    const untriedKeys = counts.failed - tried.reduce((sum, { keys }) => sum + keys, 0);
     const nothingDone = counts.warmed + counts.skipped === 0;
     return {
       name: this.#name,
@@ -82,12 +96,13 @@ class Step {
       durationMs: Math.round(performance.now() - this.#startedAtMs),
       attempts: this.#attempts,
       ...counts,
-      failures: [...this.#failedKeys].map(([cause, keys]) => ({ cause, keys })),
+      failures: untriedKeys > 0 ? [...tried, { cause: 'not tried any more', keys: untriedKeys }] : tried,
     };
   }
 
   #fail(error: unknown, keysAtStake: number): void {
     this.#failed = true;
+    this.#isHopeless ||= isOutage(error);
     const cause = rootCause(error);
     this.#failedKeys.set(cause, (this.#failedKeys.get(cause) ?? 0) + keysAtStake);
     const attempts = error instanceof RetriesExhaustedError ? error.attempts : this.#attempts;
@@ -95,9 +110,11 @@ class Step {
   }
 }
 
+export const CONNECTION_STEP = 'database-connection';
+
 /** Opens the database's connections before anything needs them. */
 export async function warmConnection(connect: () => Promise<void>, signal: AbortSignal): Promise<StepReport> {
-  const step = new Step('database-connection', signal);
+  const step = new Step(CONNECTION_STEP, signal);
   await step.attempt(0, connect);
   return step.report();
 }
@@ -111,15 +128,21 @@ export async function warmTarget(target: WarmTarget, signal: AbortSignal): Promi
   return step.report();
 }
 
-/**
- * Takes batches until none is left. A batch that failed all its retries ends its lane: if the cause is the batch, the
- * other lane does the rest; if it is the database, both lanes end, after eleven seconds and not after eleven a batch.
- */
+/** Takes batches until none is left, or until the database or Redis is away: then the next batches would fail as well. */
 async function runLane(batches: WarmBatch[], step: Step): Promise<void> {
-  for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
+  for (let batch = batches.shift(); batch !== undefined && !step.isHopeless; batch = batches.shift()) {
     const { keys, warm } = batch;
     const warmed = await step.attempt(keys, ({ signal }) => warm(signal));
-    if (warmed === undefined) return;
-    step.add(warmed);
+    if (warmed !== undefined) step.add(warmed);
   }
+}
+
+/** Not the batch's own fault. */
+function isOutage(error: unknown): boolean {
+  const cause = error instanceof RetriesExhaustedError ? error.cause : error;
+  return (
+    cause instanceof DatabaseUnavailableError ||
+    cause instanceof RedisUnavailableError ||
+    cause instanceof OperationTimeoutError
+  );
 }

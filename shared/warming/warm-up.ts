@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCause } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { acquireLock, type LockAttempt, type WarmupLock } from './lock.ts';
+import { type LockAttempt, LockSeeker, type WarmupLock } from './lock.ts';
 import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport } from './report.ts';
 import { retry } from './retry.ts';
 import { type WarmTarget, warmConnection, warmTarget } from './step.ts';
@@ -23,8 +23,10 @@ export type WarmupRun = {
   readonly targets: readonly WarmTarget[];
   /** Aborts the run while there is still time to release the lock and to report. */
   readonly signal: AbortSignal;
-  /** Tells the metrics; must not throw. */
-  recordMetrics(report: WarmupReport): Promise<void>;
+  /** Tells the metrics, in the order of the fencing number; there is none when the lock was not taken. Must not throw. */
+  recordMetrics(report: WarmupReport, fence?: number): Promise<void>;
+  /** @default 10 s, a third of the lock's time to live */
+  readonly lockRenewEveryMs?: number;
 };
 
 /** Runs a warm-up to its end, whatever fails on the way, and answers what was done. */
@@ -41,17 +43,19 @@ export async function warmUp(run: WarmupRun): Promise<WarmupReport> {
 type Start = { readonly startedAt: string; readonly startedAtMs: number };
 
 async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepReport }> {
+  const seeker = new LockSeeker(run.redis, run.traceId, run.lockRenewEveryMs);
   let attempts = 0;
   try {
     return await retry(
       'lock',
-      ({ number }) => {
+      ({ number, signal }) => {
         attempts = number;
-        return acquireLock(run.redis, run.traceId);
+        return seeker.acquire(signal);
       },
       run.signal,
     );
   } catch (error) {
+    seeker.abandon();
     log.error('The lock could not be asked for.', { error });
     const failure = { cause: rootCause(error), keys: 0 };
     const counts = { planned: 0, warmed: 0, skipped: 0, failed: 0 };
@@ -67,7 +71,7 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
     const steps = await runSteps(run, signal);
     const report = reportOf(run, start, steps, signal);
     await keep(run.redis, lock.fence, report);
-    return await finish(run, report);
+    return await finish(run, report, lock.fence);
   } finally {
     await lock.release();
   }
@@ -119,8 +123,8 @@ async function keep(redis: GuardedRedis, fence: number, report: WarmupReport): P
   }
 }
 
-async function finish(run: WarmupRun, report: WarmupReport): Promise<WarmupReport> {
-  await run.recordMetrics(report);
+async function finish(run: WarmupRun, report: WarmupReport, fence?: number): Promise<WarmupReport> {
+  await run.recordMetrics(report, fence);
   const { steps, ...facts } = report;
   const level = report.status === 'failed' ? 'error' : report.status === 'partial' ? 'warn' : 'info';
   log[level](`Warm-up ended: ${report.status}.`, { ...facts, steps: steps.map(describeStep) });

@@ -4,10 +4,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Source } from '../../../../shared/cache/source.ts';
 import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
-import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
+import { DatabaseUnavailableError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { openExecuteGate } from '../../../support/execute-gate.ts';
+import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 let servers: IsolatedServers;
 let database: Database;
@@ -184,6 +185,27 @@ describe('order', () => {
     expect(loads.count).toBe(2);
   });
 
+  it('keeps out what was seen before an invalidation, however late the statement goes on', async () => {
+    const gate = await openExecuteGate(servers.databaseUrl);
+    const slow = new Database(gate.url, { statementTimeoutMs: 10_000 });
+    const reader = new TieredCache({ ...users, load: (ids) => users.load(slow, ids) }, redis);
+    await slow.connect();
+    const held = gate.holdNext();
+    const read = reader.get(54);
+    await held;
+    // Its snapshot is taken: from here on it does not see what is committed.
+    const snapshots =
+      'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()';
+    await expect.poll(async () => (await admin.query(snapshots)).rowCount).toBe(1);
+    await rename(54, 'Committed');
+    await open(new Loads()).invalidate([54], await database.nowUs());
+    gate.release();
+    expect(nameOf(await read)).toBe('Committed');
+    expect(nameOf(await open(new Loads()).get(54))).toBe('Committed');
+    await slow.close();
+    gate.close();
+  });
+
   it('keeps a value that was read earlier from replacing one that was read later', async () => {
     const early = new Loads();
     const late = open(new Loads());
@@ -252,8 +274,46 @@ describe('clear', () => {
   });
 });
 
+describe('while Redis is away', () => {
+  it('an invalidated value that a load had read does not come back into memory', async () => {
+    const own = await startOwnRedis();
+    const ownRedis = new GuardedRedis(own.url, REQUEST_GUARD);
+    const loads = new Loads();
+    const reader = new TieredCache(loads.source(), ownRedis);
+    loads.after = async () => {
+      loads.after = async () => {};
+      await rename(64, 'Invalidated');
+      await new TieredCache(new Loads().source(), ownRedis).invalidate([64], await database.nowUs());
+      // Half a second later a read of another user hears of it; then Redis freezes.
+      await expect.poll(async () => reader.probe(65)).toBeUndefined();
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      await reader.getMany([65]);
+      own.freeze();
+    };
+    await reader.get(64);
+    own.thaw();
+    await expect
+      .poll(() => ownRedis.run((client) => client.ping()).catch(() => ''), { timeout: 3_000 })
+      .toBe('PONG');
+    expect(nameOf(await reader.get(64))).toBe('Invalidated');
+    ownRedis.close();
+    await own.stop();
+  });
+
+  it('a warm-up fails rather than store under a generation that it guessed', async () => {
+    const own = await startOwnRedis();
+    const ownRedis = new GuardedRedis(own.url, REQUEST_GUARD);
+    await ownRedis.run((client) => client.ping());
+    own.freeze();
+    const warmer = new TieredCache(new Loads().source(), ownRedis);
+    await expect(warmer.warm([1])).rejects.toBeInstanceOf(RedisUnavailableError);
+    ownRedis.close();
+    await own.stop();
+  });
+});
+
 describe('a stale value', () => {
-  const expired = { freshMs: 1, memoryMs: 60_000, graceMs: 60_000 };
+  const expired = { freshMs: 0, memoryMs: 60_000, graceMs: 60_000 };
 
   it('is refreshed by the one who finds it', async () => {
     const loads = new Loads();
@@ -271,6 +331,16 @@ describe('a stale value', () => {
       throw new DatabaseUnavailableError('down');
     };
     expect(await open(loads).get(71)).toMatchObject({ layer: 'stale' });
+  });
+
+  it('is refreshed by one of several containers that find it at once', async () => {
+    const loads = new Loads();
+    await open(loads, expired).get(73);
+    loads.count = 0;
+    loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+    const reads = await Promise.all(Array.from({ length: 5 }, () => open(loads).get(73)));
+    expect(loads.count).toBe(1);
+    expect(reads.map((read) => read.layer).sort()).toEqual(['miss', 'stale', 'stale', 'stale', 'stale']);
   });
 
   it('is served at once to the others while one refreshes', async () => {

@@ -1,11 +1,14 @@
 /** Metrics on their way: counted in containers, added up in Redis, published to a real Pushgateway. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
-import { recordWarmup } from '../../../../shared/warming/warmup-metrics.ts';
+import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
 let servers: IsolatedServers;
@@ -74,8 +77,8 @@ describe('telemetry', () => {
 
   it('tells how a warm-up ended', async () => {
     const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
-    recordWarmup(telemetry.recorder, report);
-    await telemetry.publishNow();
+    countWarmup(telemetry.recorder, report);
+    await telemetry.publishNow({ order: 1, values: warmupGauges(report) });
     const text = await scrape();
     expect(text).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
     expect(text).toMatch(/^cache_warmup_status\{[^}]*\} 1$/m);
@@ -83,21 +86,36 @@ describe('telemetry', () => {
     expect(text).toMatch(/^cache_warmup_runs_total\{[^}]*status="success",trigger="deploy"[^}]*\} 1$/m);
   });
 
-  it('leaves the gauges of a running warm-up alone when another is skipped', async () => {
+  it('tells nothing of a run that was skipped but that there was one', () => {
+    expect(warmupGauges({ ...report, status: 'skipped', steps: [] }).size).toBe(0);
+  });
+
+  it('tells that a step warmed nothing when it could not even choose', () => {
+    const [step] = report.steps;
+    const failed = { ...step, status: 'failed', planned: 0, warmed: 0 } as (typeof report.steps)[number];
+    const gauges = warmupGauges({ ...report, status: 'failed', steps: [failed] });
+    expect(gauges.get('cache_keys_warmed|top-users')).toBe(0);
+  });
+
+  it('keeps what the later owner of the lock told when an earlier one tells late', async () => {
     const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
-    recordWarmup(telemetry.recorder, report);
-    recordWarmup(telemetry.recorder, { ...report, status: 'skipped', durationMs: 1, steps: [] });
-    await telemetry.publishNow();
+    await telemetry.publishNow({ order: 2, values: warmupGauges(report) });
+    await telemetry.publishNow({ order: 1, values: warmupGauges({ ...report, durationMs: 9_000 }) });
     expect(await scrape()).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
   });
 
   it('is published by one container at a time, and often enough once in 14 s', async () => {
-    const telemetries = Array.from(
-      { length: 5 },
-      () => new Telemetry(redis, servers.pushgatewayUrl, [countedCache({ l2: 1 })]),
-    );
+    let pushes = 0;
+    const server = createServer((_, response) => {
+      pushes++;
+      response.end();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const telemetries = Array.from({ length: 5 }, () => new Telemetry(redis, url, [countedCache({ l2: 1 })]));
     await Promise.all(telemetries.map((telemetry) => telemetry.flushIfDue()));
-    expect(await redis.run((client) => client.pttl('prewarm:{metrics}:published'))).toBeGreaterThan(12_000);
+    server.close();
+    expect(pushes).toBe(1);
     expect(
       await redis.run((client) => client.hget('prewarm:{metrics}:totals', 'cache_hits_total|users|l2')),
     ).toBe('5');

@@ -48,12 +48,25 @@ describe('a guarded Redis', () => {
     await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBeNull();
   });
 
-  it('is known to be full, and not asked again at once', async () => {
+  it('that is full refuses writes, and is read from all the same', async () => {
     await redis.run((client) => client.config('SET', 'maxmemory', '1'));
-    await expect(redis.run((client) => client.set('key', 'more'))).rejects.toMatchObject({
-      cause: { message: expect.stringContaining('OOM') },
-    });
-    expect(redis.isAvailable).toBe(false);
+    await expect(redis.run((client) => client.set('key', 'more'))).rejects.toThrow('OOM');
+    expect(await get()).toBe('value');
+  });
+
+  it('that became a replica is left for the one that the address leads to now', async () => {
+    const primary = await startOwnRedis();
+    const write = () => redis.run((client) => client.set('key', 'written'));
+    await redis.run((client) => client.replicaof('127.0.0.1', primary.port));
+    await expect(write()).rejects.toMatchObject({ cause: { message: expect.stringMatching(/^READONLY/) } });
+    // The address leads to a primary again, which only a new connection sees.
+    const other = new GuardedRedis(server.url, REQUEST_GUARD);
+    await other.run((client) => client.replicaof('NO', 'ONE'));
+    const clients = () => other.run(async (client) => (await client.client('LIST')) as string);
+    await expect.poll(() => write().catch(() => 'not yet'), { timeout: 3_000, interval: 50 }).toBe('OK');
+    expect(await clients()).not.toContain('flags=O');
+    other.close();
+    await primary.stop();
   });
 
   it('is not given up for a wrong command', async () => {

@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openCaches, warmTargetOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
-import { LockLostError } from '../../../../shared/errors.ts';
+import { DatabaseUnavailableError, LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { acquireLock } from '../../../../shared/warming/lock.ts';
+import { LockSeeker, type WarmupLock } from '../../../../shared/warming/lock.ts';
 import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
 import type { WarmTarget } from '../../../../shared/warming/step.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 const LOCK = 'cache:warmup:lock';
 let servers: IsolatedServers;
@@ -40,14 +40,19 @@ function realTargets(limit: number): WarmTarget[] {
 }
 
 /** A target of `batches` keys, one each, of which some fail at every try. */
-function target(step: string, batches: number, fails: (index: number) => boolean = () => false): WarmTarget {
+function target(
+  step: string,
+  batches: number,
+  fails: (index: number) => boolean = () => false,
+  failure?: Error,
+): WarmTarget {
   return {
     step,
     choose: async () =>
       Array.from({ length: batches }, (_, index) => ({
         keys: 1,
         warm: async () => {
-          if (fails(index)) throw new Error(`batch ${index} is bad`);
+          if (fails(index)) throw failure ?? new Error(`batch ${index} is bad`);
           return { stored: 1, newerStored: 0 };
         },
       })),
@@ -118,39 +123,58 @@ describe('a warm-up', () => {
   });
 
   it('goes on with the other steps and batches when one fails, and counts exactly', async () => {
-    const targets = [target('one', 4, (index) => index === 1), target('two', 2)];
+    const targets = [target('one', 6, (index) => index === 1 || index === 2), target('two', 2)];
     const report = await start({ targets });
-    expect(report).toMatchObject({ status: 'partial', planned: 6, warmed: 5, skipped: 0, failed: 1 });
+    expect(report).toMatchObject({ status: 'partial', planned: 8, warmed: 6, skipped: 0, failed: 2 });
     expect(report.steps[1]).toMatchObject({
       name: 'one',
       status: 'partial',
       attempts: 4,
-      failures: [{ cause: 'batch 1 is bad', keys: 1 }],
+      failures: expect.arrayContaining([
+        { cause: 'batch 1 is bad', keys: 1 },
+        { cause: 'batch 2 is bad', keys: 1 },
+      ]),
     });
     expect(report.steps[2]).toMatchObject({ name: 'two', status: 'success', attempts: 1 });
   });
 
-  it('ends soon when everything of a step fails, not after all retries of every batch', async () => {
-    const report = await start({ targets: [target('all', 100, () => true)] });
+  it('ends soon when the database is away, not after all retries of every batch', async () => {
+    const away = new DatabaseUnavailableError('down');
+    const report = await start({ targets: [target('all', 100, () => true, away)] });
     expect(report).toMatchObject({ status: 'failed', planned: 100, warmed: 0, failed: 100 });
+    expect(report.steps[1]?.failures).toEqual([
+      { cause: 'down', keys: 2 },
+      { cause: 'not tried any more', keys: 98 },
+    ]);
     expect(report.durationMs).toBeLessThan(9_000);
   });
 
   it('stops when its lock is taken away, and leaves the new owner its lock', async () => {
-    const deadline = new AbortController();
     const stuck: WarmTarget = {
       step: 'stuck',
       choose: async () => {
         await redis.run((client) => client.set(LOCK, 'thief', 'EX', 30));
-        // What a failed renewal does, without waiting for the next one.
-        deadline.abort(new Error('The lock belongs to somebody else.'));
-        return [];
+        return new Promise(() => {});
       },
     };
-    const report = await start({ targets: [stuck, target('never', 3)], signal: deadline.signal });
+    const report = await start({ targets: [stuck, target('never', 3)], lockRenewEveryMs: 50 });
     expect(report).toMatchObject({ status: 'failed', aborted: 'The lock belongs to somebody else.' });
     expect(report.steps.map((step) => step.name)).toEqual(['database-connection', 'stuck']);
     expect(await redis.run((client) => client.get(LOCK))).toBe('thief');
+  });
+
+  it('stops when its time is nearly used up, and releases its lock', async () => {
+    const deadline = new AbortController();
+    const slow: WarmTarget = {
+      step: 'slow',
+      choose: async () => {
+        deadline.abort(new Error('nearly used up'));
+        return [];
+      },
+    };
+    const report = await start({ targets: [slow, target('never', 3)], signal: deadline.signal });
+    expect(report).toMatchObject({ status: 'failed', aborted: 'nearly used up' });
+    expect(await redis.run((client) => client.exists(LOCK))).toBe(0);
   });
 
   it('keeps its last 50 reports, newest first', async () => {
@@ -169,34 +193,76 @@ describe('a warm-up', () => {
 });
 
 describe('the lock', () => {
-  it('is renewed by its owner only and released by its owner only', async () => {
-    const attempt = await acquireLock(redis, 'mine');
+  const never = new AbortController().signal;
+
+  async function take(traceId: string, renewEveryMs?: number): Promise<WarmupLock> {
+    const attempt = await new LockSeeker(redis, traceId, renewEveryMs).acquire(never);
     if (!attempt.acquired) throw new Error('The lock should have been free.');
+    return attempt.lock;
+  }
+
+  it('is renewed by its owner only and released by its owner only', async () => {
+    const lock = await take('mine');
     await redis.run((client) => client.set(LOCK, 'theirs', 'EX', 30));
-    expect(await attempt.lock.release()).toBe(false);
+    expect(await lock.release()).toBe(false);
     expect(await redis.run((client) => client.get(LOCK))).toBe('theirs');
   });
 
   it('is renewed while it is held, and tells at the next renewal that it was taken away', async () => {
-    const attempt = await acquireLock(redis, 'mine', 50);
-    if (!attempt.acquired) throw new Error('The lock should have been free.');
+    const lock = await take('mine', 50);
     await redis.run((client) => client.expire(LOCK, 5));
     await expect.poll(() => redis.run((client) => client.ttl(LOCK))).toBeGreaterThan(25);
-    expect(attempt.lock.signal.aborted).toBe(false);
+    expect(lock.signal.aborted).toBe(false);
     await redis.run((client) => client.set(LOCK, 'thief', 'EX', 30));
-    await expect.poll(() => attempt.lock.signal.aborted).toBe(true);
-    expect(attempt.lock.signal.reason).toBeInstanceOf(LockLostError);
+    await expect.poll(() => lock.signal.aborted).toBe(true);
+    expect(lock.signal.reason).toBeInstanceOf(LockLostError);
     expect(await redis.run((client) => client.get(LOCK))).toBe('thief');
   });
 
   it('gives each owner a higher fencing number', async () => {
     const fences: number[] = [];
     for (const traceId of ['a', 'b', 'c']) {
-      const attempt = await acquireLock(redis, traceId);
-      if (!attempt.acquired) throw new Error('The lock should have been free.');
-      fences.push(attempt.lock.fence);
-      await attempt.lock.release();
+      const lock = await take(traceId);
+      fences.push(lock.fence);
+      await lock.release();
     }
     expect(fences).toEqual([1, 2, 3]);
+  });
+
+  it('is not shared by two runs of one event that was delivered twice', async () => {
+    const lock = await take('same');
+    const second = await new LockSeeker(redis, 'same').acquire(never);
+    expect(second).toMatchObject({ acquired: false, holderTraceId: expect.stringContaining('same') });
+    expect(await lock.release()).toBe(true);
+  });
+
+  it('is ours when the SET that took it was executed but not answered', async () => {
+    const own = await startOwnRedis();
+    const slow = new GuardedRedis(own.url, { ...WARMER_GUARD, timeoutMs: 100 });
+    await slow.run((client) => client.ping());
+    own.freeze();
+    const seeker = new LockSeeker(slow, 'mine');
+    await expect(seeker.acquire(never)).rejects.toBeInstanceOf(RedisUnavailableError);
+    own.thaw();
+    expect(await seeker.acquire(never)).toMatchObject({ acquired: true });
+    slow.close();
+    await own.stop();
+  });
+
+  it('is given back by a try that ends after the run was given up', async () => {
+    const own = await startOwnRedis();
+    const patient = new GuardedRedis(own.url, { ...WARMER_GUARD, timeoutMs: 10_000 });
+    await patient.run((client) => client.ping());
+    own.freeze();
+    const seeker = new LockSeeker(patient, 'late');
+    const givenUp = new AbortController();
+    const attempt = seeker.acquire(givenUp.signal);
+    givenUp.abort(new Error('given up'));
+    seeker.abandon();
+    own.thaw();
+    await expect(attempt).rejects.toThrow('given up');
+    expect(await patient.run((client) => client.exists(LOCK))).toBe(0);
+    patient.close();
+    await own.stop();
   });
 });

@@ -69,6 +69,8 @@ describe('a search', () => {
     [{ q: 'x'.repeat(65) }, 'q'],
     [{ q: 'a\0b' }, 'q'],
     [{ q: 'ada', limit: '51' }, 'limit'],
+    [{ q: 'ada', cursor: '2147483648-1' }, 'cursor'],
+    [{ q: 'ada', cursor: '1-9007199254740992' }, 'cursor'],
     [{ q: 'ada', limit: '0' }, 'limit'],
     [{ q: 'ada', cursor: 'DROP' }, 'cursor'],
   ])('%j is refused for its %s', (parameters, field) => {
