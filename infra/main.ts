@@ -3,19 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { ServiceStack } from './stacks/service-stack.ts';
-import {
-  devStage,
-  type JwtConfig,
-  localStage,
-  prodStage,
-  type StageConfig,
-  stageNames,
-} from './stage-config.ts';
+import { devStage, localStage, prodStage, type StageConfig, stageNames } from './stage-config.ts';
 
 const app = new App();
 const config = chooseStage();
 
-new ServiceStack(app, `prewarm-${config.stage}`, { config, releaseId: releaseId() });
+new ServiceStack(app, `prewarm-${config.stage}`, {
+  config,
+  releaseId: releaseId(),
+  // The account of emulators: with the credentials of a real one, the CLI refuses to deploy this machine's addresses.
+  ...(config.stage === 'local' && { env: { account: '000000000000', region: 'us-east-1' } }),
+});
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 app.synth();
 
@@ -25,9 +23,9 @@ function chooseStage(): StageConfig {
     case 'local':
       return localStage(localContext());
     case 'dev':
-      return devStage({ jwt: jwtContext(stage) });
+      return devStage;
     case 'prod':
-      return prodStage({ jwt: jwtContext(stage) });
+      return prodStage;
     default:
       throw new Error(`There is no stage "${stage}": pass --context stage=${stageNames.join('|')}`);
   }
@@ -41,13 +39,6 @@ function localContext() {
     pushgatewayUrl: text('pushgatewayUrl', 'http://127.0.0.1:9091'),
     jwksUri: text('jwksUri', 'http://127.0.0.1:3001/.well-known/jwks.json'),
   };
-}
-
-/** Any OIDC issuer: Cognito's is `https://cognito-idp.<region>.amazonaws.com/<pool id>`. */
-function jwtContext(stage: string): JwtConfig {
-  const issuer = text('jwtIssuer', `https://login.${stage}.example.com`);
-  const jwksUri = text('jwksUri', `${issuer}/.well-known/jwks.json`);
-  return { issuer, audience: text('jwtAudience', 'prewarm-api'), jwksUri };
 }
 
 /** Differs at every synthesis, which is what makes the deployment hook run on every deploy. */

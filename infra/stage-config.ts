@@ -1,4 +1,6 @@
 /** The typed settings of every stage: what differs between this machine, a test account and production. */
+import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../shared/limits.ts';
+
 /** Where the functions find Redis, Postgres and the Pushgateway. One of two shapes, so that half a network cannot be typed. */
 export type Addresses = PlainAddresses | VpcAddresses;
 
@@ -27,10 +29,22 @@ export type VpcAddresses = {
   readonly pushgatewayUrlParameter: string;
 };
 
-export type JwtConfig = { readonly issuer: string; readonly audience: string; readonly jwksUri: string };
+/** Who issues the tokens: as it is, or named by SSM parameters that CloudFormation reads when it deploys. */
+export type Jwt = JwtConfig | JwtParameters;
+
+export type JwtParameters = {
+  readonly issuerParameter: string;
+  readonly audienceParameter: string;
+  readonly jwksUriParameter: string;
+};
+
+type JwtConfig = { readonly issuer: string; readonly audience: string; readonly jwksUri: string };
 
 /** Requests a second and how many may come at once, for each client. */
 export type Throttle = { readonly ratePerSecond: number; readonly burst: number };
+
+/** How many entries a warm-up puts into the cache, the most-read first. */
+export type Warming = { readonly usersMax: number; readonly searchesMax: number };
 
 export type FunctionSize = {
   readonly memoryMiB: number;
@@ -51,19 +65,25 @@ export type StageConfig = {
   readonly clients: readonly ['default', ...string[]];
   readonly readThrottle: Throttle;
   readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
-  readonly jwt: JwtConfig;
+  readonly warming: Warming;
+  readonly jwt: Jwt;
   readonly addresses: Addresses;
 };
 
 export const stageNames = ['local', 'dev', 'prod'] as const;
 type StageName = (typeof stageNames)[number];
 
-/** Per client and minute: the requirement's own figures. A token bucket's rate is per second, hence the division. */
-export const adminThrottles = {
-  status: { ratePerSecond: 5 / 60, burst: 5 },
-  warmUp: { ratePerSecond: 2 / 60, burst: 2 },
-  clear: { ratePerSecond: 2 / 60, burst: 2 },
-} as const satisfies Record<string, Throttle>;
+/** Per client and minute. A token bucket's rate is per second, hence the division. */
+export const adminThrottles: Readonly<Record<LimitedAction, Throttle>> = {
+  status: perMinute('status'),
+  'warm-up': perMinute('warm-up'),
+  clear: perMinute('clear'),
+};
+
+function perMinute(action: LimitedAction): Throttle {
+  const calls = ADMIN_CALLS_PER_MINUTE[action];
+  return { ratePerSecond: calls / 60, burst: calls };
+}
 
 /** Every stage has the same sizes until measurements say otherwise. 28 s is below API Gateway's own limit of 29 s. */
 const functionSizes = {
@@ -75,6 +95,8 @@ const functionSizes = {
   'deployment-hook': { memoryMiB: 256, timeoutSeconds: 30 },
   migrate: { memoryMiB: 256, timeoutSeconds: 300 },
 } as const satisfies Record<FunctionFolder, FunctionSize>;
+
+const warming: Warming = { usersMax: 5_000, searchesMax: 100 };
 
 const clients = ['default', 'oncall', 'console', 'ci'] as const;
 
@@ -97,38 +119,46 @@ export function localStage({ jwksUri, ...addresses }: LocalContext): StageConfig
     clients,
     readThrottle: { ratePerSecond: 100, burst: 200 },
     functions: functionSizes,
+    warming,
     jwt: { ...localJwt, jwksUri },
     addresses: { kind: 'plain', ...addresses },
   };
 }
 
-export type DeployedContext = { readonly jwt: JwtConfig };
-
 /** The `dev` stage: an account to try things in. */
-export function devStage({ jwt }: DeployedContext): StageConfig {
+export const devStage: StageConfig = deployedStage('dev', {
+  logLevel: 'debug',
+  logRetentionDays: 7,
+  readThrottle: { ratePerSecond: 100, burst: 200 },
+});
+
+/** The `prod` stage. */
+export const prodStage: StageConfig = deployedStage('prod', {
+  logLevel: 'info',
+  logRetentionDays: 90,
+  readThrottle: { ratePerSecond: 500, burst: 1000 },
+});
+
+function deployedStage(
+  stage: StageName,
+  settings: Pick<StageConfig, 'logLevel' | 'logRetentionDays' | 'readThrottle'>,
+): StageConfig {
   return {
-    stage: 'dev',
-    logLevel: 'debug',
-    logRetentionDays: 7,
+    stage,
     clients,
-    readThrottle: { ratePerSecond: 100, burst: 200 },
     functions: functionSizes,
-    jwt,
-    addresses: addressesOf('dev'),
+    warming,
+    jwt: jwtOf(stage),
+    addresses: addressesOf(stage),
+    ...settings,
   };
 }
 
-/** The `prod` stage. */
-export function prodStage({ jwt }: DeployedContext): StageConfig {
+function jwtOf(stage: StageName): JwtParameters {
   return {
-    stage: 'prod',
-    logLevel: 'info',
-    logRetentionDays: 90,
-    clients,
-    readThrottle: { ratePerSecond: 500, burst: 1000 },
-    functions: functionSizes,
-    jwt,
-    addresses: addressesOf('prod'),
+    issuerParameter: `/prewarm/${stage}/jwt/issuer`,
+    audienceParameter: `/prewarm/${stage}/jwt/audience`,
+    jwksUriParameter: `/prewarm/${stage}/jwt/jwks-uri`,
   };
 }
 

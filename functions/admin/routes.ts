@@ -9,8 +9,9 @@ import {
   type Routes,
   requireScope,
 } from '../../shared/http/api.ts';
-import type { AdminLimits, LimitedAction } from '../../shared/http/rate-limit.ts';
+import type { AdminLimits } from '../../shared/http/rate-limit.ts';
 import { type ClearBody, parseClearBody, parseWaitSeconds } from '../../shared/http/schemas.ts';
+import type { LimitedAction } from '../../shared/limits.ts';
 import { log } from '../../shared/logger.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';

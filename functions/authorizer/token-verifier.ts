@@ -27,7 +27,7 @@ export function createTokenVerifier(options: {
     const { sub, scope, client_id: clientId, azp } = payload as Record<string, unknown>;
     return {
       sub: String(sub),
-      scope: Array.isArray(scope) ? scope.join(' ') : String(scope ?? ''),
+      scope: String(scope ?? ''),
       client: String(clientId ?? azp ?? ''),
     };
   };

@@ -1,5 +1,7 @@
 /** What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions. */
 import { type GatewayResponseOptions, ResponseType } from 'aws-cdk-lib/aws-apigateway';
+import { ADMIN_CALLS_PER_MINUTE } from '../../shared/limits.ts';
+import type { Throttle } from '../stage-config.ts';
 
 type Answer = {
   readonly type: ResponseType;
@@ -11,12 +13,26 @@ type Answer = {
 
 const contentType = 'application/problem+json';
 
-/** The limits as IETF draft headers; static, because a gateway response cannot know which method was called. */
-const tooManyRequests = {
-  'Retry-After': '60',
-  RateLimit: '"client";r=0;t=60',
-  'RateLimit-Policy': '"status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60',
-};
+/**
+ * The limits as IETF draft headers; static, because a gateway response cannot know which method was called. So they name
+ * all policies, and the shortest time after which trying again makes sense, which is that of reads; for the admin actions
+ * the function's own count tells the exact time.
+ */
+function tooManyRequests({ ratePerSecond }: Throttle): Omit<Answer, 'type'> {
+  const admin = Object.entries(ADMIN_CALLS_PER_MINUTE).map(
+    ([action, calls]) => `"${action}";q=${calls};w=60`,
+  );
+  return {
+    status: 429,
+    title: 'Too Many Requests',
+    detail: 'This client has used up its requests: reads of a second, or admin calls of a minute.',
+    headers: {
+      'Retry-After': '1',
+      RateLimit: '"client";r=0;t=1',
+      'RateLimit-Policy': [`"client";q=${ratePerSecond};w=1`, ...admin].join(', '),
+    },
+  };
+}
 
 const answers: readonly Answer[] = [
   {
@@ -46,18 +62,10 @@ const answers: readonly Answer[] = [
     detail: 'There is no such path or method.',
   },
   {
-    type: ResponseType.THROTTLED,
-    status: 429,
-    title: 'Too Many Requests',
-    detail: 'This client has used up its requests; try again later.',
-    headers: tooManyRequests,
-  },
-  {
     type: ResponseType.QUOTA_EXCEEDED,
     status: 429,
     title: 'Too Many Requests',
     detail: 'This client has used up its quota.',
-    headers: tooManyRequests,
   },
   {
     type: ResponseType.INTEGRATION_TIMEOUT,
@@ -74,9 +82,10 @@ const fallbacks = [
 ];
 
 /** Every gateway response of the API, by its type's name. */
-export function gatewayResponses(): Record<string, GatewayResponseOptions> {
+export function gatewayResponses(readThrottle: Throttle): Record<string, GatewayResponseOptions> {
+  const throttled = { ...tooManyRequests(readThrottle), type: ResponseType.THROTTLED };
   return Object.fromEntries(
-    [...answers, ...fallbacks].map((answer) => [answer.type.responseType, respond(answer)]),
+    [...answers, throttled, ...fallbacks].map((answer) => [answer.type.responseType, respond(answer)]),
   );
 }
 

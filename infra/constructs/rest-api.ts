@@ -14,11 +14,14 @@ import {
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import type { Throttle } from '../stage-config.ts';
 import { gatewayResponses } from './gateway-responses.ts';
 
 export type RestApiProps = {
   readonly authorizer: IFunction;
   readonly logRetention: RetentionDays;
+  /** Told to a client that is throttled. */
+  readonly readThrottle: Throttle;
 };
 
 export type HttpMethod = 'GET' | 'POST';
@@ -48,7 +51,8 @@ export class RestApi extends CdkRestApi {
       handler: props.authorizer,
       resultsCacheTtl: authorizerCacheTtl,
     });
-    for (const [name, options] of Object.entries(gatewayResponses())) this.addGatewayResponse(name, options);
+    for (const [name, options] of Object.entries(gatewayResponses(props.readThrottle)))
+      this.addGatewayResponse(name, options);
     acknowledge(this);
   }
 

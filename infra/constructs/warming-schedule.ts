@@ -2,26 +2,25 @@
 import { Duration } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import type { IFunction } from 'aws-cdk-lib/aws-lambda';
-import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import type { Warmer } from './warmer.ts';
 
-export type WarmingScheduleProps = { readonly warmer: IFunction; readonly deadLetters: IQueue };
+export type WarmingScheduleProps = { readonly warmer: Warmer };
 
 // The requirement says so as a cron expression; a rate says the same.
 const interval = Duration.minutes(30);
 
 export class WarmingSchedule extends Construct {
-  constructor(scope: Construct, id: string, { warmer, deadLetters }: WarmingScheduleProps) {
+  constructor(scope: Construct, id: string, { warmer }: WarmingScheduleProps) {
     super(scope, id);
     new Rule(this, 'Rule', {
       description: 'Prewarm: warms the cache',
       schedule: Schedule.rate(interval),
       targets: [
-        new LambdaFunction(warmer, {
+        new LambdaFunction(warmer.function, {
           event: RuleTargetInput.fromObject({ trigger: 'schedule' }),
           retryAttempts: 0, // the warmer retries itself, and the next run is near
-          deadLetterQueue: deadLetters,
+          deadLetterQueue: warmer.deadLetters,
         }),
       ],
     });

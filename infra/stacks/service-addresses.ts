@@ -3,7 +3,7 @@ import { SecretValue } from 'aws-cdk-lib';
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
 import type { VpcPlacement } from '../constructs/node-function.ts';
-import type { Addresses, PlainAddresses, VpcAddresses } from '../stage-config.ts';
+import type { Addresses, Jwt, PlainAddresses, VpcAddresses } from '../stage-config.ts';
 
 type ServiceAddresses = {
   readonly REDIS_URL: string;
@@ -15,6 +15,18 @@ export type ServicePlace = { readonly environment: ServiceAddresses; readonly pl
 
 export function locateService(scope: Construct, addresses: Addresses): ServicePlace {
   return addresses.kind === 'plain' ? usePlain(addresses) : useVpc(scope, addresses);
+}
+
+/** What the authorizer must know of who issues the tokens. */
+export function identifyIssuer(scope: Construct, jwt: Jwt): Record<string, string> {
+  if ('issuer' in jwt) {
+    return { JWT_ISSUER: jwt.issuer, JWT_AUDIENCE: jwt.audience, JWT_JWKS_URI: jwt.jwksUri };
+  }
+  return {
+    JWT_ISSUER: readParameter(scope, jwt.issuerParameter),
+    JWT_AUDIENCE: readParameter(scope, jwt.audienceParameter),
+    JWT_JWKS_URI: readParameter(scope, jwt.jwksUriParameter),
+  };
 }
 
 function usePlain({ redisUrl, databaseUrl, pushgatewayUrl }: PlainAddresses): ServicePlace {

@@ -1,21 +1,18 @@
 /** The service: API, functions, schedule, migrations and deployment hook. It composes constructs and owns no resource's details. */
 import { fileURLToPath } from 'node:url';
-import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
-import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
-import { Queue } from 'aws-cdk-lib/aws-sqs';
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { DeploymentHook } from '../constructs/deployment-hook.ts';
 import { Migrations } from '../constructs/migrations.ts';
 import { NodeFunction, type NodeFunctionProps } from '../constructs/node-function.ts';
 import { RestApi } from '../constructs/rest-api.ts';
 import { deriveKeys, UsagePlans } from '../constructs/usage-plans.ts';
+import { Warmer } from '../constructs/warmer.ts';
 import { WarmingSchedule } from '../constructs/warming-schedule.ts';
 import { adminThrottles, type FunctionFolder, type StageConfig } from '../stage-config.ts';
-import { locateService, type ServicePlace } from './service-addresses.ts';
+import { identifyIssuer, locateService, type ServicePlace } from './service-addresses.ts';
 
-export type ServiceStackProps = {
+export type ServiceStackProps = Pick<StackProps, 'env'> & {
   readonly config: StageConfig;
   /** Must differ at every synthesis: a new one makes the deployment hook run. */
   readonly releaseId: string;
@@ -25,14 +22,20 @@ export type ServiceStackProps = {
   readonly migrationsDir?: string;
 };
 
+/** What differs between the functions, besides their folder. */
+type OwnProps = Pick<NodeFunctionProps, 'environment' | 'placement' | 'carry'>;
+
 const projectDir = fileURLToPath(new URL('../..', import.meta.url));
 
 export class ServiceStack extends Stack {
-  readonly #props: Required<ServiceStackProps>;
+  readonly #props: ServiceStackProps & { readonly functionsDir: string; readonly migrationsDir: string };
   readonly #place: ServicePlace;
 
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
-    super(scope, id, { description: `Prewarm (${props.config.stage}): the API and its warmer` });
+    super(scope, id, {
+      ...(props.env && { env: props.env }),
+      description: `Prewarm (${props.config.stage}): the API and its warmer`,
+    });
     this.#props = {
       functionsDir: `${projectDir}functions`,
       migrationsDir: `${projectDir}shared/postgres/migrations`,
@@ -44,18 +47,20 @@ export class ServiceStack extends Stack {
 
   #compose(): void {
     const migrations = this.#createMigrations();
-    const deadLetters = createDeadLetters(this);
-    const warmer = this.#createWarmer(deadLetters);
+    const warmer = new Warmer(this, 'Warmer', {
+      ...this.#functionProps('warmer', this.#place),
+      warming: this.#props.config.warming,
+    });
     const read = this.#createDataFunction('Read', 'read');
     const admin = this.#createDataFunction('Admin', 'admin');
-    grantWarmer(admin, warmer);
+    warmer.grantStart(admin);
     // Code that needs a column must not run before the column is there.
-    for (const user of [read, admin, warmer]) user.node.addDependency(migrations);
+    for (const user of [read, admin, warmer.function]) user.node.addDependency(migrations);
 
     const keys = deriveKeys(this.stackName, this.#props.config.clients);
     const api = this.#createApi(read, keys);
     const usagePlans = this.#createUsagePlans(api, admin, keys);
-    const schedule = new WarmingSchedule(this, 'WarmingSchedule', { warmer, deadLetters });
+    const schedule = new WarmingSchedule(this, 'WarmingSchedule', { warmer });
     this.#createHook(warmer, [migrations, api, usagePlans, schedule]);
     new CfnOutput(this, 'ApiUrl', { value: api.url });
   }
@@ -70,19 +75,10 @@ export class ServiceStack extends Stack {
     return new Migrations(this, 'Migrations', { handler, migrationsDir });
   }
 
-  #createWarmer(deadLetters: Queue): NodeFunction {
-    const warmer = this.#createDataFunction('Warmer', 'warmer');
-    warmer.configureAsyncInvoke({
-      retryAttempts: 0, // the warmer retries each step itself
-      maxEventAge: Duration.minutes(5), // a warm-up that could not start for so long is left to the next
-      onFailure: new SqsDestination(deadLetters),
-    });
-    return warmer;
-  }
-
   #createApi(read: NodeFunction, keys: Record<string, string>): RestApi {
     const authorizer = this.#createAuthorizer(keys);
-    const api = new RestApi(this, 'Api', { authorizer, logRetention: this.#props.config.logRetentionDays });
+    const { logRetentionDays: logRetention, readThrottle } = this.#props.config;
+    const api = new RestApi(this, 'Api', { authorizer, logRetention, readThrottle });
     api.addOpenRoute('GET', '/health', read);
     api.addProtectedRoute('GET', '/users', read);
     api.addProtectedRoute('GET', '/users/{id}', read);
@@ -97,7 +93,10 @@ export class ServiceStack extends Stack {
       throttle: this.#props.config.readThrottle,
       methodThrottles: [
         { method: api.addProtectedRoute('GET', '/admin/status', admin), throttle: adminThrottles.status },
-        { method: api.addProtectedRoute('POST', '/admin/warm-up', admin), throttle: adminThrottles.warmUp },
+        {
+          method: api.addProtectedRoute('POST', '/admin/warm-up', admin),
+          throttle: adminThrottles['warm-up'],
+        },
         { method: api.addProtectedRoute('POST', '/admin/clear', admin), throttle: adminThrottles.clear },
       ],
     });
@@ -105,20 +104,14 @@ export class ServiceStack extends Stack {
 
   /** Outside the VPC: it needs the issuer's keys from the internet, and nothing of ours. */
   #createAuthorizer(keys: Record<string, string>): NodeFunction {
-    const { issuer, audience, jwksUri } = this.#props.config.jwt;
     return this.#createFunction('Authorizer', 'authorizer', {
-      environment: {
-        JWT_ISSUER: issuer,
-        JWT_AUDIENCE: audience,
-        JWT_JWKS_URI: jwksUri,
-        USAGE_KEYS: JSON.stringify(keys),
-      },
+      environment: { ...identifyIssuer(this, this.#props.config.jwt), USAGE_KEYS: JSON.stringify(keys) },
     });
   }
 
-  #createHook(warmer: NodeFunction, after: readonly Construct[]): void {
+  #createHook(warmer: Warmer, after: readonly Construct[]): void {
     const handler = this.#createFunction('DeploymentHookFunction', 'deployment-hook', { environment: {} });
-    grantWarmer(handler, warmer);
+    warmer.grantStart(handler);
     new DeploymentHook(this, 'DeploymentHook', { handler, releaseId: this.#props.releaseId, after });
   }
 
@@ -126,44 +119,19 @@ export class ServiceStack extends Stack {
     return this.#createFunction(id, folder, this.#place);
   }
 
-  #createFunction(
-    id: string,
-    folder: FunctionFolder,
-    props: Pick<NodeFunctionProps, 'environment' | 'placement' | 'carry'>,
-  ): NodeFunction {
+  #createFunction(id: string, folder: FunctionFolder, props: OwnProps): NodeFunction {
+    return new NodeFunction(this, id, this.#functionProps(folder, props));
+  }
+
+  #functionProps(folder: FunctionFolder, props: OwnProps): NodeFunctionProps {
     const { config, functionsDir } = this.#props;
-    return new NodeFunction(this, id, {
+    return {
       ...props,
       folder,
       functionsDir,
       environment: { STAGE: config.stage, LOG_LEVEL: config.logLevel, ...props.environment },
       size: config.functions[folder],
       logRetention: config.logRetentionDays,
-    });
+    };
   }
-}
-
-/** Lets a function start the warmer, and tells it the name. */
-function grantWarmer(caller: LambdaFunction, warmer: LambdaFunction): void {
-  caller.addEnvironment('WARMER_FUNCTION_NAME', warmer.functionName);
-  caller.addToRolePolicy(
-    new PolicyStatement({
-      effect: Effect.ALLOW,
-      actions: ['lambda:InvokeFunction'],
-      resources: [warmer.functionArn],
-    }),
-  );
-}
-
-/** Warm-ups that could not start; nothing reads it but an alarm and a person. */
-function createDeadLetters(scope: Construct): Queue {
-  const queue = new Queue(scope, 'WarmerDeadLetters', {
-    enforceSSL: true,
-    retentionPeriod: Duration.days(14),
-  });
-  Validations.of(queue).acknowledge({
-    id: 'AwsSolutions-SQS3',
-    reason: 'This is the dead letter queue itself.',
-  });
-  return queue;
 }

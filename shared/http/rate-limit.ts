@@ -3,15 +3,12 @@
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { TooManyRequestsError } from '../errors.ts';
+import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../limits.ts';
 import { createRedis, untilReady } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 
 const WINDOW_SECONDS = 60;
 const REDIS_TIMEOUT_MS = 200;
-
-/** The requirement's figures: calls a minute. */
-const ADMIN_LIMITS = { status: 5, 'warm-up': 2, clear: 2 } as const;
-export type LimitedAction = keyof typeof ADMIN_LIMITS;
 
 export class AdminLimits {
   readonly #redis: Redis;
@@ -24,7 +21,7 @@ export class AdminLimits {
       new RateLimiterRedis({
         storeClient,
         keyPrefix: `${keys.limitPrefix}:${action}`,
-        points: ADMIN_LIMITS[action],
+        points: ADMIN_CALLS_PER_MINUTE[action],
         duration: WINDOW_SECONDS,
         rejectIfRedisNotReady: true,
         // Each container counts for itself then, so each allows one only.
@@ -51,7 +48,7 @@ export class AdminLimits {
       if (!(error instanceof RateLimiterRes)) throw error;
       throw new TooManyRequestsError({
         policy: action,
-        limit: ADMIN_LIMITS[action],
+        limit: ADMIN_CALLS_PER_MINUTE[action],
         windowSeconds: WINDOW_SECONDS,
         retryAfterSeconds: Math.max(1, Math.ceil(error.msBeforeNext / 1_000)),
       });

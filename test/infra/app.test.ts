@@ -36,6 +36,12 @@ it.concurrent('the default stage is local, and two syntheses have two releases',
   expect(releaseOf(await synthesise('second'))).not.toBe(first);
 });
 
+it.concurrent('the stage local can be deployed to an emulator only', async () => {
+  await synthesise('account');
+  const manifest = JSON.parse(readFileSync(join(dir, 'account', 'manifest.json'), 'utf8'));
+  expect(manifest.artifacts['prewarm-local'].environment).toBe('aws://000000000000/us-east-1');
+});
+
 it.concurrent('an unknown stage is an error that names the known ones', async () => {
   await expect(synthesise('unknown', 'staging')).rejects.toThrow(
     'There is no stage "staging": pass --context stage=local|dev|prod',

@@ -12,11 +12,6 @@ const local = localStage({
   pushgatewayUrl: 'http://127.0.0.1:9092',
   jwksUri: 'http://127.0.0.1:3001/jwks',
 });
-const jwt = {
-  issuer: 'https://issuer.example.com',
-  audience: 'api',
-  jwksUri: 'https://issuer.example.com/jwks',
-};
 
 function synthesise(config: StageConfig, releaseId = 'release-1'): Template {
   const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
@@ -128,9 +123,9 @@ describe('the API', () => {
     template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
       ResponseType: 'THROTTLED',
       ResponseParameters: Match.objectLike({
-        'gatewayresponse.header.Retry-After': "'60'",
-        'gatewayresponse.header.RateLimit': `'"client";r=0;t=60'`,
-        'gatewayresponse.header.RateLimit-Policy': `'"status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60'`,
+        'gatewayresponse.header.Retry-After': "'1'",
+        'gatewayresponse.header.RateLimit': `'"client";r=0;t=1'`,
+        'gatewayresponse.header.RateLimit-Policy': `'"client";q=100;w=1, "status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60'`,
       }),
     });
     template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
@@ -179,7 +174,7 @@ describe('a function', () => {
 
   it.each([
     ['read', addresses],
-    ['warmer', addresses],
+    ['warmer', { ...addresses, WARM_USERS_MAX: '5000', WARM_SEARCHES_MAX: '100' }],
     ['migrate', { DATABASE_URL: addresses.DATABASE_URL }],
   ])('%s gets this environment and no more', (folder, own) => {
     expect(environmentOf(template, folder)).toEqual({ ...common, ...own });
@@ -307,8 +302,8 @@ describe('a warm-up', () => {
 });
 
 describe.each([
-  ['dev', devStage({ jwt })],
-  ['prod', prodStage({ jwt })],
+  ['dev', devStage],
+  ['prod', prodStage],
 ])('the stage %s', (stage, config) => {
   const deployed = synthesise(config);
 

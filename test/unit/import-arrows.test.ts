@@ -14,7 +14,7 @@ const ARROWS_IN_SHARED: Readonly<Record<string, readonly string[]>> = {
   http: ['datasets', 'redis'],
   aws: ['warming'],
 };
-const FOR_ALL = /^shared\/(errors|logger|environment)\.ts$/;
+const FOR_ALL = /^shared\/(errors|logger|environment|limits)\.ts$/;
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -65,8 +65,12 @@ describe('imports', () => {
     expect(between(/^shared\//, /^functions\//)).toEqual([]);
   });
 
-  it('of infrastructure reach functions by path only, and nothing of shared code that runs', () => {
-    expect(between(/^infra\//, /^(functions|shared)\//)).toEqual([]);
+  it('of infrastructure reach functions by path only, and of shared code only constants', () => {
+    expect(between(/^infra\//, /^functions\//)).toEqual([]);
+    expect(new Set(between(/^infra\//, /^shared\//).map(({ to }) => to))).toEqual(
+      new Set(['shared/limits.ts']),
+    );
+    expect(between(/^shared\/limits\.ts$/, /./)).toEqual([]);
   });
 
   it('of one function never reach another', () => {

@@ -274,6 +274,30 @@ describe('clear', () => {
   });
 });
 
+describe('with a replica', () => {
+  it('a clear says whether the replica has heard of it, and is done in both cases', async () => {
+    const [primary, replica] = [await startOwnRedis(), await startOwnRedis()];
+    const primaryRedis = new GuardedRedis(primary.url, REQUEST_GUARD);
+    const replicaRedis = new GuardedRedis(replica.url, REQUEST_GUARD);
+    await replicaRedis.run((client) => client.replicaof('127.0.0.1', primary.port));
+    const cache = new TieredCache(new Loads().source(), primaryRedis);
+    const online = () => replicaRedis.run(async (client) => (await client.role())[3]);
+    await expect.poll(online, { timeout: 10_000 }).toBe('connected');
+    await expect
+      .poll(() => cache.clear(), { timeout: 5_000 })
+      .toMatchObject({ replicas: 1, replicasAcknowledged: 1 });
+    replica.freeze();
+    const before = Number((await cache.clear()).generation);
+    expect(await cache.clear()).toEqual({
+      generation: String(before + 1),
+      replicas: 1,
+      replicasAcknowledged: 0,
+    });
+    for (const redis of [primaryRedis, replicaRedis]) redis.close();
+    await Promise.all([primary.stop(), replica.stop()]);
+  });
+});
+
 describe('while Redis is away', () => {
   it('an invalidated value that a load had read does not come back into memory', async () => {
     const own = await startOwnRedis();

@@ -55,6 +55,17 @@ describe('migrate', () => {
       message: expect.stringContaining('division by zero'),
     });
     await expect(query('SELECT 1 FROM a')).rejects.toThrow('does not exist');
+    await expect(query('SELECT 1 FROM prewarm_migrations')).rejects.toThrow('does not exist');
+  });
+
+  it('fails, and does not end the process, when its connection is cut', async () => {
+    await file('0001_a.sql', 'SELECT pg_sleep(10);');
+    const migrated = migrate(servers.databaseUrl, { migrationsDir });
+    const cut =
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(10)%' AND pid <> pg_backend_pid()";
+    const failure = expect(migrated).rejects.toBeInstanceOf(MigrationError);
+    await expect.poll(() => query(cut), { timeout: 5_000 }).toHaveLength(1);
+    await failure;
   });
 
   it('refuses a file that was changed after it was applied', async () => {
