@@ -32,7 +32,7 @@ export type VpcAddresses = {
 /** Who issues the tokens: as it is, or named by SSM parameters that CloudFormation reads when it deploys. */
 export type Jwt = JwtConfig | JwtParameters;
 
-export type JwtParameters = {
+type JwtParameters = {
   readonly issuerParameter: string;
   readonly audienceParameter: string;
   readonly jwksUriParameter: string;

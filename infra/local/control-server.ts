@@ -7,6 +7,7 @@ import { finished } from 'node:stream/promises';
 import type { Outcome } from './containers/container.ts';
 import type { Functions, InvocationType } from './containers/containers.ts';
 import { readBody } from './gateway/http-body.ts';
+import { functionNameOf } from './template/resources.ts';
 
 /** What a custom resource's function puts to its ResponseURL. */
 export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
@@ -15,7 +16,7 @@ export type ControlServer = {
   readonly url: string;
   readonly jwksUri: string;
   /** Whom the Invoke API invokes; nobody before. */
-  serve(functions: Pick<Functions, 'invoke'>): void;
+  serve(functions: Pick<Functions, 'has' | 'invoke'>): void;
   /** A new ResponseURL; `answer` resolves at the first PUT. Forget it when nobody waits any more. */
   expectAnswer(): { readonly responseUrl: string; readonly answer: Promise<ResourceAnswer>; forget(): void };
   close(): Promise<void>;
@@ -24,7 +25,7 @@ export type ControlServer = {
 type State = {
   readonly jwks: object;
   readonly answers: Map<string, (answer: ResourceAnswer) => void>;
-  functions?: Pick<Functions, 'invoke'>;
+  functions?: Pick<Functions, 'has' | 'invoke'>;
 };
 
 const invokePath = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
@@ -101,17 +102,25 @@ async function invoke(
   response: ServerResponse,
 ): Promise<void> {
   const functionName = plainName(decodeURIComponent(name));
-  const type = (request.headers['x-amz-invocation-type'] ?? 'RequestResponse') as InvocationType;
+  if (!functions?.has(functionName))
+    return sendError(response, 404, 'ResourceNotFoundException', `Function not found: ${functionName}`);
+  const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
+  if (!isInvocationType(type))
+    return sendError(response, 501, 'NotImplemented', `The local runner does not implement ${type}`);
   const payload = (await readBody(request, maxPayloadBytes)).toString('utf8') || '{}';
   JSON.parse(payload); // what is no JSON is refused before anything runs
-  const invocation = functions?.invoke(functionName, payload, type);
-  if (type === 'Event') return send(response, 202, undefined);
-  sendOutcome(response, await invocation);
+  const invocation = functions.invoke(functionName, payload, type);
+  if (type === 'Event') send(response, 202, undefined);
+  else sendOutcome(response, await invocation);
+}
+
+function isInvocationType(type: string | string[]): type is InvocationType {
+  return type === 'RequestResponse' || type === 'Event';
 }
 
 /** From a name, a partial or a whole ARN, with or without a version. */
 function plainName(name: string): string {
-  return /:function:([^:]+)/.exec(name)?.[1] ?? name.split(':')[0] ?? name;
+  return name.includes(':function:') ? functionNameOf(name) : (name.split(':')[0] ?? name);
 }
 
 function sendOutcome(response: ServerResponse, outcome: Outcome | undefined): void {

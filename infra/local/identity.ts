@@ -1,9 +1,10 @@
 /** The local stage's own issuer: one ES256 key pair in the state folder, and the tokens signed with it. */
-import { randomUUID } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { localJwt } from '../stage-config.ts';
+import { draftOf } from './drafts.ts';
+import { prepareStateFolder } from './state-folder.ts';
 
 export type Identity = { readonly privateJwk: JWK; readonly jwks: { readonly keys: readonly JWK[] } };
 
@@ -42,8 +43,8 @@ function readIdentity(stateDir: string): Identity | undefined {
 /** Written beside and linked into place: the name appears only with a whole file, and only once. */
 async function createIdentity(stateDir: string): Promise<Identity> {
   const identity = await generateIdentity();
-  mkdirSync(stateDir, { recursive: true });
-  const draft = join(stateDir, `${fileName}.${randomUUID()}`);
+  prepareStateFolder(stateDir); // the token command may come before the first start
+  const draft = draftOf(join(stateDir, fileName));
   writeFileSync(draft, JSON.stringify(identity), { mode: 0o600 });
   try {
     linkSync(draft, join(stateDir, fileName));

@@ -9,7 +9,7 @@ import { claimRun, type Run } from './processes/run.ts';
 import { listenOnce } from './servers/ports.ts';
 import { describeError, StartError } from './start-error.ts';
 import { listenForStop } from './stop-request.ts';
-import { createTerminal, type Terminal } from './terminal.ts';
+import { createTerminal, type Terminal, untilAborted } from './terminal.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -45,7 +45,13 @@ async function runUntilStopped(options: Options, terminal: Terminal): Promise<vo
     process.on(event, (error) => crash(parts, run, error));
   try {
     await Promise.race([
-      serveUntilCrash({ options, run, terminal, parts, signal: stop.signal }),
+      serveUntilCrash({
+        options,
+        run,
+        terminal: untilAborted(terminal, stop.signal),
+        parts,
+        signal: stop.signal,
+      }),
       aborted(stop.signal),
     ]);
   } catch (error) {

@@ -36,7 +36,7 @@ npm start -- [options]
 
   --port N         where the API listens, on 127.0.0.1 (default: PORT or ${PORT_DEFAULT})
   --containers N   containers of each function, 1 to ${CONTAINERS_MAX} (default: ${CONTAINERS_DEFAULT})
-  --fresh          begin with empty data: remove PostgreSQL's, Redis' and the synthesised template
+  --fresh          begin with empty data in PostgreSQL and Redis; a server that a variable names is not emptied
   --freeze         stop containers between invocations (SIGSTOP), as Lambda does
   --logs           show the functions' log lines here too; they are always in functions.log
   --help           show this

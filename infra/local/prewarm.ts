@@ -2,16 +2,15 @@
 import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import type { WarmupReport } from '../../shared/warming/report.ts';
 import { type ControlServer, startControlServer } from './control-server.ts';
+import { deploy } from './deployment.ts';
 import { loadOrCreateIdentity, signToken } from './identity.ts';
 import type { Options } from './options.ts';
 import type { Parts } from './processes/parts.ts';
 import type { Run } from './processes/run.ts';
-import { seed } from './sample-users/seed.ts';
 import { planServers, type Servers, type ServerUrls, startServers } from './servers/index.ts';
 import { type LocalStage, startStage } from './stage.ts';
-import { type Closing, formatClosing, formatReport } from './summary.ts';
+import { type Closing, formatClosing } from './summary.ts';
 import { synthesise } from './synthesise.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -24,7 +23,6 @@ export type StartOptions = {
   readonly signal: AbortSignal;
 };
 
-const WARMUP_WAIT_MS = 20_000;
 /** One after the other within the 5 s promised, the API first: what it still answers needs the servers. */
 const STOP_LIMITS_MS = { stage: 2_000, servers: 2_300, control: 300 };
 const TOKEN_LIFETIME = '12h';
@@ -45,9 +43,9 @@ export async function startPrewarm(start: StartOptions): Promise<void> {
     limitMs: STOP_LIMITS_MS.stage,
     run: (serving) => serving.stop(),
   });
-  await terminal.run('Migrations', () => stage.migrate());
-  await terminal.run('Sample users', () => seed(servers.databaseUrl));
-  terminal.line(`\n${await deployAndWarm(stage, terminal)}`);
+  const isExternal = options.use.databaseUrl !== undefined;
+  const warmup = await deploy({ stage, terminal, databaseUrl: servers.databaseUrl, isExternal });
+  terminal.line(`\n${warmup}`);
   const token = await signToken(identity, {
     sub: 'you',
     scope: 'users:read cache:admin',
@@ -91,6 +89,7 @@ function describeAssembly(run: Run, urls: ServerUrls, control: ControlServer, si
     addresses: { redisUrl, databaseUrl, pushgatewayUrl, jwksUri: control.jwksUri },
     outDir: join(run.stateDir, 'cdk.out'),
     signal,
+    watcher: run,
   };
 }
 
@@ -115,30 +114,6 @@ function serve({ options, run, terminal }: StartOptions, control: ControlServer)
 
 function functionsLog(stateDir: string): string {
   return join(stateDir, 'functions.log');
-}
-
-/** A warm-up that fails is told, and no reason not to serve. */
-async function deployAndWarm(stage: LocalStage, terminal: Terminal): Promise<string> {
-  const outcome = awaitWarmup(stage);
-  await terminal.run('Deployment hook', () => stage.deploy());
-  return terminal.run('Warm-up', () => outcome);
-}
-
-function awaitWarmup(stage: LocalStage): Promise<string> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(
-      () =>
-        resolve(
-          `The warm-up has not reported within ${WARMUP_WAIT_MS / 1000} s; the functions' log says why.`,
-        ),
-      WARMUP_WAIT_MS,
-    );
-    stage.onInvocation(({ folder, result, error }) => {
-      if (folder !== 'warmer') return;
-      clearTimeout(timer);
-      resolve(error === undefined ? formatReport(result as WarmupReport) : `The warm-up failed: ${error}`);
-    });
-  });
 }
 
 async function describeClosing(facts: {

@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Outcome } from './containers/container.ts';
-import type { ProcessWatcher } from './containers/container-process.ts';
 import { createFunctions, type DoneInvocation, type Functions } from './containers/containers.ts';
 import { type ControlServer, closeServer, type ResourceAnswer } from './control-server.ts';
 import { startGateway } from './gateway/gateway.ts';
+import { logLine } from './log-line.ts';
+import type { ProcessWatcher } from './processes/run.ts';
 import { startSchedules } from './schedule.ts';
 import { localAccount, localRegion } from './template/intrinsics.ts';
 import { type CustomResourceSpec, type LocalTemplate, readTemplate } from './template/template.ts';
@@ -13,14 +14,19 @@ import { type CustomResourceSpec, type LocalTemplate, readTemplate } from './tem
 export type LocalStage = {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** Applies the migrations. @throws with the function's reason. */
-  migrate(): Promise<void>;
-  /** Runs what CloudFormation runs after them: the deployment hook. Resolves when it has answered. */
-  deploy(): Promise<void>;
-  onInvocation(listener: (done: DoneInvocation) => void): void;
+  /**
+   * Creates the custom resources one after the other, each after those that it depends on, as CloudFormation does:
+   * migrations, deployment hook. `around` gets the folder of each one's function, and creates it where it wants to.
+   * @throws with the function's reason.
+   */
+  deploy(around?: AroundResource): Promise<void>;
+  /** The answer takes the listener off again. */
+  onInvocation(listener: (done: DoneInvocation) => void): () => void;
   /** Ends the server, the timers and every container. */
   stop(): Promise<void>;
 };
+
+type AroundResource = (folder: string, create: () => Promise<void>) => Promise<void>;
 
 export type StageOptions = {
   readonly assemblyDir: string;
@@ -42,11 +48,11 @@ type Deployment = {
   readonly control: ControlServer;
 };
 
-const migrateFolder = 'migrate';
-
 export async function startStage(options: StageOptions): Promise<LocalStage> {
   const template = readTemplate(options.assemblyDir);
-  for (const what of template.unsupported) options.log(`Not run on this machine: ${what}`);
+  const traceId = `stage-${randomUUID()}`;
+  for (const what of template.unsupported)
+    options.log(logLine('info', `Not run on this machine: ${what}`, traceId));
   const functions = createFunctions(template.functions, {
     ...options,
     lambdaEndpoint: options.control.url,
@@ -64,8 +70,7 @@ export async function startStage(options: StageOptions): Promise<LocalStage> {
   const deployment: Deployment = { template, functions, control: options.control };
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    migrate: () => createResources(deployment, (folder) => folder === migrateFolder),
-    deploy: () => createResources(deployment, (folder) => folder !== migrateFolder),
+    deploy: (around = (_, create) => create()) => createResources(deployment, around),
     onInvocation: functions.onInvocation,
     async stop() {
       stopSchedules();
@@ -74,13 +79,11 @@ export async function startStage(options: StageOptions): Promise<LocalStage> {
   };
 }
 
-/** One after the other, in the order of their dependencies. */
-async function createResources(deployment: Deployment, isMeant: (folder: string) => boolean): Promise<void> {
+async function createResources(deployment: Deployment, around: AroundResource): Promise<void> {
   const { customResources, functions } = deployment.template;
   const folders = new Map(functions.map(({ name, folder }) => [name, folder]));
-  for (const resource of customResources) {
-    if (isMeant(folders.get(resource.functionName) ?? '')) await createResource(deployment, resource);
-  }
+  for (const resource of customResources)
+    await around(folders.get(resource.functionName) ?? '', () => createResource(deployment, resource));
 }
 
 async function createResource(

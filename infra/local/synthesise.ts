@@ -1,10 +1,12 @@
 /** Synthesises the CDK app's local stage in a child process, into a folder that is replaced as a whole. */
-import { spawn } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import { draftOf } from './drafts.ts';
+import { awaitCommand } from './processes/command.ts';
+import type { ProcessWatcher } from './processes/run.ts';
 
 type LocalAddresses = {
   readonly redisUrl: string;
@@ -17,6 +19,8 @@ export type SynthesiseOptions = {
   readonly addresses: LocalAddresses;
   readonly outDir: string;
   readonly signal?: AbortSignal;
+  /** @default - the synthesis outlives a runner that is killed */
+  readonly watcher?: ProcessWatcher;
 };
 
 const projectDir = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,58 +29,53 @@ const projectDir = fileURLToPath(new URL('../..', import.meta.url));
 const timeoutMs = 120_000;
 
 /** @throws with one line, which names the log, when the app fails. The previous assembly then stays. */
-export async function synthesise({ addresses, outDir, signal }: SynthesiseOptions): Promise<void> {
-  const draftDir = `${outDir}.draft-${process.pid}`;
+export async function synthesise({ outDir, ...options }: SynthesiseOptions): Promise<void> {
+  const draftDir = draftOf(outDir);
   const logFile = `${outDir}.log`;
   await mkdir(dirname(outDir), { recursive: true });
   try {
-    await runApp(addresses, draftDir, logFile, signal);
+    await runApp(options, draftDir, logFile);
     await replace(outDir, draftDir);
   } finally {
     await rm(draftDir, { recursive: true, force: true });
   }
 }
 
-async function runApp(
-  addresses: LocalAddresses,
-  outDir: string,
-  logFile: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function runApp(options: Omit<SynthesiseOptions, 'outDir'>, outDir: string, logFile: string) {
   const log = createWriteStream(logFile, { mode: 0o600 });
-  const exitCode = await spawnApp({ ...readFlags(), ...addresses, stage: 'local' }, outDir, log, signal);
-  log.end();
-  await finished(log);
-  signal?.throwIfAborted();
-  if (exitCode !== 0) throw new Error(`The CDK app could not be synthesised; what it said is in ${logFile}`);
+  try {
+    const exitCode = await spawnApp(options, outDir, log);
+    if (exitCode !== 0) throw new Error(`exit code ${exitCode}`);
+  } catch {
+    options.signal?.throwIfAborted();
+    throw new Error(`The CDK app could not be synthesised; what it said is in ${logFile}`);
+  } finally {
+    log.end();
+    await finished(log);
+  }
 }
 
 /** The app itself, without the CDK command line: that costs another second and a half and adds nothing here. */
 function spawnApp(
-  context: object,
+  { addresses, signal, watcher }: Omit<SynthesiseOptions, 'outDir'>,
   outDir: string,
   log: NodeJS.WritableStream,
-  signal: AbortSignal | undefined,
 ): Promise<number | null> {
-  const limit = AbortSignal.timeout(timeoutMs);
-  const child = spawn(process.execPath, ['infra/main.ts'], {
-    cwd: projectDir,
-    env: {
-      ...process.env,
-      CDK_CONTEXT_JSON: JSON.stringify(context),
-      CDK_OUTDIR: outDir,
-      CDK_VALIDATION: 'false', // half of the time; `npm run synth` and the tests check the template's rules
+  const env = {
+    ...process.env,
+    CDK_CONTEXT_JSON: JSON.stringify({ ...readFlags(), ...addresses, stage: 'local' }),
+    CDK_OUTDIR: outDir,
+    CDK_VALIDATION: 'false', // half of the time; `npm run synth` and the tests check the template's rules
+  };
+  return awaitCommand(
+    process.execPath,
+    ['infra/main.ts'],
+    { cwd: projectDir, env, timeoutMs, signal, watcher },
+    ({ stdout, stderr }) => {
+      stdout?.pipe(log, { end: false });
+      stderr?.pipe(log, { end: false });
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    signal: signal ? AbortSignal.any([signal, limit]) : limit,
-    killSignal: 'SIGKILL',
-  });
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
-  return new Promise((resolve) => {
-    child.on('error', () => resolve(null));
-    child.on('close', resolve);
-  });
+  );
 }
 
 /** The feature flags, which the command line would hand over. */
@@ -87,7 +86,7 @@ function readFlags(): Record<string, unknown> {
 
 /** A reader sees the old assembly or the new one, never half of one. */
 async function replace(outDir: string, draftDir: string): Promise<void> {
-  const oldDir = `${outDir}.old-${process.pid}`;
+  const oldDir = draftOf(outDir); // removed like a draft, should this process die before it does so itself
   await rename(outDir, oldDir).catch(ignoreMissing);
   await rename(draftDir, outDir);
   await rm(oldDir, { recursive: true, force: true });

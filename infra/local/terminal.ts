@@ -53,6 +53,22 @@ export function createTerminal(output: Output = process.stdout, errors: Output =
   };
 }
 
+/** The terminal of work that `signal` ends: what that work still comes to is no news any more, and is not shown. */
+export function untilAborted(terminal: Terminal, signal: AbortSignal): Terminal {
+  return {
+    ...terminal,
+    run: (title, work) =>
+      terminal.run(title, async () => {
+        const result = await work();
+        signal.throwIfAborted();
+        return result;
+      }),
+    line(text) {
+      if (!signal.aborted) terminal.line(text);
+    },
+  };
+}
+
 function takeUnannounced(steps: ReadonlySet<Step>): Step[] {
   const due = [...steps].filter(
     (step) => !step.announced && Date.now() - step.startedAt >= ANNOUNCE_AFTER_MS,

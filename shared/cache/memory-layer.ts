@@ -54,8 +54,4 @@ export class MemoryLayer {
   clear(): void {
     this.#entries.clear();
   }
-
-  get size(): number {
-    return this.#entries.size;
-  }
 }

@@ -119,11 +119,6 @@ export class TieredCache<Id> {
     return this.#source.name;
   }
 
-  /** Entries in this container's memory. */
-  get memorySize(): number {
-    return this.#memory.size;
-  }
-
   #probeKey(key: string): CacheRead | undefined {
     const nowMs = Date.now();
     if (!this.#generation.isRecent(nowMs)) return undefined;

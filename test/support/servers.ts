@@ -46,22 +46,31 @@ async function claimRedisDatabase(redisUrl: string): Promise<ClaimedRedis> {
     for (let tries = 1; tries < databases; tries++) {
       const number = 1 + ((await redis.incr(COUNTER)) % (databases - 1));
       const claim = `prewarm-test:database:${number}`;
-      if ((await redis.set(claim, process.pid, 'EX', CLAIM_TTL_S, 'NX')) === 'OK')
-        return openRedisDatabase(redisUrl, number, claim);
+      if ((await redis.set(claim, process.pid, 'EX', CLAIM_TTL_S, 'NX')) !== 'OK') continue;
+      const opened = await openRedisDatabase(redisUrl, number, claim);
+      if (opened !== undefined) return opened;
     }
-    throw new Error(`All ${databases - 1} logical databases of this Redis are in use by tests.`);
+    throw new Error(`None of the ${databases - 1} logical databases of this Redis is empty and free.`);
   });
 }
 
-async function openRedisDatabase(redisUrl: string, number: number, claim: string): Promise<ClaimedRedis> {
+/** Undefined when something is in it: with REDIS_URL that may be somebody's data, which is not ours to empty. */
+async function openRedisDatabase(
+  redisUrl: string,
+  number: number,
+  claim: string,
+): Promise<ClaimedRedis | undefined> {
   const url = withDatabase(redisUrl, String(number));
-  const flush = () => withRedis(url, (redis) => redis.flushdb());
-  await flush();
+  const giveBack = () => withRedis(redisUrl, (redis) => redis.del(claim));
+  if ((await withRedis(url, (redis) => redis.dbsize())) > 0) {
+    await giveBack();
+    return undefined;
+  }
   return {
     url,
     async release() {
-      await flush();
-      await withRedis(redisUrl, (redis) => redis.del(claim));
+      await withRedis(url, (redis) => redis.flushdb());
+      await giveBack();
     },
   };
 }

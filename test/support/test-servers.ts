@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { readOptions } from '../../infra/local/options.ts';
-import { identify } from '../../infra/local/processes/process-identity.ts';
-import { claimRun, clearLeftovers } from '../../infra/local/processes/run.ts';
+import { identify, isTagAlive, toTag } from '../../infra/local/processes/process-identity.ts';
+import { claimRun, endLeftovers } from '../../infra/local/processes/run.ts';
 import { seed } from '../../infra/local/sample-users/seed.ts';
 import { planServers, startServers } from '../../infra/local/servers/index.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
@@ -25,7 +25,7 @@ const TESTS_DIR = fileURLToPath(new URL('../../.prewarm/test/', import.meta.url)
 
 export async function startTestServers(): Promise<TestServers & { stop(): Promise<void> }> {
   await removeLeftovers();
-  const runId = `${process.pid}_${identify(process.pid)?.startTime.replace(/\W/g, '')}`;
+  const runId = toTag(identify(process.pid) ?? { pid: process.pid, startTime: '' });
   const stateDir = join(TESTS_DIR, runId);
   const run = await claimRun({ stateDir });
   const { use } = readOptions([], process.env); // REDIS_URL, DATABASE_URL and PUSHGATEWAY_URL, as `npm start` reads them
@@ -56,9 +56,8 @@ function announce(step: string): void {
 async function removeLeftovers(): Promise<void> {
   mkdirSync(TESTS_DIR, { recursive: true });
   for (const name of readdirSync(TESTS_DIR)) {
-    const [pid = '', startTime] = name.split('_');
-    if (identify(Number(pid))?.startTime.replace(/\W/g, '') === startTime) continue;
-    await clearLeftovers(join(TESTS_DIR, name));
+    if (isTagAlive(name)) continue;
+    await endLeftovers(join(TESTS_DIR, name));
     rmSync(join(TESTS_DIR, name), { recursive: true, force: true });
   }
 }

@@ -1,15 +1,12 @@
 /** Starts the child process of a container: its environment as in Lambda, its output line by line, its pid told to a watcher. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { type Level, toLogLine } from '../log-line.ts';
+import type { ProcessWatcher } from '../processes/run.ts';
 import { localRegion } from '../template/intrinsics.ts';
 import type { FunctionSpec } from '../template/template.ts';
-
-/** Is told of each container's process, so that a frozen one can be ended should the runner disappear. */
-export type ProcessWatcher = {
-  watch(process: { name: string; pid: number; stopSignal: NodeJS.Signals }): void;
-  forget(pid: number): void;
-};
 
 export type ContainerOptions = {
   /** Where the function's SDK finds the Lambda API. */
@@ -23,7 +20,11 @@ export type ContainerOptions = {
 const runtimePath = fileURLToPath(new URL('./container-runtime.ts', import.meta.url));
 
 /** In a process group of its own: Ctrl-C in the terminal is for the runner, which ends the containers in order. */
-export function forkRuntime(spec: FunctionSpec, options: ContainerOptions): ChildProcess {
+export function forkRuntime(
+  spec: FunctionSpec,
+  options: ContainerOptions,
+  currentTraceId: () => string,
+): ChildProcess {
   const child = fork(runtimePath, [], {
     env: environmentOf(spec, options),
     execArgv: [`--max-old-space-size=${spec.memoryMiB}`],
@@ -31,9 +32,13 @@ export function forkRuntime(spec: FunctionSpec, options: ContainerOptions): Chil
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream) createInterface({ input: stream }).on('line', options.log);
-  }
+  const forward = (input: Readable | null, level: Level) => {
+    if (input === null) return;
+    const lines = createInterface({ input });
+    lines.on('line', (line) => options.log(toLogLine(line, level, currentTraceId())));
+  };
+  forward(child.stdout, 'info');
+  forward(child.stderr, 'error');
   if (child.pid !== undefined) {
     options.watcher?.watch({ name: spec.name, pid: child.pid, stopSignal: 'SIGKILL' });
   }

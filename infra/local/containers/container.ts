@@ -1,6 +1,7 @@
 /** The runner's handle on one container: a child process with one function's bundle, which runs one invocation at a time. */
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { traceIdOf } from '../log-line.ts';
 import type { FunctionSpec } from '../template/template.ts';
 import { type ContainerOptions, forkRuntime } from './container-process.ts';
 import type { FunctionError, Invocation, RuntimeMessage } from './container-runtime.ts';
@@ -20,13 +21,15 @@ export class Container {
   readonly #child: ChildProcess;
   #settle: ((outcome: Outcome | 'ready') => void) | undefined;
   #isKilled = false;
+  /** Of the invocation that runs or ran last; before the first one, the container's own. */
+  #traceId = `init-${randomUUID()}`;
   /** Resolves when the process is gone; never rejects. */
   readonly ended: Promise<void>;
 
   private constructor(spec: FunctionSpec, options: ContainerOptions) {
     this.#spec = spec;
     this.#options = options;
-    this.#child = forkRuntime(spec, options);
+    this.#child = forkRuntime(spec, options, () => this.#traceId);
     this.ended = waitForEnd(this.#child);
     this.#child.on('message', (message: RuntimeMessage) => this.#receive(message));
     this.#child.once('exit', (code, signal) =>
@@ -67,6 +70,7 @@ export class Container {
       deadlineMs: Date.now() + timeoutMs,
       arn,
     };
+    this.#traceId = traceIdOf(JSON.parse(payload), invocation.requestId);
     this.#thaw();
     this.#child.send(invocation, (error) => error && this.#end(`Runtime is gone: ${error.message}`));
     const outcome = (await this.#await(timeoutMs, 'Task')) as Outcome;

@@ -1,4 +1,6 @@
 /** Runs the functions: containers started on demand, a queue when all are busy, reserved concurrency as in an account. */
+import { randomUUID } from 'node:crypto';
+import { logLine, traceIdOf } from '../log-line.ts';
 import type { FunctionSpec } from '../template/template.ts';
 import { Container, type Outcome } from './container.ts';
 import type { ContainerOptions } from './container-process.ts';
@@ -17,9 +19,11 @@ export type DoneInvocation = {
 };
 
 export type Functions = {
+  has(functionName: string): boolean;
   /** Never rejects; undefined when there is no such function. `payload` is JSON text. */
   invoke(functionName: string, payload: string, type: InvocationType): Promise<Outcome | undefined>;
-  onInvocation(listener: (done: DoneInvocation) => void): void;
+  /** The answer takes the listener off again. */
+  onInvocation(listener: (done: DoneInvocation) => void): () => void;
   /** Ends every container at once; resolves when their processes are gone. */
   stop(): Promise<void>;
 };
@@ -27,26 +31,31 @@ export type Functions = {
 export type FunctionsOptions = ContainerOptions & { readonly containersPerFunction: number };
 
 const maxWaiting = 1000;
-/** API Gateway gives up by then. */
-const maxWaitMs = 29_000;
+/** A caller has gone by then: API Gateway gives up after 29 s. Lambda keeps an event for hours; here it would be in the way. */
+const maxWaitMs: Readonly<Record<InvocationType, number>> = { RequestResponse: 29_000, Event: 300_000 };
 
 export function createFunctions(specs: readonly FunctionSpec[], options: FunctionsOptions): Functions {
   const pools = new Map(specs.map((spec) => [spec.name, new Pool(spec, options)]));
-  const listeners: ((done: DoneInvocation) => void)[] = [];
+  const listeners = new Set<(done: DoneInvocation) => void>();
   const stop = () => Promise.all([...pools.values()].map((pool) => pool.stop()));
   const stopNow = () => void stop();
   process.once('exit', stopNow); // a frozen container would never notice that its runner has gone
   return {
+    has: (functionName) => pools.has(functionName),
     async invoke(functionName, payload, type) {
       const pool = pools.get(functionName);
       if (!pool) return undefined;
       const startedAtMs = performance.now();
       const outcome = await pool.invoke(payload, type);
       const done = describeInvocation(pool.spec, payload, outcome, performance.now() - startedAtMs);
+      logFailure(done, outcome, options.log);
       for (const listener of listeners) listener(done);
       return outcome;
     },
-    onInvocation: (listener) => void listeners.push(listener),
+    onInvocation(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     async stop() {
       await stop();
       process.off('exit', stopNow);
@@ -66,6 +75,18 @@ function describeInvocation(
   return { ...known, error: outcome.error.errorMessage };
 }
 
+/** Nobody waits for an asynchronous invocation: without this line, its failure would be seen nowhere. */
+function logFailure(
+  { folder, payload }: DoneInvocation,
+  outcome: Outcome,
+  log: (line: string) => void,
+): void {
+  if (outcome.kind === 'answered') return;
+  const { errorType, errorMessage, trace } = outcome.error;
+  const facts = { function: folder, outcome: outcome.kind, errorType, ...(trace && { trace }) };
+  log(logLine('error', errorMessage, traceIdOf(payload, randomUUID()), facts));
+}
+
 /** The containers of one function. */
 class Pool {
   readonly spec: FunctionSpec;
@@ -82,14 +103,14 @@ class Pool {
       options.containersPerFunction,
       spec.reservedConcurrency ?? Number.POSITIVE_INFINITY,
     );
-    this.#slots = createSlots({ count, maxWaiting, maxWaitMs });
+    this.#slots = createSlots({ count, maxWaiting });
   }
 
   async invoke(payload: string, type: InvocationType): Promise<Outcome> {
     if (type === 'RequestResponse' && this.#isAtReserve())
       return throttled('ReservedFunctionConcurrentInvocationLimitExceeded');
     // An asynchronous invocation waits its turn in Lambda's own queue; a synchronous one waits for this machine only.
-    if (!(await this.#slots.acquire())) return throttled('ConcurrentInvocationLimitExceeded');
+    if (!(await this.#slots.acquire(maxWaitMs[type]))) return throttled('ConcurrentInvocationLimitExceeded');
     try {
       return await this.#run(payload);
     } finally {
@@ -126,20 +147,13 @@ class Pool {
 
   async #start(): Promise<Container | Outcome> {
     if (this.#stopped) return throttled('The stage is stopping');
-    const container = await Container.start(this.spec, this.#options, (forked) => this.#keep(forked));
-    if (container instanceof Container) return container;
-    this.#options.log(`${this.spec.folder} could not start: ${messageOf(container)}`);
-    return container;
+    return await Container.start(this.spec, this.#options, (forked) => this.#keep(forked));
   }
 
   #keep(container: Container): void {
     this.#all.add(container);
     void container.ended.then(() => this.#all.delete(container));
   }
-}
-
-function messageOf(outcome: Outcome): string {
-  return outcome.kind === 'answered' ? '' : `${outcome.error.errorType}: ${outcome.error.errorMessage}`;
 }
 
 function throttled(reason: string): Outcome {

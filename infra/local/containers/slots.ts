@@ -1,21 +1,21 @@
-/** A bounded semaphore: so many may run at once, so many may wait, and nobody waits longer than the limit. */
+/** A bounded semaphore: so many may run at once, so many may wait, and nobody waits longer than it says. */
 export type Slots = {
   /** True once there is a slot; false when too many wait already or the wait took too long. */
-  acquire(): Promise<boolean>;
+  acquire(maxWaitMs: number): Promise<boolean>;
   release(): void;
   readonly used: number;
 };
 
-export function createSlots(options: { count: number; maxWaiting: number; maxWaitMs: number }): Slots {
+export function createSlots(options: { count: number; maxWaiting: number }): Slots {
   const waiting = new Set<() => void>();
   let used = 0;
   return {
-    async acquire() {
+    async acquire(maxWaitMs) {
       if (used < options.count) {
         used += 1;
         return true;
       }
-      return waiting.size < options.maxWaiting && (await wait(waiting, options.maxWaitMs));
+      return waiting.size < options.maxWaiting && (await wait(waiting, maxWaitMs));
     },
     release() {
       const [next] = waiting;

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Outcome } from '../containers/container.ts';
 import type { Functions } from '../containers/containers.ts';
+import { logLine } from '../log-line.ts';
 import type { ApiSpec, RouteSpec } from '../template/api-spec.ts';
 import { type Authorize, type Caller, createAuthorization } from './authorization.ts';
 import {
@@ -73,7 +74,7 @@ function toRefusal(error: unknown): Refusal {
 }
 
 function describe({ type, message }: Refusal, { method, url }: IncomingMessage, traceId: string): string {
-  return JSON.stringify({ level: 'error', source: 'gateway', traceId, type, message, method, url });
+  return logLine('error', message, traceId, { source: 'gateway', type, method, url });
 }
 
 function contextOf(

@@ -18,6 +18,16 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return identify(identity.pid)?.startTime === identity.startTime;
 }
 
+/** The process as part of a file's name: `123_456789`. */
+export function toTag({ pid, startTime }: ProcessIdentity): string {
+  return `${pid}_${startTime.replace(/\W/g, '')}`;
+}
+
+export function isTagAlive(tag: string): boolean {
+  const now = identify(Number.parseInt(tag, 10));
+  return now !== undefined && toTag(now) === tag;
+}
+
 function readProcStartTime(pid: number): string | undefined {
   try {
     return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -41,13 +51,26 @@ function readPsStartTime(pid: number): string | undefined {
   }
 }
 
-/** Sends a signal to the process if it is still the one meant; a process that has gone meanwhile is no error. */
+/**
+ * Sends a signal to the process if it is still the one meant; a process that has gone meanwhile is no error. KILL, which
+ * nobody can pass on, goes to its whole group: to apt-get's helpers, and to the esbuild of the synthesis.
+ */
 export function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
   if (!isAlive(identity)) return;
+  if (name === 'SIGKILL') send(-identity.pid, name);
+  send(identity.pid, name);
+}
+
+/** To the group that a child of ours leads, if it does. */
+export function killGroup(pid: number): void {
+  send(-pid, 'SIGKILL');
+}
+
+function send(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(identity.pid, name);
+    process.kill(pid, name);
   } catch {
-    // It ended between the look and the signal, or belongs to another user, whom we may not touch.
+    // It ended between the look and the signal, leads no group, or belongs to another user, whom we may not touch.
   }
 }
 

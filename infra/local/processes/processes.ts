@@ -15,7 +15,6 @@ export type ServerCommand = {
   readonly cwd?: string;
   readonly uid?: number;
   readonly gid?: number;
-  readonly port: number;
   /** @default SIGTERM */
   readonly stopSignal?: NodeJS.Signals;
 };
@@ -45,7 +44,7 @@ export function startProcess(run: Run, server: ServerCommand): ServerProcess {
     return how;
   });
   const pid = child.pid ?? 0;
-  if (child.pid !== undefined) run.watch({ name: server.name, pid, stopSignal, port: server.port });
+  if (child.pid !== undefined) run.watch({ name: server.name, pid, stopSignal });
   return {
     name: server.name,
     pid,
@@ -101,41 +100,54 @@ async function endChild(
   clearTimeout(killer);
 }
 
+export type ReadyOptions = {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  /** Whether to stop asking after this failure of the probe. @default - never */
+  readonly isFinal?: (error: unknown) => boolean;
+};
+
 /**
- * Waits until `probe` resolves, asking again while it rejects; gives up when the process ends, at the deadline, or on abort.
- * The process is stopped before it rejects.
+ * Waits until `probe` resolves, asking again while it rejects; gives up when that is final, when the process ends, at the
+ * deadline, or on abort. The process is stopped before it rejects.
  */
 export async function waitUntilReady(
   server: ServerProcess,
   probe: () => Promise<unknown>,
-  options: { deadlineMs: number; signal?: AbortSignal },
+  options: ReadyOptions,
 ): Promise<void> {
   const deadline = Date.now() + options.deadlineMs;
-  while (!(await succeeds(probe))) {
-    if (options.signal?.aborted !== true && server.isRunning && Date.now() < deadline)
-      await delay(PROBE_INTERVAL_MS);
-    else throw await explainFailure(server, options);
+  for (let failure = await failureOf(probe); failure !== undefined; failure = await failureOf(probe)) {
+    const isLate = Date.now() >= deadline;
+    const why = whyGiveUp(server, options, { failure, isLate });
+    if (why !== undefined) throw await explainFailure(server, options, why);
+    await delay(PROBE_INTERVAL_MS);
   }
 }
 
-function succeeds(probe: () => Promise<unknown>): Promise<boolean> {
+function whyGiveUp(
+  server: ServerProcess,
+  { deadlineMs, signal, isFinal }: ReadyOptions,
+  { failure, isLate }: { failure: unknown; isLate: boolean },
+): string | undefined {
+  if (signal?.aborted) return 'was stopped';
+  if (isFinal?.(failure)) return 'lets nobody in';
+  if (!server.isRunning) return 'ended while starting';
+  return isLate ? `did not become ready within ${deadlineMs / 1000} s` : undefined;
+}
+
+function failureOf(probe: () => Promise<unknown>): Promise<unknown> {
   return probe().then(
-    () => true,
-    () => false,
+    () => undefined,
+    (error: unknown) => error ?? new Error('The probe failed'),
   );
 }
 
-async function explainFailure(
-  server: ServerProcess,
-  options: { deadlineMs: number; signal?: AbortSignal },
-): Promise<Error> {
-  const running = server.isRunning;
+async function explainFailure(server: ServerProcess, { signal }: ReadyOptions, how: string): Promise<Error> {
+  const lastLine = readLastLine(server.logFile); // before its stop, of which it may write too
   await server.stop();
-  options.signal?.throwIfAborted();
-  const how = running ? `did not become ready within ${options.deadlineMs / 1000} s` : 'ended while starting';
-  return new StartError(
-    `${server.name} ${how}: ${readLastLine(server.logFile)} (its log: ${server.logFile})`,
-  );
+  signal?.throwIfAborted();
+  return new StartError(`${server.name} ${how}: ${lastLine} (its log: ${server.logFile})`);
 }
 
 /** What a server said last is, nearly always, why it stopped. */

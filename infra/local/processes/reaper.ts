@@ -5,7 +5,6 @@ import type { ProcessIdentity } from './process-identity.ts';
 import type { ReaperMessage } from './reaper-process.ts';
 
 export type Reaper = {
-  readonly pid: number | undefined;
   watch(identity: ProcessIdentity, stopSignal: NodeJS.Signals): void;
   forget(pid: number): void;
   /** Lets the reaper go; what it still watches, it ends. */
@@ -25,7 +24,6 @@ export function startReaper(): Reaper {
   unrefAll(child, input);
   const send = (message: ReaperMessage) => void input.write(`${JSON.stringify(message)}\n`);
   return {
-    pid: child.pid,
     watch: (identity, stopSignal) => send({ type: 'watch', ...identity, stopSignal }),
     forget: (pid) => send({ type: 'forget', pid }),
     close: () => void input.end(),

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeDeadDrafts } from '../drafts.ts';
 import { describeError, StartError } from '../start-error.ts';
 import { canFetchPackages, fetchPackage, libraryFolders } from './debian-packages.ts';
 import { findProgram } from './postgres-user.ts';
@@ -37,33 +38,26 @@ const WANTED: Record<BinaryName, Wanted> = {
 const BINARIES_DIR = fileURLToPath(new URL('../../../.prewarm/binaries/', import.meta.url));
 
 /** @throws StartError that names the ways out when there is no such program and none can be had. */
-export async function findOrFetchBinary(
-  name: BinaryName,
-  context: Pick<StartContext, 'report' | 'signal'>,
-): Promise<Binary> {
+export async function findOrFetchBinary(name: BinaryName, context: StartContext): Promise<Binary> {
   const wanted = WANTED[name];
   const path = process.env['PATH'] ?? '';
   const installed = wanted.programs
     .map((program) => findProgram(program, path))
     .find((found) => found !== undefined);
   if (installed !== undefined) return { command: installed, env: process.env };
-  const home = join(BINARIES_DIR, platformId(), name);
+  const home = join(binariesDir(), name);
   if (!existsSync(home)) await fetchBinary(wanted, home, context);
   return describeUnpacked(home, wanted.debian.program);
 }
 
-async function fetchBinary(
-  wanted: Wanted,
-  home: string,
-  context: Pick<StartContext, 'report' | 'signal'>,
-): Promise<void> {
+async function fetchBinary(wanted: Wanted, home: string, context: StartContext): Promise<void> {
   if (!canFetchPackages())
     throw new StartError(explain(wanted, 'and there is no apt-get here to download it with'));
   context.report(
     `${wanted.title}: not on PATH, downloading the package ${wanted.debian.package} (once, nothing is installed)`,
   );
   try {
-    await fetchPackage({ ...wanted.debian, home, signal: context.signal });
+    await fetchPackage({ ...wanted.debian, home, context });
   } catch (error) {
     context.signal.throwIfAborted();
     throw new StartError(explain(wanted, `and its download failed: ${describeError(error)}`));
@@ -74,6 +68,11 @@ function explain({ title, programs, waysOut }: Wanted, why: string): string {
   return `${title} is missing: no ${programs.join(' or ')} on PATH, ${why}. Ways out: ${waysOut}.`;
 }
 
+/** What a start that was killed has left of its downloads. */
+export function removeDeadDownloads(): void {
+  removeDeadDrafts(binariesDir());
+}
+
 /** Its libraries lie beside it. Only this one process gets them: a PATH or a library folder of the machine stays as it is. */
 function describeUnpacked(home: string, program: string): Binary {
   const command = join(home, program);
@@ -81,10 +80,9 @@ function describeUnpacked(home: string, program: string): Binary {
 }
 
 /** A checkout may be mounted into another system, whose libraries are others. */
-function platformId(): string {
-  return [process.platform, process.arch, readOsRelease('ID'), readOsRelease('VERSION_ID')]
-    .filter((part) => part !== '')
-    .join('-');
+function binariesDir(): string {
+  const parts = [process.platform, process.arch, readOsRelease('ID'), readOsRelease('VERSION_ID')];
+  return join(BINARIES_DIR, parts.filter((part) => part !== '').join('-'));
 }
 
 function readOsRelease(key: string): string {

@@ -1,17 +1,10 @@
 /** Downloads a Debian package and the libraries that it lacks here, and unpacks them into a folder: no root, nothing installed. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { runCommand } from '../processes/command.ts';
+import { draftOf } from '../drafts.ts';
+import { type CommandOptions, runCommand } from '../processes/command.ts';
 import { findProgram } from './postgres-user.ts';
+import type { StartContext } from './start-context.ts';
 
 const UPDATE_TIMEOUT_MS = 90_000;
 const DOWNLOAD_TIMEOUT_MS = 90_000;
@@ -26,7 +19,7 @@ export type FetchOptions = {
   readonly program: string;
   /** Made complete or not at all. */
   readonly home: string;
-  readonly signal: AbortSignal;
+  readonly context: Pick<StartContext, 'run' | 'signal'>;
 };
 
 export function canFetchPackages(path = process.env['PATH'] ?? ''): boolean {
@@ -34,25 +27,57 @@ export function canFetchPackages(path = process.env['PATH'] ?? ''): boolean {
 }
 
 export async function fetchPackage(options: FetchOptions): Promise<void> {
-  mkdirSync(dirname(options.home), { recursive: true });
-  const draft = mkdtempSync(`${options.home}.draft-`);
+  const draft = draftOf(options.home);
+  for (const folder of ['cache/archives/partial', 'packages', 'root'])
+    mkdirSync(join(draft, folder), { recursive: true });
   try {
-    await fillDraft(draft, options);
+    await withLists(options, (lists) => fillDraft({ folder: draft, lists, ...options.context }, options));
     keepDraft(join(draft, 'root'), options.home);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
 }
 
-async function fillDraft(draft: string, options: FetchOptions): Promise<void> {
-  const apt = await prepareApt(draft, options.signal);
-  const root = join(draft, 'root');
+/** What apt works with: a folder for one package, and the lists. */
+type Apt = { readonly folder: string; readonly lists: string } & FetchOptions['context'];
+
+type Lists = { readonly folder: string; readonly updated: Promise<unknown>; users: number };
+let shared: Lists | undefined;
+
+/** Packages that are fetched at the same time share one download of the lists; the last one removes them. */
+async function withLists(options: FetchOptions, work: (lists: string) => Promise<void>): Promise<void> {
+  shared ??= { ...updateLists(options), users: 0 };
+  const lists = shared;
+  lists.users += 1;
+  try {
+    await lists.updated;
+    await work(lists.folder);
+  } finally {
+    lists.users -= 1;
+    if (lists.users === 0) {
+      shared = undefined;
+      rmSync(lists.folder, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Lists of our own: the machine's may be empty or old, and are not ours to renew. */
+function updateLists({ home, context }: FetchOptions): { folder: string; updated: Promise<unknown> } {
+  const folder = draftOf(join(dirname(home), 'lists'));
+  for (const name of ['partial', 'cache/archives/partial', 'packages'])
+    mkdirSync(join(folder, name), { recursive: true });
+  const apt = { folder, lists: folder, ...context };
+  return { folder, updated: runApt(apt, 'apt-get', ['update'], UPDATE_TIMEOUT_MS) };
+}
+
+async function fillDraft(apt: Apt, options: FetchOptions): Promise<void> {
+  const root = join(apt.folder, 'root');
   const unpacked = new Set<string>();
   let level = [options.package];
   for (let depth = 0; depth < LEVELS_MAX; depth++) {
     await downloadAndUnpack(apt, level, root);
     for (const name of level) unpacked.add(name);
-    if (await isComplete(root, options.program, options.signal)) return;
+    if (await isComplete(apt, root, options.program)) return;
     level = (await listDependencies(apt, level)).filter((name) => !unpacked.has(name));
   }
   throw new Error(`${options.package} lacks libraries that no package named`);
@@ -67,26 +92,13 @@ function keepDraft(root: string, home: string): void {
   }
 }
 
-type Apt = { readonly config: string; readonly folder: string; readonly signal: AbortSignal };
-
-/** Package lists of our own: the machine's may be empty or old, and are not ours to renew. */
-async function prepareApt(draft: string, signal: AbortSignal): Promise<Apt> {
-  const config = join(draft, 'apt.conf');
-  for (const folder of ['lists/partial', 'cache/archives/partial', 'packages', 'root'])
-    mkdirSync(join(draft, folder), { recursive: true });
-  writeFileSync(config, aptConfig(draft));
-  const apt = { config, folder: draft, signal };
-  await runApt(apt, 'apt-get', ['update'], UPDATE_TIMEOUT_MS);
-  return apt;
-}
-
 /** The hooks are cleared because distributions hang work on the machine's own caches there. */
-function aptConfig(folder: string): string {
+function aptConfig({ folder, lists }: Apt): string {
   return [
     '#clear APT::Update::Pre-Invoke;',
     '#clear APT::Update::Post-Invoke;',
     '#clear APT::Update::Post-Invoke-Success;',
-    `Dir::State::Lists "${folder}/lists";`,
+    `Dir::State::Lists "${lists}";`,
     `Dir::Cache "${folder}/cache";`,
     'APT::Sandbox::User "";',
     'Debug::NoLocking "true";',
@@ -101,13 +113,22 @@ function aptConfig(folder: string): string {
 }
 
 function runApt(apt: Apt, tool: string, args: readonly string[], timeoutMs: number): Promise<string> {
-  const env = { ...process.env, LC_ALL: 'C' };
-  return runCommand(tool, ['-c', apt.config, '-q', ...args], {
+  const config = join(apt.folder, 'apt.conf');
+  writeFileSync(config, aptConfig(apt));
+  return runTool(apt, tool, ['-c', config, '-q', ...args], {
     cwd: join(apt.folder, 'packages'),
-    env,
     timeoutMs,
-    signal: apt.signal,
   });
+}
+
+function runTool(
+  { run, signal }: Apt,
+  tool: string,
+  args: readonly string[],
+  options: Partial<CommandOptions> = {},
+): Promise<string> {
+  const env = { ...process.env, LC_ALL: 'C', ...options.env };
+  return runCommand(tool, args, { timeoutMs: STEP_TIMEOUT_MS, ...options, env, signal, watcher: run });
 }
 
 async function downloadAndUnpack(apt: Apt, names: readonly string[], root: string): Promise<void> {
@@ -115,10 +136,7 @@ async function downloadAndUnpack(apt: Apt, names: readonly string[], root: strin
   const folder = join(apt.folder, 'packages');
   await runApt(apt, 'apt-get', ['download', ...names], DOWNLOAD_TIMEOUT_MS);
   for (const archive of readdirSync(folder)) {
-    await runCommand('dpkg', ['-x', join(folder, archive), root], {
-      timeoutMs: STEP_TIMEOUT_MS,
-      signal: apt.signal,
-    });
+    await runTool(apt, 'dpkg', ['-x', join(folder, archive), root]);
     rmSync(join(folder, archive));
   }
 }
@@ -142,16 +160,12 @@ export function parseDependencies(aptCacheDepends: string): string[] {
   );
 }
 
-async function isComplete(root: string, program: string, signal: AbortSignal): Promise<boolean> {
+async function isComplete(apt: Apt, root: string, program: string): Promise<boolean> {
   const file = join(root, program);
   if (!existsSync(file)) return false; // a link into a package that is still to come
-  const env = { ...process.env, LC_ALL: 'C', LD_LIBRARY_PATH: libraryFolders(root).join(':') };
+  const env = { LD_LIBRARY_PATH: libraryFolders(root).join(':') };
   // A program that is linked statically has no libraries: ldd says so by failing.
-  const listing = await runCommand('ldd', [realpathSync(file)], {
-    env,
-    timeoutMs: STEP_TIMEOUT_MS,
-    signal,
-  }).catch(() => '');
+  const listing = await runTool(apt, 'ldd', [realpathSync(file)], { env }).catch(() => '');
   return !listing.includes('not found');
 }
 

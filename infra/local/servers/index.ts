@@ -1,6 +1,7 @@
 /** Starts the three servers that Prewarm needs, in parallel, or uses those that the environment names; stops what it started. */
 import type { ServerProcess } from '../processes/processes.ts';
 import type { Run } from '../processes/run.ts';
+import { removeDeadDownloads } from './binaries.ts';
 import { checkExternal, type ExternalUrls } from './external.ts';
 import { choosePorts, findFreePort, isPortFree, LOOPBACK, rememberPorts, type ServerPorts } from './ports.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
@@ -54,6 +55,7 @@ export async function startServers(options: {
   signal?: AbortSignal;
 }): Promise<Servers> {
   const { run, plan, report } = options;
+  removeDeadDownloads();
   const failed = new AbortController(); // one failure ends the others' starts
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);

@@ -5,14 +5,13 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { draftOf } from '../drafts.ts';
 import { runCommand } from '../processes/command.ts';
 import type { Run } from '../processes/run.ts';
 import { describeError, StartError } from '../start-error.ts';
@@ -22,6 +21,8 @@ import type { StartContext } from './start-context.ts';
 
 /** The superuser of the embedded PostgreSQL. */
 export const POSTGRES_USER = 'prewarm';
+/** The way out of damaged data. */
+export const FRESH_DATA = 'npm start -- --fresh makes new data.';
 const INITDB_TIMEOUT_MS = 60_000;
 
 /** initdb cannot be repeated: it works in a draft folder, which gets its name when it is complete. */
@@ -30,9 +31,9 @@ export async function initialise(
   options: { initdb: string; user: PostgresUser; dataDir: string },
 ): Promise<void> {
   context.report('PostgreSQL: making its data folder (once)');
-  removeDrafts(context.run);
   openWay(context.run, options.user);
-  const draft = mkdtempSync(`${options.dataDir}.draft-`);
+  const draft = draftOf(options.dataDir);
+  mkdirSync(draft, { mode: 0o700 });
   const passwordFile = join(draft, 'password');
   writeFileSync(passwordFile, readOrCreatePassword(context.run.stateDir), { mode: 0o600 });
   mkdirSync(join(draft, 'data'), { mode: 0o700 });
@@ -62,6 +63,7 @@ async function runInitdb(
     env: minimalEnvironment(),
     timeoutMs: INITDB_TIMEOUT_MS,
     signal: context.signal,
+    watcher: context.run,
   };
   try {
     await runCommand(command, args, options);
@@ -69,7 +71,7 @@ async function runInitdb(
     rmSync(draft, { recursive: true, force: true });
     context.signal.throwIfAborted();
     throw new StartError(
-      `PostgreSQL could not make its data folder: ${describeError(error)}. ${waysOut(user)}.`,
+      `PostgreSQL could not make its data folder: ${describeError(error)}. ${waysOut(user, describeError(error))}.`,
     );
   }
 }
@@ -88,17 +90,12 @@ function initdbOptions(draft: string): string[] {
   ];
 }
 
-function waysOut({ spawnAs }: PostgresUser): string {
+function waysOut({ spawnAs }: PostgresUser, reason: string): string {
   const own = 'set DATABASE_URL to a PostgreSQL of yours';
+  if (reason.includes('could not look up effective user ID'))
+    return `It needs a user with a name, and uid ${process.getuid?.()} has no entry in /etc/passwd: start Prewarm as a user who has one, or ${own}`;
   if (spawnAs.uid === undefined) return `Try again, or ${own}`;
   return `It does not run as root: start Prewarm as an ordinary user, install setpriv (package util-linux), or ${own}`;
-}
-
-/** A draft belongs to a start that was cut short: there is only one run at a time in this folder. */
-function removeDrafts({ stateDir }: Run): void {
-  for (const name of readdirSync(stateDir)) {
-    if (name.startsWith('postgres.draft-')) rmSync(join(stateDir, name), { recursive: true, force: true });
-  }
 }
 
 /** Without setpriv, the other user must be able to pass the state folder, which is closed. */
@@ -112,6 +109,11 @@ function giveTo({ owner }: PostgresUser, paths: readonly string[]): void {
 
 export function readOrCreatePassword(stateDir: string): string {
   const file = join(stateDir, 'postgres.password');
+  // A new password would not open the old data.
+  if (!existsSync(file) && existsSync(join(stateDir, 'postgres')))
+    throw new StartError(
+      `PostgreSQL's data is in ${stateDir}, but its password, postgres.password, is missing. ${FRESH_DATA}`,
+    );
   try {
     if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
     return readFileSync(file, 'utf8');

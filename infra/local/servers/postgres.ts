@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
+import { describeError, StartError } from '../start-error.ts';
 import { LOOPBACK } from './ports.ts';
-import { initialise, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
+import { FRESH_DATA, initialise, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
 import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';
 import { choosePostgresUser, type PostgresUser } from './postgres-user.ts';
 import { probePostgres } from './probe.ts';
@@ -36,17 +37,26 @@ export async function startPostgres(context: StartContext, port: number): Promis
   const { stateDir } = context.run;
   const dataDir = join(stateDir, 'postgres');
   if (!existsSync(dataDir)) await initialise(context, { initdb, user, dataDir });
-  const process = startProcess(context.run, { ...describeServer(postgres, user, dataDir, port), port });
+  const process = startProcess(context.run, describeServer(postgres, user, dataDir, port));
   const adminUrl = postgresUrl(stateDir, port, 'postgres');
-  await waitUntilReady(process, () => probePostgres(adminUrl, PROBE_TIMEOUT_MS), {
-    deadlineMs: READY_TIMEOUT_MS,
-    signal: context.signal,
-  });
-  await createDatabaseOnce(adminUrl).catch(async (error) => {
+  try {
+    await waitUntilReady(process, () => probePostgres(adminUrl, PROBE_TIMEOUT_MS), {
+      deadlineMs: READY_TIMEOUT_MS,
+      signal: context.signal,
+      isFinal: isWrongPassword,
+    });
+    await createDatabaseOnce(adminUrl);
+  } catch (error) {
     await process.stop();
-    throw error;
-  });
+    context.signal.throwIfAborted();
+    throw new StartError(`${describeError(error)}. ${FRESH_DATA}`);
+  }
   return { process, url: postgresUrl(stateDir, port) };
+}
+
+/** PostgreSQL's code for it; waiting does not mend it. */
+function isWrongPassword(error: unknown): boolean {
+  return (error as { code?: string }).code === '28P01';
 }
 
 /** Where the embedded PostgreSQL of this state folder is, or will be. */

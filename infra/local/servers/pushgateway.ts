@@ -19,7 +19,6 @@ export async function startPushgateway(context: StartContext, port: number): Pro
     command: binary.command,
     args,
     env: binary.env,
-    port,
   });
   const url = `http://${LOOPBACK}:${port}`;
   await waitUntilReady(process, () => probePushgateway(url, PROBE_TIMEOUT_MS), {

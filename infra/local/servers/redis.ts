@@ -25,7 +25,6 @@ export async function startRedis(context: StartContext, port: number): Promise<R
     args,
     env: binary.env,
     cwd: home,
-    port,
   });
   const url = `redis://${LOOPBACK}:${port}`;
   await waitUntilReady(process, () => probeRedis(url, PROBE_TIMEOUT_MS), {

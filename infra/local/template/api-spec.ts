@@ -1,6 +1,6 @@
 /** What the template says about the REST API: routes, authorizers, gateway responses and usage plans. */
 import type { Scope } from './intrinsics.ts';
-import { type Listed, listOf, type Properties, propertiesOf } from './resources.ts';
+import { functionNameOf, type Listed, listOf, type Properties, propertiesOf } from './resources.ts';
 import { readUsagePlan, type UsagePlanSpec } from './usage-plan-spec.ts';
 
 export type AuthorizerSpec = {
@@ -92,7 +92,7 @@ function readAuthorization(method: Properties, scope: Scope): RouteSpec['authori
   const pattern = authorizer['IdentityValidationExpression'];
   return {
     kind: 'token',
-    functionName: functionOfUri(String(authorizer['AuthorizerUri'])),
+    functionName: functionNameOf(String(authorizer['AuthorizerUri'])),
     header: String(authorizer['IdentitySource']).replace('method.request.header.', '').toLowerCase(),
     ttlMs: Number(authorizer['AuthorizerResultTtlInSeconds'] ?? 300) * 1000,
     ...(typeof pattern === 'string' && { pattern: new RegExp(`^(?:${pattern})$`) }),
@@ -104,15 +104,9 @@ function readIntegration({ Type, Uri, TimeoutInMillis }: Properties): RouteSpec[
   if (Type !== 'AWS_PROXY') return { kind: 'unsupported', what: `an integration of type ${String(Type)}` };
   return {
     kind: 'lambda',
-    functionName: functionOfUri(String(Uri)),
+    functionName: functionNameOf(String(Uri)),
     timeoutMs: Number(TimeoutInMillis ?? 29_000),
   };
-}
-
-function functionOfUri(uri: string): string {
-  const name = /\/functions\/arn:[^/]*:function:([^:/]+)\/invocations$/.exec(uri)?.[1];
-  if (!name) throw new Error(`${uri} is not a function's address`);
-  return name;
 }
 
 function readGatewayResponse({ properties }: Listed): readonly [string, GatewayResponseSpec] {

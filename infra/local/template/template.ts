@@ -2,8 +2,10 @@
 import { folderMetadataKey } from '../../stage-config.ts';
 import { type ApiSpec, readApi } from './api-spec.ts';
 import { readAssembly } from './assembly.ts';
-import { type Entry, inOrder } from './dependency-order.ts';
+import { inOrder } from './dependency-order.ts';
 import { physicalId, type Resource, resolveValue, type Scope } from './intrinsics.ts';
+import { functionNameOf, type Listed, listOf, propertiesOf } from './resources.ts';
+import { findUnsupported, isCustom } from './unsupported.ts';
 
 export type FunctionSpec = {
   readonly name: string;
@@ -28,7 +30,6 @@ export type CustomResourceSpec = {
   readonly logicalId: string;
   readonly type: string;
   readonly functionName: string;
-  readonly timeoutMs: number;
   readonly properties: Readonly<Record<string, unknown>>;
 };
 
@@ -43,18 +44,6 @@ export type LocalTemplate = {
   readonly unsupported: readonly string[];
 };
 
-/** Resources that either run here or have no behaviour of their own that a caller could see. */
-const knownTypes = [
-  /^AWS::Lambda::(Function|Permission|EventInvokeConfig|Version|Alias)$/,
-  /^AWS::ApiGateway::/,
-  /^AWS::Events::Rule$/,
-  /^AWS::IAM::/,
-  /^AWS::Logs::/,
-  /^AWS::CloudWatch::/,
-  /^AWS::SQS::/,
-  /^AWS::CDK::Metadata$/,
-];
-
 /** @throws when the assembly cannot be read, or the template uses an intrinsic that is not implemented. */
 export function readTemplate(assemblyDir: string): LocalTemplate {
   const { stackName, template, assetPaths } = readAssembly(assemblyDir);
@@ -63,31 +52,18 @@ export function readTemplate(assemblyDir: string): LocalTemplate {
     resources: template.Resources,
     parameters: parameterDefaults(template.Parameters),
   };
-  const resources = Object.entries(template.Resources);
   return {
     stackName,
-    functions: ofType(resources, 'AWS::Lambda::Function').map(([id, resource]) =>
-      readFunction(id, resource, scope, assetPaths),
+    functions: listOf(scope, 'AWS::Lambda::Function').map((listed) =>
+      readFunction(listed, scope, assetPaths),
     ),
     api: readApi(scope),
-    schedules: ofType(resources, 'AWS::Events::Rule').flatMap(([, rule]) => readRule(rule, scope)),
+    schedules: listOf(scope, 'AWS::Events::Rule').flatMap(readRule),
     customResources: inOrder(scope)
-      .filter(isCustom)
+      .filter(([, resource]) => isCustom(resource))
       .map(([id, resource]) => readCustomResource(id, resource, scope)),
-    unsupported: resources.filter(isUnknown).map(([id, { Type }]) => `${id} (${Type})`),
+    unsupported: findUnsupported(scope),
   };
-}
-
-function ofType(resources: readonly Entry[], type: string): readonly Entry[] {
-  return resources.filter(([, resource]) => resource.Type === type);
-}
-
-function isCustom([, { Type }]: Entry): boolean {
-  return Type.startsWith('Custom::') || Type === 'AWS::CloudFormation::CustomResource';
-}
-
-function isUnknown(entry: Entry): boolean {
-  return !isCustom(entry) && !knownTypes.some((type) => type.test(entry[1].Type));
 }
 
 function parameterDefaults(
@@ -96,20 +72,16 @@ function parameterDefaults(
   return Object.fromEntries(Object.entries(parameters).map(([name, { Default }]) => [name, Default]));
 }
 
-function readFunction(
-  id: string,
-  resource: Resource,
-  scope: Scope,
-  assetPaths: ReadonlyMap<string, string>,
-): FunctionSpec {
-  const properties = resolveValue(resource.Properties ?? {}, scope) as FunctionProperties;
+function readFunction(listed: Listed, scope: Scope, assetPaths: ReadonlyMap<string, string>): FunctionSpec {
+  const { id } = listed;
+  const properties = listed.properties as FunctionProperties;
   const codeDir = assetPaths.get(properties.Code.S3Key ?? '');
   if (!codeDir) throw new Error(`The function ${id} has no bundle in the assembly`);
   const name = physicalId(id, scope);
   return {
     name,
     arn: String(resolveValue({ 'Fn::GetAtt': [id, 'Arn'] }, scope)),
-    folder: String(resource.Metadata?.[folderMetadataKey] ?? id),
+    folder: String(scope.resources[id]?.Metadata?.[folderMetadataKey] ?? id),
     codeDir,
     handler: properties.Handler,
     environment: properties.Environment?.Variables ?? {},
@@ -130,12 +102,12 @@ type FunctionProperties = {
   ReservedConcurrentExecutions?: number;
 };
 
-function readRule(rule: Resource, scope: Scope): ScheduleSpec[] {
-  const { ScheduleExpression, State, Targets } = resolveValue(rule.Properties ?? {}, scope) as RuleProperties;
+function readRule({ properties }: Listed): ScheduleSpec[] {
+  const { ScheduleExpression, State, Targets } = properties as RuleProperties;
   if (ScheduleExpression === undefined || State === 'DISABLED') return [];
   return (Targets ?? []).map(({ Arn, Input }) => ({
     expression: ScheduleExpression,
-    functionName: nameFromArn(Arn),
+    functionName: functionNameOf(Arn),
     input: Input === undefined ? {} : JSON.parse(Input),
   }));
 }
@@ -147,18 +119,11 @@ type RuleProperties = {
 };
 
 function readCustomResource(logicalId: string, resource: Resource, scope: Scope): CustomResourceSpec {
-  const properties = resolveValue(resource.Properties ?? {}, scope) as Record<string, unknown>;
+  const properties = propertiesOf(resource, scope);
   return {
     logicalId,
     type: resource.Type,
-    functionName: nameFromArn(String(properties['ServiceToken'])),
-    timeoutMs: Number(properties['ServiceTimeout'] ?? 3600) * 1000,
+    functionName: functionNameOf(String(properties['ServiceToken'])),
     properties,
   };
-}
-
-function nameFromArn(arn: string): string {
-  const name = /:function:([^:/]+)/.exec(arn)?.[1];
-  if (!name) throw new Error(`${arn} is not a function: the local runner invokes nothing else`);
-  return name;
 }

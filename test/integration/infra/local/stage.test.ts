@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
 import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
 import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
@@ -66,11 +66,6 @@ const functions: Fixture['functions'] = {
       await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ Status, Reason: 'column exists already' }) });
     };`,
   },
-  migrate: {
-    code: `export const handler = async ({ ResponseURL }) => {
-      await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ Status: 'FAILED', Reason: 'column exists already' }) });
-    };`,
-  },
 };
 
 const routes = routeResources({
@@ -119,11 +114,12 @@ const resources: Fixture['resources'] = {
     Type: 'AWS::ApiGateway::UsagePlanKey',
     Properties: { KeyId: { Ref: 'Key' }, UsagePlanId: { Ref: 'Plan' } },
   },
-  Deploy: { Type: 'Custom::Hook', Properties: { ServiceToken: { 'Fn::GetAtt': ['hook', 'Arn'] } } },
-  Migrations: {
-    Type: 'Custom::Migrations',
-    Properties: { ServiceToken: { 'Fn::GetAtt': ['migrate', 'Arn'] } },
+  Broken: {
+    Type: 'Custom::Hook',
+    DependsOn: 'Deploy',
+    Properties: { ServiceToken: { 'Fn::GetAtt': ['hook', 'Arn'] }, Fails: true },
   },
+  Deploy: { Type: 'Custom::Hook', Properties: { ServiceToken: { 'Fn::GetAtt': ['hook', 'Arn'] } } },
 };
 
 function gatewayResponse(type: string, status: string, headers: Record<string, string>): object {
@@ -183,7 +179,7 @@ async function read<T>(response: Promise<Response>): Promise<T> {
 describe('a caller', () => {
   it('without a token gets 401 and the authorizer is not asked', async () => {
     const asked: DoneInvocation[] = [];
-    stage.onInvocation((done) => void asked.push(done));
+    onTestFinished(stage.onInvocation((done) => void asked.push(done)));
 
     const response = await call('/echo');
 
@@ -209,7 +205,7 @@ describe('a caller', () => {
 
   it('is verified once, however often it calls', async () => {
     const asked: DoneInvocation[] = [];
-    stage.onInvocation((done) => done.folder === 'authorizer' && void asked.push(done));
+    onTestFinished(stage.onInvocation((done) => done.folder === 'authorizer' && void asked.push(done)));
 
     await call('/echo', { token: 'regular' });
     await call('/echo', { token: 'regular' });
@@ -321,6 +317,13 @@ describe('a function', () => {
     expect(await thrown.text()).not.toContain('secret detail');
     expect((await call('/uninitialised')).status).toBe(502);
     expect(lines.join('\n')).toMatch(/secret detail[\s\S]*no configuration/);
+    for (const line of lines)
+      expect(JSON.parse(line)).toMatchObject({
+        time: expect.any(String),
+        level: expect.any(String),
+        message: expect.any(String),
+        traceId: expect.any(String),
+      });
   });
 
   it('that crashes is 502, and the next call gets a new container', async () => {
@@ -335,11 +338,8 @@ describe('a function', () => {
     expect((await call('/hanging')).status).toBe(502);
   });
 
-  it('that takes longer than its integration is 504', async () => {
-    const startedAtMs = performance.now();
-
+  it('that takes longer than its integration is 504, before its own timeout makes it 502', async () => {
     expect((await call('/impatient')).status).toBe(504);
-    expect(performance.now() - startedAtMs).toBeLessThan(900);
   });
 
   it('runs one invocation at a time, in no more containers than allowed', async () => {
@@ -352,11 +352,9 @@ describe('a function', () => {
   });
 
   it('above its reserved concurrency is refused', async () => {
-    const first = call('/scarce');
-    const second = await call('/scarce');
+    const answers = await Promise.all([call('/scarce'), call('/scarce')]); // whichever comes first runs
 
-    expect(second.status).toBe(500);
-    expect((await first).status).toBe(200);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 500]);
   });
 });
 
@@ -379,7 +377,7 @@ describe('the Invoke API', () => {
 
   it('answers an event at once and runs it', async () => {
     const { promise, resolve } = Promise.withResolvers<DoneInvocation>();
-    stage.onInvocation((done) => done.folder === 'malformed' && resolve(done));
+    onTestFinished(stage.onInvocation((done) => done.folder === 'malformed' && resolve(done)));
 
     expect((await invoke('fixture-malformed', 'Event', '{"a":1}')).status).toBe(202);
     expect(await promise).toMatchObject({ payload: { a: 1 }, result: { hello: 'world' } });
@@ -392,15 +390,43 @@ describe('the Invoke API', () => {
     expect(await failed.json()).toMatchObject({ errorType: 'TypeError', errorMessage: 'secret detail' });
     expect((await invoke('fixture-none', 'RequestResponse', '{}')).status).toBe(404);
   });
+
+  it('does not accept an event for a function that is not there, nor a type that it does not implement', async () => {
+    expect((await invoke('fixture-none', 'Event', '{}')).status).toBe(404);
+    const refused = await invoke('fixture-malformed', 'DryRun', '{}');
+    expect(refused.status).toBe(501);
+    expect(await refused.json()).toMatchObject({ message: 'The local runner does not implement DryRun' });
+  });
+
+  it('leaves one line about an event whose function failed', async () => {
+    const { promise, resolve } = Promise.withResolvers<DoneInvocation>();
+    onTestFinished(stage.onInvocation((done) => done.folder === 'throwing' && resolve(done)));
+
+    await invoke('fixture-throwing', 'Event', '{"traceId":"trace-7"}');
+    await promise;
+
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      expect.objectContaining({
+        level: 'error',
+        message: 'secret detail',
+        function: 'throwing',
+        traceId: 'trace-7',
+        time: expect.any(String),
+      }),
+    ]);
+  });
 });
 
 describe('custom resources', () => {
-  it('are deployed when they answer with success', async () => {
-    await expect(stage.deploy()).resolves.toBeUndefined();
-  });
+  it('are created after what they depend on, and reject with the reason of their function', async () => {
+    const created: string[] = [];
+    const deployed = stage.deploy(async (folder, create) => {
+      await create();
+      created.push(folder);
+    });
 
-  it('reject with the reason of their function', async () => {
-    await expect(stage.migrate()).rejects.toThrow('column exists already');
+    await expect(deployed).rejects.toThrow('column exists already');
+    expect(created).toEqual(['hook']);
   });
 });
 

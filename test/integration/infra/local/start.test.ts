@@ -1,10 +1,11 @@
 /** `npm start` as a process: it says in one line what is wrong, stops everything when it is asked to, and when a part crashes. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import { isAlive } from '../../../../infra/local/processes/process-identity.ts';
-import { readRun } from '../../../../infra/local/processes/run.ts';
+import { isAlive, type ProcessIdentity } from '../../../../infra/local/processes/process-identity.ts';
+import { claimRun } from '../../../../infra/local/processes/run.ts';
+import { readRun } from '../../../../infra/local/processes/run-record.ts';
 import { findFreePort } from '../../../../infra/local/servers/ports.ts';
 import { startRunner } from '../../../support/runner.ts';
 
@@ -27,6 +28,21 @@ async function startReady(args: readonly string[] = []) {
   ]);
   await runner.waitFor(READY);
   return { runner, processes: readRun(stateDir)?.processes ?? [] };
+}
+
+async function waitForProcess(name: string): Promise<ProcessIdentity> {
+  const find = () => readRun(stateDir)?.processes.find((each) => each.name === name);
+  await expect.poll(find, { timeout: 20_000, interval: 10 }).toBeDefined();
+  return find() ?? expect.fail(`${name} has ended already`);
+}
+
+/** The process and what it started. */
+function isGroupAlive(leader: number): boolean {
+  try {
+    return process.kill(-leader, 0);
+  } catch {
+    return false;
+  }
 }
 
 describe('npm start', () => {
@@ -66,6 +82,26 @@ describe('npm start', () => {
       /^REDIS_URL names redis:\/\/:\*\*\*@127\.0\.0\.1:\d+, which refused the connection\. Start it, or unset/,
     );
     expect(runner.output()).not.toContain('secret');
+  });
+
+  it('refuses a folder with files that it did not make, and removes none of them', async () => {
+    writeFileSync(join(stateDir, 'dump.rdb'), 'a database');
+    const runner = startRunner(stateDir, ['--fresh']);
+    expect(await runner.exited).toMatchObject({ code: 1 });
+    expect(runner.output()).toBe(
+      `The folder ${stateDir} is not empty and not marked as Prewarm's. Name a new or an empty folder in PREWARM_STATE_DIR.\n`,
+    );
+    expect(readdirSync(stateDir)).toEqual(['dump.rdb']);
+  });
+
+  it('that is killed while it synthesises leaves no process, and no draft after the next start', async () => {
+    const runner = startRunner(stateDir, ['--port', String(await findFreePort())]);
+    const synthesis = await waitForProcess(process.execPath);
+    runner.kill('SIGKILL');
+    await runner.exited;
+    await expect.poll(() => isGroupAlive(synthesis.pid), { timeout: STOP_LIMIT_MS }).toBe(false);
+    (await claimRun({ stateDir })).release();
+    expect(readdirSync(stateDir).filter((name) => name.includes('.draft-'))).toEqual([]);
   });
 
   it('stops everything within 5 s at a Ctrl-C, which under npm arrives twice, and ends with 0', async () => {

@@ -19,19 +19,19 @@ describe('the identity', () => {
 
     expect(one).toEqual(two);
     expect(await loadOrCreateIdentity(stateDir)).toEqual(one);
-    expect(readdirSync(stateDir)).toEqual(['identity.json']);
+    expect(readdirSync(stateDir)).toEqual(['.prewarm-state', 'identity.json']);
     expect(statSync(join(stateDir, 'identity.json')).mode & 0o777).toBe(0o600);
   });
 
   it('publishes no private part', async () => {
-    const { jwks } = await loadOrCreateIdentity(dir);
+    const { jwks } = await loadOrCreateIdentity(join(dir, 'once'));
 
     expect(jwks.keys[0]).toHaveProperty('kid');
     expect(jwks.keys[0]).not.toHaveProperty('d');
   });
 
   it('signs tokens that its public key verifies', async () => {
-    const identity = await loadOrCreateIdentity(dir);
+    const identity = await loadOrCreateIdentity(join(dir, 'once'));
     const token = await signToken(identity, { sub: 'alice', scope: 'users:read', client: 'oncall' });
     const options = { issuer: 'https://prewarm.local', audience: 'prewarm-api' };
     const { payload } = await jwtVerify(token, createLocalJWKSet(identity.jwks as JSONWebKeySet), options);
@@ -41,7 +41,7 @@ describe('the identity', () => {
   });
 
   it('signs expired tokens and ones without an end, for tests', async () => {
-    const identity = await loadOrCreateIdentity(dir);
+    const identity = await loadOrCreateIdentity(join(dir, 'once'));
 
     expect(decodeJwt(await signToken(identity, { expiresIn: '-5m' })).exp).toBeLessThan(Date.now() / 1000);
     expect(decodeJwt(await signToken(identity, { expiresIn: null }))).not.toHaveProperty('exp');

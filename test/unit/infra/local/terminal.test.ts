@@ -1,7 +1,7 @@
 /** What is printed while Prewarm starts, on a terminal and into a pipe, and at the end. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { formatClosing, formatReport } from '../../../../infra/local/summary.ts';
-import { createTerminal } from '../../../../infra/local/terminal.ts';
+import { createTerminal, untilAborted } from '../../../../infra/local/terminal.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 
 function collect(isTTY: boolean) {
@@ -42,6 +42,20 @@ describe('createTerminal', () => {
     const terminal = createTerminal(output);
     await expect(terminal.run('Step', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(output.written).toEqual([]);
+    terminal.close();
+  });
+});
+
+describe('untilAborted', () => {
+  it('shows neither a line nor the end of a step once the work is to stop', async () => {
+    const output = collect(false);
+    const stop = new AbortController();
+    const terminal = untilAborted(createTerminal(output), stop.signal);
+    terminal.line('before');
+    const step = terminal.run('Warm-up', async () => stop.abort(new Error('Stopped.')));
+    await expect(step).rejects.toThrow('Stopped.');
+    terminal.line('after');
+    expect(output.written).toEqual(['before\n']);
     terminal.close();
   });
 });

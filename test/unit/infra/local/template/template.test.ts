@@ -115,3 +115,24 @@ it('what would behave in an account and does not run here is named', () => {
 
   expect(unsupported).toEqual(['Topic (AWS::SNS::Topic)']);
 });
+
+it('settings of asynchronous invocations that nothing here heeds are named, and no others', () => {
+  const target = { Arn: { 'Fn::GetAtt': ['echo', 'Arn'] } };
+  const rule = (Targets: object[]) => ({ Type: 'AWS::Events::Rule', Properties: { Targets } });
+  const { unsupported } = read({
+    Plain: rule([target]),
+    Guarded: rule([
+      { ...target, DeadLetterConfig: { Arn: 'q' }, RetryPolicy: { MaximumEventAgeInSeconds: 60 } },
+    ]),
+    Async: {
+      Type: 'AWS::Lambda::EventInvokeConfig',
+      Properties: { MaximumRetryAttempts: 2, DestinationConfig: { OnFailure: { Destination: 'q' } } },
+    },
+    NoRetries: { Type: 'AWS::Lambda::EventInvokeConfig', Properties: { MaximumRetryAttempts: 0 } },
+  });
+
+  expect(unsupported).toEqual([
+    'Guarded (AWS::Events::Rule): dead letters, maximum event age',
+    'Async (AWS::Lambda::EventInvokeConfig): destinations, retries',
+  ]);
+});
