@@ -100,7 +100,9 @@ export class RedisLayer {
     try {
       replicas = replicasOf(await this.#redis.run((redis) => redis.role()));
       if (replicas === 0) return { replicas, replicasAcknowledged: 0 };
-      const acknowledged = await this.#redis.run((redis) => redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS));
+      const acknowledged = await this.#redis.runWaiting((redis) =>
+        redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS),
+      );
       return { replicas, replicasAcknowledged: acknowledged };
     } catch (error) {
       ignoreUnavailable(error);

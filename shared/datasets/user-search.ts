@@ -30,9 +30,10 @@ function containsPattern(query: string): string {
  */
 const LOAD = `
 SELECT ${LOAD_BEGAN_US} AS read_at_us,
-  json_build_object(
-    'items', page.items,
-    'nextCursor', CASE WHEN page.found > asked.page_size THEN page.last_shown END)::text AS json
+  (SELECT row_to_json(answer) FROM (SELECT
+    page.items,
+    CASE WHEN page.found > asked.page_size THEN page.last_shown END AS "nextCursor"
+  ) answer)::text AS json
 FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[])
   WITH ORDINALITY AS asked (pattern, page_size, after_followers, after_id, place)
 CROSS JOIN LATERAL (

@@ -4,17 +4,21 @@ import type { Dataset } from './dataset.ts';
 
 const MINUTE_MS = 60_000;
 
-/** A row of `users`, under the alias `u`, as the JSON text that the API answers. Changes of it raise `schemaVersion` below. */
-export const USER_JSON = `json_build_object(
-  'id', u.id,
-  'username', u.username,
-  'displayName', u.display_name,
-  'bio', u.bio,
-  'avatarUrl', u.avatar_url,
-  'location', u.location,
-  'followerCount', u.follower_count,
-  'createdAt', to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-  'updatedAt', to_char(u.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))`;
+/**
+ * A row of `users`, under the alias `u`, as the JSON that the API answers, without white space. Changes of it raise
+ * `schemaVersion` below.
+ */
+export const USER_JSON = `(SELECT row_to_json(answer) FROM (SELECT
+  u.id,
+  u.username,
+  u.display_name AS "displayName",
+  u.bio,
+  u.avatar_url AS "avatarUrl",
+  u.location,
+  u.follower_count AS "followerCount",
+  to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "createdAt",
+  to_char(u.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "updatedAt"
+) answer)`;
 
 /** The left join gives a row for each id, in the order asked, also for those that do not exist. */
 const LOAD = `

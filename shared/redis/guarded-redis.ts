@@ -61,6 +61,17 @@ export class GuardedRedis {
     }
   }
 
+  /** The same for a command that waits for something else than the server: being late says nothing about Redis. */
+  async runWaiting<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
+    if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
+    try {
+      return await this.#send(operation);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      throw new RedisUnavailableError('Redis did not answer in time.', { cause: error });
+    }
+  }
+
   /** Runs the commands that `fill` adds in one round trip; throws the first failure of any of them. */
   pipeline(fill: (commands: ChainableCommander) => void): Promise<unknown[]> {
     return this.run(async (redis) => {
