@@ -67,6 +67,8 @@ async function warmUpByHand(
   }
   const report = await runWarmer(warmerFunctionName, event, waitSeconds * 1_000);
   if (report === undefined) return started(traceId);
+  // The start was sent twice because its connection broke: the first one is running.
+  if (report.holderTraceId === traceId) return started(traceId);
   // Another one took the lock between the look at it and the start.
   if (report.status === 'skipped') throw new WarmupRunningError(report.holderTraceId ?? '');
   return answerJson(JSON.stringify(report), { 'preference-applied': `wait=${waitSeconds}` });

@@ -12,7 +12,7 @@ export type WarmerProps = NodeFunctionProps & { readonly warming: Warming };
 
 export class Warmer extends Construct {
   readonly function: NodeFunction;
-  /** Warm-ups that could not start; nothing reads it but an alarm and a person. */
+  /** Warm-ups that could not start, for a person to look at. */
   readonly deadLetters: Queue;
 
   constructor(scope: Construct, id: string, { warming, ...props }: WarmerProps) {

@@ -69,8 +69,9 @@ class ColdError extends Error {
 /** Begins before the deployment, which starts the warm-up and does not wait for it. */
 function listenForWarmup(stage: LocalStage): { outcome: Promise<WarmupOutcome>; stop(): void } {
   const { promise: outcome, resolve } = Promise.withResolvers<WarmupOutcome>();
-  const stop = stage.onInvocation(({ folder, result, error }) => {
-    if (folder === 'warmer') resolve(describeWarmup(result as WarmupReport, error));
+  const stop = stage.onInvocation(({ folder, payload, result, error }) => {
+    const { trigger } = (payload ?? {}) as { trigger?: string };
+    if (folder === 'warmer' && trigger === 'deploy') resolve(describeWarmup(result as WarmupReport, error));
   });
   return { outcome, stop };
 }
@@ -84,5 +85,5 @@ async function orLate(outcome: Promise<WarmupOutcome>): Promise<WarmupOutcome> {
 
 function describeWarmup(report: WarmupReport, error: string | undefined): WarmupOutcome {
   if (error !== undefined) return { isWarm: false, text: `The warm-up failed: ${error}` };
-  return { isWarm: report.status !== 'failed', text: formatReport(report) };
+  return { isWarm: report.status === 'success' || report.status === 'partial', text: formatReport(report) };
 }

@@ -43,6 +43,8 @@ export async function synthesise({ outDir, ...options }: SynthesiseOptions): Pro
 
 async function runApp(options: Omit<SynthesiseOptions, 'outDir'>, outDir: string, logFile: string) {
   const log = createWriteStream(logFile, { mode: 0o600 });
+  const written = finished(log);
+  written.catch(() => {}); // heard of below, also when it fails while the app runs
   try {
     const exitCode = await spawnApp(options, outDir, log);
     if (exitCode !== 0) throw new Error(`exit code ${exitCode}`);
@@ -51,7 +53,7 @@ async function runApp(options: Omit<SynthesiseOptions, 'outDir'>, outDir: string
     throw new Error(`The CDK app could not be synthesised; what it said is in ${logFile}`);
   } finally {
     log.end();
-    await finished(log);
+    await written;
   }
 }
 

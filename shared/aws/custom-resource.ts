@@ -1,4 +1,4 @@
-/** Answers CloudFormation's custom resources: a deployment waits an hour for an answer that does not come. */
+/** Answers CloudFormation's custom resources: a deployment waits for minutes for an answer that does not come, and then fails. */
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 import { log } from '../logger.ts';
 

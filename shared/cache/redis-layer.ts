@@ -98,7 +98,7 @@ export class RedisLayer {
   async #awaitReplicas(): Promise<Omit<Cleared, 'generation'>> {
     let replicas = 0;
     try {
-      replicas = replicasOf(await this.#redis.run((redis) => redis.role()));
+      replicas = replicasOf(await this.#redis.runWaiting((redis) => redis.role()));
       if (replicas === 0) return { replicas, replicasAcknowledged: 0 };
       const acknowledged = await this.#redis.runWaiting((redis) =>
         redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS),

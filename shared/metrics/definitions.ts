@@ -31,12 +31,12 @@ const METRICS = define({
   },
   cache_warmup_duration_seconds: {
     type: 'gauge',
-    help: 'How long the last warm-up took.',
+    help: 'How long the last warm-up that held the lock took.',
     labels: [],
   },
   cache_warmup_status: {
     type: 'gauge',
-    help: 'How the last warm-up ended: 1 success, 0.5 partial, 0 failed.',
+    help: 'How the last warm-up that held the lock ended: 1 success, 0.5 partial, 0 failed.',
     labels: [],
   },
   cache_warmup_last_success_timestamp_seconds: {

@@ -15,6 +15,8 @@ export class FleetTotals {
   readonly #recorder: Recorder;
   /** Sent, but nobody knows whether it arrived. */
   #pending: Flush | undefined;
+  /** Not known to have arrived. */
+  #pendingGauges: Gauges | undefined;
 
   constructor(redis: GuardedRedis, recorder: Recorder) {
     this.#redis = redis;
@@ -23,21 +25,21 @@ export class FleetTotals {
 
   /** Nothing was counted since the last flush that arrived. */
   get isUpToDate(): boolean {
-    return this.#pending === undefined && this.#recorder.isEmpty;
+    return this.#pending === undefined && this.#pendingGauges === undefined && this.#recorder.isEmpty;
   }
 
-  /** Adds what this container counted. Throws `RedisUnavailableError`; nothing is lost or counted twice then. */
-  async add(): Promise<void> {
+  /**
+   * Adds what this container counted, and sets `gauges` unless some of a higher order were set before. Throws
+   * `RedisUnavailableError`; nothing is lost or counted twice then. A second call may begin before the first one ended:
+   * both send the same flush, which counts once, and only its own end ends it.
+   */
+  async add(gauges?: Gauges): Promise<void> {
+    if (gauges !== undefined && gauges.order >= (this.#pendingGauges?.order ?? 0))
+      this.#pendingGauges = gauges;
     await this.#sendPending();
-    this.#pending = this.#recorder.takeIncrements();
+    this.#pending ??= this.#recorder.takeIncrements();
     await this.#sendPending();
-  }
-
-  /** Sets gauges, unless some of a higher `order` were set before. Throws `RedisUnavailableError`. */
-  async setGauges({ order, values }: Gauges): Promise<void> {
-    await this.#redis.run((redis) =>
-      redis.setGauges(keys.metricGauges, keys.metricGaugesOrder, order, ...[...values].flat()),
-    );
+    await this.#sendGauges();
   }
 
   /** All totals and gauges of the fleet, by series. */
@@ -60,6 +62,15 @@ export class FleetTotals {
         ...[...flush.increments].flat(),
       ),
     );
-    this.#pending = undefined;
+    if (this.#pending === flush) this.#pending = undefined;
+  }
+
+  async #sendGauges(): Promise<void> {
+    const gauges = this.#pendingGauges;
+    if (gauges === undefined) return;
+    await this.#redis.run((redis) =>
+      redis.setGauges(keys.metricGauges, keys.metricGaugesOrder, gauges.order, ...[...gauges.values].flat()),
+    );
+    if (this.#pendingGauges === gauges) this.#pendingGauges = undefined;
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Pushes the fleet's totals to the Pushgateway, as one group, one publisher at a time.
  *
- * What must never happen: a counter in the Pushgateway goes backwards. It would if a publisher A read the totals, B read
+ * What must not happen: a counter in the Pushgateway goes backwards. It would if a publisher A read the totals, B read
  * later totals and pushed them, and A pushed last. So A holds a lease from before it reads until it has pushed, and its
  * push is cut off before the lease can end. A push that failed may still be on its way: then the lease is left to run
- * out. (A Pushgateway that answers later than that may still take two pushes in the wrong order; the next one mends it.)
+ * out. What remains is a Pushgateway that takes a push later than that: the next push mends it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
@@ -55,22 +56,41 @@ export class Publisher {
       redis.set(keys.metricPublisher, token, 'PX', LEASE_MS, 'NX'),
     );
     if (won !== 'OK') return false;
-    await this.#push(await this.#collect(), signal);
-    await this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
+    const release = () => this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
+    const page = await this.#prepare(signal).catch(async (error) => {
+      await release(); // nothing is on its way
+      throw error;
+    });
+    await this.#push(page, signal);
+    await release();
     return true;
+  }
+
+  async #prepare(signal: AbortSignal): Promise<Page> {
+    const page = await render(await this.#collect());
+    signal.throwIfAborted();
+    return page;
   }
 
   async #collect(): Promise<Record<string, string>> {
     const series = await this.#totals.read();
-    const memoryBytes = usedMemory(await this.#redis.run((redis) => redis.info('memory')));
+    const memoryBytes = await this.#readMemoryBytes();
     if (memoryBytes === undefined) return series;
     return { ...series, [seriesOf('redis_memory_usage_bytes', [])]: memoryBytes };
   }
 
+  /** Managed servers may forbid INFO: then there is no such metric, and all the others. */
+  async #readMemoryBytes(): Promise<string | undefined> {
+    try {
+      return usedMemory(await this.#redis.run((redis) => redis.info('memory')));
+    } catch (error) {
+      if (error instanceof RedisUnavailableError) throw error;
+      return undefined;
+    }
+  }
+
   /** POST replaces what has the same name and leaves the rest; the client library's own push has no overall deadline. */
-  async #push(series: Record<string, string>, signal: AbortSignal): Promise<void> {
-    const { contentType, text } = await render(series);
-    signal.throwIfAborted();
+  async #push({ contentType, text }: Page, signal: AbortSignal): Promise<void> {
     const answer = await fetch(this.#pushUrl, {
       method: 'POST',
       body: text,
@@ -81,12 +101,14 @@ export class Publisher {
   }
 }
 
+type Page = { readonly contentType: string; readonly text: string };
+
 function usedMemory(info: string): string | undefined {
   return /^used_memory:(\d+)/m.exec(info)?.[1];
 }
 
 /** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
-async function render(series: Record<string, string>): Promise<{ contentType: string; text: string }> {
+async function render(series: Record<string, string>): Promise<Page> {
   const { Counter, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   const metrics = new Map<MetricName, InstanceType<typeof Counter> | InstanceType<typeof Gauge>>();

@@ -48,8 +48,7 @@ export class Telemetry {
   async publishNow(gauges?: Gauges): Promise<void> {
     this.#collect();
     await settleWithin(PUBLISH_NOW_TIMEOUT_MS, async () => {
-      await this.#totals.add();
-      if (gauges !== undefined) await this.#totals.setGauges(gauges);
+      await this.#totals.add(gauges);
       await this.#publisher?.publish(PUBLISH_NOW_TIMEOUT_MS);
     });
   }

@@ -14,8 +14,8 @@ const MIGRATION_LOCK_ID = 7_736_392_127;
 const OTHER_MIGRATION_TIMEOUT_MS = 60_000;
 /** Behind an ALTER that waits for its lock, every read of the table waits as well: so it does not wait long. */
 const TABLE_LOCK_TIMEOUT_MS = 3_000;
-/** For one file; the function that migrates has 300 s for all. */
-const FILE_TIMEOUT_MS = 200_000;
+/** For everything; the function that migrates has 300 s, and must still say that it failed. */
+const BUDGET_MS = 240_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
@@ -31,13 +31,14 @@ export async function migrate(
   const client = new pg.Client({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: FILE_TIMEOUT_MS,
+    // The server stops a statement first (`statement_timeout` below): else it would go on, with its locks, unwatched.
+    query_timeout: BUDGET_MS + 10_000,
   });
   // A connection that breaks rejects its query and is an event as well, which would end the process without a listener.
   client.on('error', () => undefined);
   await client.connect();
   try {
-    return await applyMissing(client, migrations);
+    return await applyMissing(client, migrations, Date.now() + BUDGET_MS);
   } finally {
     // Ends the session, and with it the advisory lock; one that broke has ended already.
     await client.end().catch(() => undefined);
@@ -54,7 +55,11 @@ async function readMigrations(folder: URL): Promise<Migration[]> {
   );
 }
 
-async function applyMissing(client: pg.Client, migrations: readonly Migration[]): Promise<Migrated> {
+async function applyMissing(
+  client: pg.Client,
+  migrations: readonly Migration[],
+  giveUpAtMs: number,
+): Promise<Migrated> {
   await client.query(`SET lock_timeout = ${OTHER_MIGRATION_TIMEOUT_MS}`);
   await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK_ID]);
   await client.query(`SET lock_timeout = ${TABLE_LOCK_TIMEOUT_MS}`);
@@ -63,6 +68,7 @@ async function applyMissing(client: pg.Client, migrations: readonly Migration[])
   for (const migration of migrations) {
     const known = checksums.get(migration.name);
     if (known === undefined) {
+      await client.query(`SET statement_timeout = ${Math.max(1, giveUpAtMs - Date.now())}`);
       await apply(client, migration);
       applied.push(migration.name);
     } else if (known !== migration.checksum) {

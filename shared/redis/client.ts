@@ -29,20 +29,21 @@ export function createRedis(redisUrl: string, commandTimeoutMs: number): Redis {
   return redis;
 }
 
-/** Resolves when commands can be sent, or rejects after `timeoutMs`. */
+/** Resolves when commands can be sent; rejects when an attempt to connect fails, or after `timeoutMs`. */
 export function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {
       clearTimeout(timer);
-      redis.off('ready', onReady);
+      redis.off('ready', onReady).off('close', onClose);
       settle();
     };
     const onReady = () => finish(resolve);
+    const onClose = () => finish(() => reject(new Error('Redis refused the connection.')));
     const timer = setTimeout(
       () => finish(() => reject(new Error(`Redis was not ready within ${timeoutMs} ms.`))),
       timeoutMs,
     );
-    redis.once('ready', onReady);
+    redis.once('ready', onReady).once('close', onClose);
   });
 }

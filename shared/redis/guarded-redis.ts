@@ -24,7 +24,7 @@ export const WARMER_GUARD: GuardOptions = { timeoutMs: 900, probeAfterMs: 0, wai
  * full Redis (OOM) refuses writes only, and what it holds is worth reading.
  */
 const SERVER_CANNOT =
-  /^(READONLY|LOADING|NOAUTH|WRONGPASS|NOPERM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
+  /^(READONLY|LOADING|NOAUTH|WRONGPASS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
 
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
@@ -85,9 +85,13 @@ export class GuardedRedis {
     });
   }
 
-  /** Waits until commands can be sent, so that a container's first request finds a connection; gives up after `timeoutMs`. */
+  /** Waits until commands can be sent, so that the first request finds a connection, or the breaker open after `timeoutMs`. */
   async connect(timeoutMs: number): Promise<void> {
-    await untilReady(this.#redis, timeoutMs).catch((error) => log.warn('Starting without Redis.', { error }));
+    try {
+      await this.#breaker.execute(() => untilReady(this.#redis, timeoutMs));
+    } catch (error) {
+      log.warn('Starting without Redis.', { error });
+    }
   }
 
   get isAvailable(): boolean {

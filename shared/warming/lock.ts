@@ -40,8 +40,8 @@ export class LockSeeker {
    * What an earlier try took is left to the next one, which finds our traceId.
    */
   async acquire(signal: AbortSignal): Promise<LockAttempt> {
-    const holder = await this.#takeOrReadHolder();
-    if (holder !== this.#traceId) return { acquired: false, holderTraceId: holder };
+    const holderTraceId = await this.#takeOrReadHolder();
+    if (holderTraceId !== undefined) return { acquired: false, holderTraceId };
     const fence = await this.#redis.run((client) => client.incr(keys.warmupFence));
     if (this.#isAbandoned) await release(this.#redis, this.#traceId);
     signal.throwIfAborted();
@@ -49,18 +49,25 @@ export class LockSeeker {
     return { acquired: true, lock };
   }
 
-  /** No further try follows: whatever one of them still takes is given back. */
-  abandon(): void {
+  /**
+   * No further try follows: gives back what they took, now or when they come to their end. A SET that Redis executes
+   * after its connection was given up is known to nobody; what it took ends by itself after 30 s.
+   */
+  async abandon(): Promise<void> {
     this.#isAbandoned = true;
+    if (this.#mayHaveTaken) await release(this.#redis, this.#traceId);
   }
 
-  /** Twice, because the lock may end between the SET that it refused and the GET that asks for its holder. */
-  async #takeOrReadHolder(): Promise<string> {
+  /**
+   * Undefined when the lock is ours. Twice, because it may end between the SET that it refused and the GET that asks
+   * for its holder.
+   */
+  async #takeOrReadHolder(): Promise<string | undefined> {
     for (let round = 0; round < 2; round++) {
-      if (await this.#tryToTake()) return this.#traceId;
+      if (await this.#tryToTake()) return undefined;
       const holder = await lockHolder(this.#redis);
       // The same event may be delivered twice: our traceId in the lock is ours only if this run may have put it there.
-      if (holder === this.#traceId && !this.#mayHaveTaken) return `${holder} (delivered twice)`;
+      if (holder === this.#traceId && this.#mayHaveTaken) return undefined;
       if (holder !== null) return holder;
     }
     throw new RedisUnavailableError('The lock could neither be taken nor read.');

@@ -112,11 +112,15 @@ class Step {
 
 export const CONNECTION_STEP = 'database-connection';
 
-/** Opens the database's connections before anything needs them. */
-export async function warmConnection(connect: () => Promise<void>, signal: AbortSignal): Promise<StepReport> {
-  const step = new Step(CONNECTION_STEP, signal);
-  await step.attempt(0, connect);
-  return step.report();
+/** A step of one operation that warms no keys; `value` is undefined when it failed all its tries. */
+export async function runOperation<T>(
+  name: string,
+  operation: (attempt: Attempt) => Promise<T>,
+  signal: AbortSignal,
+): Promise<{ readonly value: T | undefined; readonly report: StepReport }> {
+  const step = new Step(name, signal);
+  const value = await step.attempt(0, operation);
+  return { value, report: step.report() };
 }
 
 /** Chooses what to warm and warms it in batches, some side by side; a batch that fails leaves the others alone. */

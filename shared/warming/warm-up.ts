@@ -8,8 +8,7 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { type LockAttempt, LockSeeker, type WarmupLock } from './lock.ts';
 import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport } from './report.ts';
-import { retry } from './retry.ts';
-import { type WarmTarget, warmConnection, warmTarget } from './step.ts';
+import { CONNECTION_STEP, runOperation, type WarmTarget, warmTarget } from './step.ts';
 
 /** The new containers of a deployment start meanwhile. */
 const DEPLOY_DELAY_MS = 500;
@@ -44,25 +43,10 @@ type Start = { readonly startedAt: string; readonly startedAtMs: number };
 
 async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepReport }> {
   const seeker = new LockSeeker(run.redis, run.traceId, run.lockRenewEveryMs);
-  let attempts = 0;
-  try {
-    return await retry(
-      'lock',
-      ({ number, signal }) => {
-        attempts = number;
-        return seeker.acquire(signal);
-      },
-      run.signal,
-    );
-  } catch (error) {
-    seeker.abandon();
-    log.error('The lock could not be asked for.', { error });
-    const failure = { cause: rootCause(error), keys: 0 };
-    const counts = { planned: 0, warmed: 0, skipped: 0, failed: 0 };
-    return {
-      failure: { name: 'lock', status: 'failed', durationMs: 0, attempts, ...counts, failures: [failure] },
-    };
-  }
+  const { value, report } = await runOperation('lock', ({ signal }) => seeker.acquire(signal), run.signal);
+  if (value !== undefined) return value;
+  await seeker.abandon();
+  return { failure: report };
 }
 
 async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Promise<WarmupReport> {
@@ -77,13 +61,11 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
   }
 }
 
-/** One after the other, as drawn; each one's failure is in its report. */
+/** One after the other, as drawn; each one's failure is in its report. Once aborted, the rest fails at once. */
 async function runSteps(run: WarmupRun, signal: AbortSignal): Promise<StepReport[]> {
-  const steps = [await warmConnection(run.connect, signal)];
-  for (const target of run.targets) {
-    if (signal.aborted) break;
-    steps.push(await warmTarget(target, signal));
-  }
+  const connection = await runOperation(CONNECTION_STEP, () => run.connect(), signal);
+  const steps = [connection.report];
+  for (const target of run.targets) steps.push(await warmTarget(target, signal));
   return steps;
 }
 

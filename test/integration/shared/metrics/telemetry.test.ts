@@ -9,7 +9,7 @@ import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemet
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 let servers: IsolatedServers;
 let redis: GuardedRedis;
@@ -143,6 +143,33 @@ describe('totals', () => {
       );
     }
     expect(await new FleetTotals(redis, recorder).read()).toEqual({ 'cache_misses_total|users': '4' });
+  });
+
+  it('keep what a warm-up measured while Redis is away', async () => {
+    const own = await startOwnRedis();
+    const ownRedis = new GuardedRedis(own.url, REQUEST_GUARD);
+    await ownRedis.run((client) => client.ping());
+    const totals = new FleetTotals(ownRedis, new Recorder());
+    own.freeze();
+    await expect(totals.add({ order: 3, values: warmupGauges(report) })).rejects.toThrow();
+    own.thaw();
+    await expect.poll(() => totals.add().catch(() => 'not yet'), { timeout: 3_000 }).toBeUndefined();
+    expect(await totals.read()).toMatchObject({ 'cache_warmup_status|': '1' });
+    ownRedis.close();
+    await own.stop();
+  });
+
+  it('lose nothing when one hand-over begins before the other ended', async () => {
+    const recorder = new Recorder();
+    const totals = new FleetTotals(redis, recorder);
+    const handOvers: Promise<void>[] = [];
+    for (let count = 0; count < 20; count++) {
+      recorder.count('cache_misses_total', ['users'], 1);
+      handOvers.push(totals.add());
+    }
+    await Promise.all(handOvers);
+    await totals.add();
+    expect(await totals.read()).toEqual({ 'cache_misses_total|users': '20' });
   });
 
   it('keep what was counted while Redis is away', async () => {

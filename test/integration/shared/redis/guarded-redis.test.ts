@@ -75,6 +75,19 @@ describe('a guarded Redis', () => {
     expect(await get()).toBe('value');
   });
 
+  it('is not given up for a command that its user may not send', async () => {
+    await redis.run((client) => client.acl('SETUSER', 'default', '-info'));
+    await expect(redis.run((client) => client.info('memory'))).rejects.toThrow('NOPERM');
+    expect(await get()).toBe('value');
+  });
+
+  it('that refuses connections is known to be away before the first request', async () => {
+    const nobody = new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD);
+    expect(await timed(() => nobody.connect(5_000))).toBeLessThan(1_000);
+    expect(nobody.isAvailable).toBe(false);
+    nobody.close();
+  });
+
   it('tells of the failure of any command in a pipeline', async () => {
     await expect(redis.pipeline((commands) => commands.set('a', '1').lpush('key', 'x'))).rejects.toThrow(
       'WRONGTYPE',
