@@ -14,7 +14,13 @@ function fakeStage(folder: string, create: () => Promise<void>, done: object = {
     async deploy(around) {
       await around?.(folder, create);
       for (const listener of listeners)
-        listener({ functionName: 'w', folder: 'warmer', payload: { trigger: 'deploy' }, durationMs: 1, ...done });
+        listener({
+          functionName: 'w',
+          folder: 'warmer',
+          payload: { trigger: 'deploy' },
+          durationMs: 1,
+          ...done,
+        });
     },
     onInvocation(listener) {
       listeners.add(listener);
