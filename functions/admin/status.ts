@@ -3,6 +3,7 @@ import { datasets } from '../../shared/datasets/index.ts';
 import { RedisUnavailableError } from '../../shared/errors.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 import { keys } from '../../shared/redis/keys.ts';
+import { readMemoryUsageBytes } from '../../shared/redis/memory-usage.ts';
 import { lockHolder } from '../../shared/warming/lock.ts';
 import { lastReports, type WarmupReport } from '../../shared/warming/report.ts';
 
@@ -44,13 +45,13 @@ export async function readStatus(redis: GuardedRedis): Promise<Status> {
 
 async function readFacts(redis: GuardedRedis) {
   const names = Object.values(datasets).map(({ name }) => name);
-  const [info, totals, ...generations] = await redis.pipeline((commands) => {
-    commands.info('memory');
+  const memoryUsedBytes = await readMemoryUsageBytes(redis);
+  const [totals, ...generations] = await redis.pipeline((commands) => {
     commands.hgetall(keys.metricTotals);
     for (const name of names) commands.get(keys.generation(name));
   });
   return {
-    memoryUsedBytes: Number(/^used_memory:(\d+)/m.exec(String(info))?.[1] ?? Number.NaN) || null,
+    memoryUsedBytes: memoryUsedBytes ?? null,
     datasets: names.map((name, index) => ({ name, generation: String(generations[index] ?? '0') })),
     totals: Object.fromEntries(
       Object.entries(totals as Record<string, string>).map(([series, value]) => [series, Number(value)]),

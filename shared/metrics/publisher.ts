@@ -7,9 +7,9 @@
  * out. What remains is a Pushgateway that takes a push later than that: the next push mends it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { readMemoryUsageBytes } from '../redis/memory-usage.ts';
 import { type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
 import type { FleetTotals } from './fleet-totals.ts';
 
@@ -30,24 +30,24 @@ export class Publisher {
     this.#pushUrl = new URL(`/metrics/job/${JOB}`, pushgatewayUrl).href;
   }
 
-  /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to; answers whether it did. */
-  async publishIfDue(timeoutMs: number): Promise<boolean> {
+  /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to. */
+  async publishIfDue(timeoutMs: number): Promise<void> {
     const due = await this.#redis.run((redis) =>
       redis.set(keys.metricPublished, '1', 'PX', PUBLISH_EVERY_MS, 'NX'),
     );
-    return due === 'OK' && (await this.#publishWithLease(timeoutMs));
+    if (due === 'OK') await this.#publishWithLease(timeoutMs);
   }
 
   /** Publishes now, after whoever is doing it; for what must be seen soon. */
-  async publish(timeoutMs: number): Promise<boolean> {
+  async publish(timeoutMs: number): Promise<void> {
     const giveUpAtMs = Date.now() + timeoutMs;
     while (Date.now() < giveUpAtMs) {
-      if (await this.#publishWithLease(giveUpAtMs - Date.now())) return true;
+      if (await this.#publishWithLease(giveUpAtMs - Date.now())) return;
       await sleep(LOOK_FOR_LEASE_EVERY_MS);
     }
-    return false;
   }
 
+  /** Answers false, at once, while somebody else publishes. */
   async #publishWithLease(timeoutMs: number): Promise<boolean> {
     const token = crypto.randomUUID();
     // From before the lease is taken, so that the push ends before the lease does.
@@ -74,19 +74,9 @@ export class Publisher {
 
   async #collect(): Promise<Record<string, string>> {
     const series = await this.#totals.read();
-    const memoryBytes = await this.#readMemoryBytes();
+    const memoryBytes = await readMemoryUsageBytes(this.#redis);
     if (memoryBytes === undefined) return series;
-    return { ...series, [seriesOf('redis_memory_usage_bytes', [])]: memoryBytes };
-  }
-
-  /** Managed servers may forbid INFO: then there is no such metric, and all the others. */
-  async #readMemoryBytes(): Promise<string | undefined> {
-    try {
-      return usedMemory(await this.#redis.run((redis) => redis.info('memory')));
-    } catch (error) {
-      if (error instanceof RedisUnavailableError) throw error;
-      return undefined;
-    }
+    return { ...series, [seriesOf('redis_memory_usage_bytes', [])]: String(memoryBytes) };
   }
 
   /** POST replaces what has the same name and leaves the rest; the client library's own push has no overall deadline. */
@@ -102,10 +92,6 @@ export class Publisher {
 }
 
 type Page = { readonly contentType: string; readonly text: string };
-
-function usedMemory(info: string): string | undefined {
-  return /^used_memory:(\d+)/m.exec(info)?.[1];
-}
 
 /** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
 async function render(series: Record<string, string>): Promise<Page> {
