@@ -1,5 +1,4 @@
 /** The exact limits of the admin actions, per subject, counted in Redis; stricter ones in memory while Redis is away. */
-
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { TooManyRequestsError } from '../errors.ts';

@@ -30,7 +30,7 @@ export class FleetTotals {
 
   /**
    * Adds what this container counted, and sets `gauges` unless some of a higher order were set before. Throws
-   * `RedisUnavailableError`; nothing is lost or counted twice then. A second call may begin before the first one ended:
+   * `RedisUnavailableError`; nothing is lost then, nor counted twice if it is called again within ten minutes. A second call may begin before the first one ended:
    * both send the same flush, which counts once, and only its own end ends it.
    */
   async add(gauges?: Gauges): Promise<void> {

@@ -51,25 +51,13 @@ export class GuardedRedis {
    * Runs `operation`. Throws `RedisUnavailableError` when Redis cannot take it, or, at once, while it is known not to;
    * another error reply (a wrong type, say) is thrown as it is.
    */
-  async run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
-    try {
-      return await this.#breaker.execute(() => this.#send(operation));
-    } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      throw new RedisUnavailableError('Redis did not answer.', { cause: error });
-    }
+  run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
+    return this.#guard(() => this.#breaker.execute(() => this.#send(operation)));
   }
 
   /** The same for a command that waits for something else than the server: being late says nothing about Redis. */
-  async runWaiting<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
-    try {
-      return await this.#send(operation);
-    } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      throw new RedisUnavailableError('Redis did not answer in time.', { cause: error });
-    }
+  runWaiting<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
+    return this.#guard(() => this.#send(operation));
   }
 
   /** Runs the commands that `fill` adds in one round trip; throws the first failure of any of them. */
@@ -94,12 +82,18 @@ export class GuardedRedis {
     }
   }
 
-  get isAvailable(): boolean {
-    return this.#breaker.state === CircuitState.Closed;
-  }
-
   close(): void {
     this.#redis.disconnect();
+  }
+
+  async #guard<T>(send: () => Promise<T>): Promise<T> {
+    if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
+    try {
+      return await send();
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      throw new RedisUnavailableError('Redis did not answer.', { cause: error });
+    }
   }
 
   async #send<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {

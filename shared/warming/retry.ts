@@ -1,7 +1,7 @@
 /** The requirement's retry: one second for each try, and up to three more tries after 1, 2 and 4 seconds. */
 import { OperationTimeoutError, RetriesExhaustedError } from '../errors.ts';
 
-export type RetryPolicy = {
+type RetryPolicy = {
   /** How long one try may take. */
   readonly timeoutMs: number;
   /** The waits before the second try and those after it; as many retries as there are waits. */

@@ -8,7 +8,7 @@ import {
 } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { KeyCounts, StepReport } from './report.ts';
-import { type Attempt, type RetryPolicy, retry, WARMUP_RETRY } from './retry.ts';
+import { type Attempt, retry } from './retry.ts';
 
 /** Batches under way at once, and so the connections to Postgres that a warm-up uses. */
 const LANES = 2;
@@ -31,7 +31,6 @@ export type WarmTarget = {
 class Step {
   readonly #name: string;
   readonly #signal: AbortSignal;
-  readonly #policy: RetryPolicy;
   readonly #startedAtMs = performance.now();
   readonly #failedKeys = new Map<string, number>();
   #planned = 0;
@@ -41,10 +40,9 @@ class Step {
   #failed = false;
   #isHopeless = false;
 
-  constructor(name: string, signal: AbortSignal, policy: RetryPolicy = WARMUP_RETRY) {
+  constructor(name: string, signal: AbortSignal) {
     this.#name = name;
     this.#signal = signal;
-    this.#policy = policy;
   }
 
   /** Runs one operation with its retries; a failure that stays is recorded with the keys that it costs, and answers undefined. */
@@ -57,7 +55,6 @@ class Step {
           return operation(attempt);
         },
         this.#signal,
-        this.#policy,
       );
     } catch (error) {
       this.#fail(error, keysAtStake);
