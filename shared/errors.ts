@@ -74,6 +74,9 @@ export class DatabaseUnavailableError extends PrewarmError {}
 /** Redis did not answer, refused, or its breaker is open. */
 export class RedisUnavailableError extends PrewarmError {}
 
+/** A load took so long (its container was frozen, say) that an invalidation of what it read may be forgotten by now. */
+export class LoadTooOldError extends PrewarmError {}
+
 /** Another function could not be started. */
 export class InvocationError extends PrewarmError {
   readonly functionName: string;

@@ -46,15 +46,15 @@ export async function readStatus(redis: GuardedRedis): Promise<Status> {
 async function readFacts(redis: GuardedRedis) {
   const names = Object.values(datasets).map(({ name }) => name);
   const memoryUsedBytes = await readMemoryUsageBytes(redis);
-  const [totals, ...generations] = await redis.pipeline((commands) => {
-    commands.hgetall(keys.metricTotals);
-    for (const name of names) commands.get(keys.generation(name));
-  });
+  const [totals, ...generations] = await redis.run((client) =>
+    Promise.all([
+      client.hgetall(keys.metricTotals),
+      ...names.map((name) => client.get(keys.generation(name))),
+    ]),
+  );
   return {
     memoryUsedBytes: memoryUsedBytes ?? null,
-    datasets: names.map((name, index) => ({ name, generation: String(generations[index] ?? '0') })),
-    totals: Object.fromEntries(
-      Object.entries(totals as Record<string, string>).map(([series, value]) => [series, Number(value)]),
-    ),
+    datasets: names.map((name, index) => ({ name, generation: generations[index] ?? '0' })),
+    totals: Object.fromEntries(Object.entries(totals).map(([series, value]) => [series, Number(value)])),
   };
 }

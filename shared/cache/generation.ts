@@ -10,6 +10,9 @@ const LOOK_EVERY_MS = 500;
 /** How long Redis tells of invalidated ids, and refuses what was read before: whoever looks later knows nothing. */
 export const INVALIDATIONS_KEPT_MS = 60_000;
 
+/** A load is stored at most so long after a look that came before it: half of what a tombstone lives. */
+const STORED_WITHIN_MS = INVALIDATIONS_KEPT_MS / 2;
+
 /** What a look at Redis said. */
 export type Look = {
   readonly generation: string;
@@ -21,6 +24,7 @@ export type Look = {
 export type Change = 'none' | 'ids' | 'all';
 
 export class Generation {
+  /** Nothing is stored under 0: a container that has not heard from Redis yet finds nothing and stores nothing. */
   #current = '0';
   #lookedAtMs = 0;
   #redisNowMs = 0;
@@ -34,6 +38,11 @@ export class Generation {
     return this.#redisNowMs;
   }
 
+  /** Until when Redis takes what is loaded from now on, by its own clock. */
+  get storableUntilMs(): number {
+    return this.#redisNowMs + STORED_WITHIN_MS;
+  }
+
   isRecent(nowMs: number): boolean {
     const agoMs = nowMs - this.#lookedAtMs;
     // A wall clock that was set back says nothing about how long ago it was.
@@ -43,14 +52,20 @@ export class Generation {
   /** Takes in a look that was asked for at `askedAtMs`, and says what it means for what is in memory. */
   accept(look: Look, askedAtMs: number): Change {
     const sinceLastLookMs = look.redisNowMs - this.#redisNowMs;
-    const changed = look.generation !== this.#current;
-    this.#current = look.generation;
+    const changed = this.raise(look.generation);
     this.#redisNowMs = look.redisNowMs;
     this.#lookedAtMs = askedAtMs;
     // Another server's clock (after a failover) may hide ids, and after so long the list has forgotten some: then nothing
     // in memory is known to be good.
     if (changed || sinceLastLookMs < 0 || sinceLastLookMs >= INVALIDATIONS_KEPT_MS) return 'all';
     return look.invalidatedIds.length > 0 ? 'ids' : 'none';
+  }
+
+  /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
+  raise(generation: string): boolean {
+    if (Number(generation) <= Number(this.#current)) return false;
+    this.#current = generation;
+    return true;
   }
 
   /** Redis cannot be asked: go on with what is in memory, and try again after the same time. */

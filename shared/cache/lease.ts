@@ -1,15 +1,21 @@
 /** Which process loads a missing entry. A lease saves work; it is not what keeps values right, so every failure of it means "load". */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisUnavailableError } from '../errors.ts';
+import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 
-/** A leader that died is followed by another after this time. */
-const LEASE_MS = 1_000;
+/** A leader that died is followed by another after this time and the next look: within a second. */
+const LEASE_MS = 800;
 /** How long the others wait for what the leader loads, looking in between at growing distances, before they load themselves. */
 const WAIT_MS = 1_200;
 const FIRST_LOOK_MS = 10;
 const LOOKS_APART_MAX_MS = 100;
+
+/** Ends a lead; does nothing for who loads without a lease. */
+export type Release = () => Promise<void>;
+
+const nothingToRelease: Release = async () => {};
 
 export class Lease {
   readonly #redis: GuardedRedis;
@@ -19,57 +25,39 @@ export class Lease {
   }
 
   /**
-   * Runs `load` as the leader for `entryKey`, or waits until `lookAgain` finds what the leader stored. A leader that
-   * disappears is followed by one of those who wait; who waited long enough loads without a lease.
+   * Waits until this process leads for `entryKey`, or `lookAgain` finds what another leader stored. Who waited long
+   * enough, and who cannot ask Redis, loads without a lease.
    */
-  async leadOrWait<Result>(
+  async leadOrFind<Found>(
     entryKey: string,
-    load: () => Promise<Result>,
-    lookAgain: () => Promise<Result | undefined>,
-  ): Promise<Result> {
-    const leaseKey = keys.lease(entryKey);
+    lookAgain: () => Promise<Found | undefined>,
+  ): Promise<{ found: Found } | { release: Release }> {
     const token = crypto.randomUUID();
     const giveUpAtMs = Date.now() + WAIT_MS;
-    for (
-      let apartMs = FIRST_LOOK_MS;
-      Date.now() < giveUpAtMs;
-      apartMs = Math.min(apartMs * 2, LOOKS_APART_MAX_MS)
-    ) {
-      const won = await this.#tryAcquire(leaseKey, token);
-      if (won === 'unknown') return load();
-      // The leader before may have stored its value and gone since we looked last.
-      if (won === 'won') return this.#lead(leaseKey, token, async () => (await lookAgain()) ?? load());
+    let apartMs = FIRST_LOOK_MS;
+    while (Date.now() < giveUpAtMs) {
+      // In this order on one connection: a leader that stored and released before we lead is seen by the look.
+      const [release, found] = await Promise.all([this.tryLead(entryKey, token), lookAgain()]);
+      if (found !== undefined) {
+        await release?.();
+        return { found };
+      }
+      if (release !== undefined) return { release };
       await sleep(apartMs);
-      const found = await lookAgain();
-      if (found !== undefined) return found;
+      apartMs = Math.min(apartMs * 2, LOOKS_APART_MAX_MS);
     }
-    return load();
+    return { release: nothingToRelease };
   }
 
-  /** Runs `load` as the leader for `entryKey`, or answers `instead` at once while another one leads. */
-  async leadOrYield<Result>(entryKey: string, load: () => Promise<Result>, instead: Result): Promise<Result> {
+  /** Undefined while another process leads for `entryKey`. */
+  async tryLead(entryKey: string, token: string = crypto.randomUUID()): Promise<Release | undefined> {
     const leaseKey = keys.lease(entryKey);
-    const token = crypto.randomUUID();
-    const won = await this.#tryAcquire(leaseKey, token);
-    if (won === 'held') return instead;
-    return won === 'won' ? this.#lead(leaseKey, token, load) : load();
-  }
-
-  async #lead<Result>(leaseKey: string, token: string, load: () => Promise<Result>): Promise<Result> {
-    try {
-      return await load();
-    } finally {
-      await this.#release(leaseKey, token);
-    }
-  }
-
-  async #tryAcquire(leaseKey: string, token: string): Promise<'won' | 'held' | 'unknown'> {
     try {
       const answer = await this.#redis.run((redis) => redis.set(leaseKey, token, 'PX', LEASE_MS, 'NX'));
-      return answer === 'OK' ? 'won' : 'held';
+      return answer === 'OK' ? () => this.#release(leaseKey, token) : undefined;
     } catch (error) {
-      if (error instanceof RedisUnavailableError) return 'unknown';
-      throw error;
+      reportUnlessUnavailable(error);
+      return nothingToRelease;
     }
   }
 
@@ -78,7 +66,12 @@ export class Lease {
       await this.#redis.run((redis) => redis.releaseIfOwner(leaseKey, token));
     } catch (error) {
       // It ends by itself.
-      if (!(error instanceof RedisUnavailableError)) throw error;
+      reportUnlessUnavailable(error);
     }
   }
+}
+
+/** A full Redis refuses leases, which is no reason to refuse reads. */
+function reportUnlessUnavailable(error: unknown): void {
+  if (!(error instanceof RedisUnavailableError)) log.error('Redis refused a lease.', { error });
 }

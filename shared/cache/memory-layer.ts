@@ -30,6 +30,12 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.untilMs ? found : undefined;
   }
 
+  /** Whether `get` would find it; counts as no use of the entry. */
+  has(key: string, nowMs: number): boolean {
+    const found = this.#entries.peek(key);
+    return found !== undefined && nowMs < found.untilMs;
+  }
+
   /** What was answered before and may be answered again if nothing newer can be had. */
   getStale(key: string, nowMs: number): Entry | undefined {
     const found = this.#entries.peek(key);

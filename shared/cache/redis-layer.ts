@@ -22,10 +22,14 @@ export type Cleared = {
 export type LookUp = {
   /** Undefined when Redis did not answer, or was not asked to look. */
   readonly look: Look | undefined;
+  /** Undefined where there is none, where Redis did not answer, and where what is there is none. */
   readonly entries: readonly (Entry | undefined)[];
   /** Values that were there and could not be read. */
   readonly corrupt: number;
 };
+
+/** What became of an entry: stored; too late to be; or not stored, because this one, read later, is there. */
+export type PutOutcome = 'stored' | 'late' | Entry;
 
 export class RedisLayer {
   readonly #redis: GuardedRedis;
@@ -46,17 +50,16 @@ export class RedisLayer {
     return keys.entry(this.#dataset, this.#schemaVersion, generation, id);
   }
 
-  /** One round trip: the entries of `ids`, and, where `sinceMs` is given, the generation and what was invalidated since. */
+  /** The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. */
   async lookUp(generation: string, ids: readonly string[], sinceMs: number | undefined): Promise<LookUp> {
     try {
-      const answers = await this.#redis.pipeline((commands) => {
-        if (sinceMs !== undefined) {
-          commands.lookAtGeneration(this.#generationKey, this.#invalidatedKey, sinceMs);
-        }
-        if (ids.length > 0) commands.mget(ids.map((id) => this.entryKey(generation, id)));
-      });
-      const look = sinceMs === undefined ? undefined : readLook(answers.shift() as (string | number)[]);
-      return { look, ...readEntries((answers[0] ?? []) as (string | null)[]) };
+      if (sinceMs === undefined) return { look: undefined, ...(await this.#read(generation, ids)) };
+      const looking = this.#look(generation, sinceMs);
+      // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
+      // the entries could be read before an invalidation of which the look tells already, and would count as newer.
+      if (this.#redis.isCluster) await looking;
+      const [look, read] = await Promise.all([looking, this.#read(generation, ids)]);
+      return { look, ...read };
     } catch (error) {
       ignoreUnavailable(error);
       return { look: undefined, entries: ids.map(() => undefined), corrupt: 0 };
@@ -64,34 +67,68 @@ export class RedisLayer {
   }
 
   /**
-   * Stores the entries, each only if nothing read later is there. Answers for each what is there instead, null where it
-   * was stored, and undefined when Redis did not answer.
+   * Stores the entries, each only if nothing read later is there and Redis' clock has not passed `notAfterMs`. Answers
+   * what became of each, or undefined when Redis did not answer.
    */
   async put(
     generation: string,
     ids: readonly string[],
     entries: readonly Entry[],
-    nowMs: number,
-  ): Promise<(Entry | null)[] | undefined> {
+    notAfterMs: number,
+  ): Promise<PutOutcome[] | undefined> {
     try {
-      const answers = await this.#redis.pipeline((commands) => {
-        for (const [index, entry] of entries.entries()) {
-          const key = this.entryKey(generation, ids[index] as string);
-          const ttlMs = Math.max(1, entry.staleUntilMs - nowMs);
-          commands.putEntry(key, encodeEntry(entry), entry.readAtUs, ttlMs);
-        }
-      });
-      return answers.map((stored) => (stored === null ? null : (decodeEntry(stored as string) ?? null)));
+      const answers = await this.#putAll(generation, ids, entries, notAfterMs);
+      return answers.map((answer) => outcomeOf(answer as string | null));
     } catch (error) {
       ignoreUnavailable(error);
       return undefined;
     }
   }
 
+  async #look(generation: string, sinceMs: number): Promise<Look> {
+    return readLook(
+      await this.#redis.run((redis) =>
+        redis.lookAtGeneration(this.#generationKey, this.#invalidatedKey, sinceMs, generation),
+      ),
+    );
+  }
+
+  /** MGET also for a single key: it answers null for a value of another type, where GET fails. */
+  async #read(generation: string, ids: readonly string[]): Promise<Pick<LookUp, 'entries' | 'corrupt'>> {
+    if (ids.length === 0) return { entries: [], corrupt: 0 };
+    const entryKeys = ids.map((id) => this.entryKey(generation, id));
+    if (!this.#redis.isCluster) return readEntries(await this.#redis.run((redis) => redis.mget(entryKeys)));
+    const answers = await this.#redis.batch(entryKeys, (commands, index) =>
+      commands.mget(entryKeys[index] as string),
+    );
+    return readEntries((answers as (string | null)[][]).flat());
+  }
+
+  #putAll(
+    generation: string,
+    ids: readonly string[],
+    entries: readonly Entry[],
+    notAfterMs: number,
+  ): Promise<unknown[]> {
+    const nowMs = Date.now();
+    const entryKeys = ids.map((id) => this.entryKey(generation, id));
+    return this.#redis.batch(entryKeys, (commands, index) => {
+      const entry = entries[index] as Entry;
+      const ttlMs = Math.max(1, entry.staleUntilMs - nowMs);
+      return commands.putEntry(
+        entryKeys[index] as string,
+        encodeEntry(entry),
+        entry.readAtUs,
+        ttlMs,
+        notAfterMs,
+      );
+    });
+  }
+
   /** Makes everything of this dataset invisible. Throws `RedisUnavailableError`: the caller must know that it was not done. */
   async clear(): Promise<Cleared> {
-    const generation = await this.#redis.run((redis) => redis.incr(this.#generationKey));
-    return { generation: String(generation), ...(await this.#awaitReplicas()) };
+    const generation = await this.#redis.run((redis) => redis.raiseGeneration(this.#generationKey));
+    return { generation, ...(await this.#awaitReplicas()) };
   }
 
   /** The clear is done by then: a server that does not tell of its replicas, or no answer of theirs, is no failure. */
@@ -111,26 +148,27 @@ export class RedisLayer {
   }
 
   /** Refuses what was read of `ids` before `atUs`, and tells the other containers. Throws `RedisUnavailableError`. */
-  async invalidate(generation: string, ids: readonly string[], atUs: number, nowMs: number): Promise<void> {
-    const untilMs = nowMs + INVALIDATIONS_KEPT_MS;
-    const tombstone = encodeEntry({
+  async invalidate(generation: string, ids: readonly string[], atUs: number): Promise<void> {
+    const untilMs = Date.now() + INVALIDATIONS_KEPT_MS;
+    const tombstone: Entry = {
       kind: 'tombstone',
       readAtUs: atUs,
       freshUntilMs: untilMs,
       staleUntilMs: untilMs,
       json: null,
-    });
-    await this.#redis.pipeline((commands) => {
-      for (const id of ids)
-        commands.putEntry(this.entryKey(generation, id), tombstone, atUs, INVALIDATIONS_KEPT_MS);
-      commands.announceInvalidated(
+    };
+    const never = Number.POSITIVE_INFINITY;
+    // First the tombstones: whoever has been told must not find the old value in Redis.
+    await this.#putAll(generation, ids, new Array(ids.length).fill(tombstone), never);
+    await this.#redis.run((redis) =>
+      redis.announceInvalidated(
         this.#generationKey,
         this.#invalidatedKey,
         INVALIDATIONS_KEPT_MS,
         ANNOUNCED_IDS_MAX,
         ...ids,
-      );
-    });
+      ),
+    );
   }
 }
 
@@ -155,9 +193,16 @@ function readEntries(texts: readonly (string | null)[]): Pick<LookUp, 'entries' 
     if (text === null) return undefined;
     const entry = decodeEntry(text);
     if (entry === undefined) corrupt++;
-    return entry?.kind === 'tombstone' ? undefined : entry;
+    return entry;
   });
   return { entries, corrupt };
+}
+
+function outcomeOf(answer: string | null): PutOutcome {
+  if (answer === null) return 'stored';
+  if (answer === '') return 'late';
+  // Something that has a later time but is no entry: as good as nothing.
+  return decodeEntry(answer) ?? 'stored';
 }
 
 function ignoreUnavailable(error: unknown): void {

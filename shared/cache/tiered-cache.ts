@@ -2,14 +2,13 @@
  * The read path: memory, then Redis, then the source. A hit in memory is found without a promise; a miss everywhere is
  * loaded once, stored in both layers and returned. Values are JSON text from the database to the caller.
  */
-import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
+import { LoadTooOldError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
-import { Generation, INVALIDATIONS_KEPT_MS, type Look } from './generation.ts';
-import { Lease } from './lease.ts';
-import { MemoryLayer } from './memory-layer.ts';
-import { type Cleared, RedisLayer } from './redis-layer.ts';
+import { Layers, type LoadTicket } from './layers.ts';
+import { Lease, type Release } from './lease.ts';
+import type { Cleared, PutOutcome } from './redis-layer.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { LoadedBatch, Source } from './source.ts';
 
@@ -28,28 +27,33 @@ export type Warmed = { readonly stored: number; readonly newerStored: number };
 const REFRESH_WAIT_MS = 250;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
-/** A load that took longer, by the wall clock, is not stored: half of what a tombstone lives. */
-const LOAD_KEPT_MS = INVALIDATIONS_KEPT_MS / 2;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
 const JITTER = 0.1;
 
 export class TieredCache<Id> {
   readonly counts: CacheCounts = { l1: 0, hydrated: 0, l2: 0, stale: 0, miss: 0, corrupt: 0 };
   readonly #source: Source<Id>;
-  readonly #memory: MemoryLayer;
-  readonly #redis: RedisLayer;
+  readonly #layers: Layers;
   readonly #lease: Lease;
-  readonly #generation = new Generation();
-  readonly #lookUps = new SingleFlight<Entry | undefined>();
   readonly #loads = new SingleFlight<Entry>();
-  /** Raised whenever something in memory turned out to be old: a load that began before must not put it back. */
-  #drops = 0;
 
   constructor(source: Source<Id>, redis: GuardedRedis) {
     this.#source = source;
-    this.#memory = new MemoryLayer({ entriesMax: source.memoryEntriesMax, keepMs: source.timing.memoryMs });
-    this.#redis = new RedisLayer(redis, source.name, source.schemaVersion);
+    this.#layers = new Layers(redis, {
+      dataset: source.name,
+      schemaVersion: source.schemaVersion,
+      memoryEntriesMax: source.memoryEntriesMax,
+      memoryMs: source.timing.memoryMs,
+      onDropped: (key) => (key === undefined ? this.#loads.forgetAll() : this.#loads.forget(key)),
+      onCorrupt: (values) => {
+        this.counts.corrupt += values;
+      },
+    });
     this.#lease = new Lease(redis);
+  }
+
+  get name(): string {
+    return this.#source.name;
   }
 
   /** The value if this container has it in memory and may answer it now; no promise, no I/O. */
@@ -65,44 +69,49 @@ export class TieredCache<Id> {
     const key = this.#source.key(id);
     const inMemory = this.#probeKey(key);
     if (inMemory !== undefined) return inMemory;
-    const inRedis = await this.#lookUp(key);
-    if (inRedis === undefined) {
-      // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
-      return this.#probeKey(key) ?? this.#loadMissing(id, key);
-    }
-    return isFresh(inRedis) ? this.#count('l2', inRedis) : this.#serveStale(id, key, inRedis);
+    const inRedis = await this.#layers.ask(key);
+    if (inRedis !== undefined && isFresh(inRedis)) return this.#count('l2', inRedis);
+    // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
+    const confirmed = this.#probeKey(key);
+    if (confirmed !== undefined) return confirmed;
+    const stale = inRedis ?? this.#layers.probeStale(key);
+    return stale === undefined ? this.#loadMissing(id, key) : this.#serveStale(id, key, stale);
   }
 
   /** The values of `ids`, in their order: one MGET for what memory lacks, one statement for what Redis lacks. */
   async getMany(ids: readonly Id[]): Promise<CacheRead[]> {
-    const reads = new Map<string, CacheRead>();
     const wanted = new Map(ids.map((id) => [this.#source.key(id), id]));
-    if (!this.#generation.isRecent(Date.now())) await this.#look();
-    this.#takeFromMemory(wanted, reads);
-    await this.#takeFromRedis(wanted, reads);
-    await this.#takeFromSource(wanted, reads);
+    const reads = new Map<string, CacheRead>();
+    const stale = await this.#takeFromLayers([...wanted.keys()], reads);
+    const lacking = [...wanted].filter(([key]) => !reads.has(key));
+    await this.#takeFromSource(lacking, stale, reads);
     return ids.map((id) => reads.get(this.#source.key(id)) as CacheRead);
   }
 
-  /** Loads `ids` with one statement and stores them as a warm-up does, fresh for longer; what is newer already stays. */
+  /**
+   * Loads `ids` with one statement and stores them as a warm-up does, fresh for longer; what is newer already stays.
+   * Throws what the source throws, `RedisUnavailableError`, or `LoadTooOldError`; all may be tried again.
+   */
   async warm(ids: readonly Id[], signal?: AbortSignal): Promise<Warmed> {
-    const generation = await this.#currentGeneration();
+    await this.#lookForWriting();
+    const ticket = this.#layers.beginLoad();
     const loaded = await this.#source.load(ids);
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
-    const keys = ids.map((id) => this.#source.key(id));
     const entries = this.#entriesOf(loaded, this.#source.timing.warmFreshMs);
-    const instead = await this.#redis.put(generation, keys, entries, Date.now());
-    if (instead === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
-    const newerStored = instead.filter((entry) => entry !== null).length;
-    return { stored: ids.length - newerStored, newerStored };
+    const outcomes = await this.#layers.putInRedis(ticket, this.#keysOf(ids), entries);
+    if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
+    if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
+    const stored = outcomes.filter((outcome) => outcome === 'stored').length;
+    return { stored, newerStored: ids.length - stored };
   }
 
-  /** Nothing that was loaded before this call is answered by this container after it, and by no other one second later. */
-  async clear(): Promise<Cleared> {
-    const cleared = await this.#redis.clear();
-    await this.#look();
-    return cleared;
+  /**
+   * Nothing that was loaded before this call is answered by this container after it, and by no other one second later.
+   * Throws `RedisUnavailableError`: it is then not known to be done, and must be tried again.
+   */
+  clear(): Promise<Cleared> {
+    return this.#layers.clear();
   }
 
   /**
@@ -110,19 +119,12 @@ export class TieredCache<Id> {
    * Throws `RedisUnavailableError`: the change is then not known to the caches, and must be told again.
    */
   async invalidate(ids: readonly Id[], atUs: number): Promise<void> {
-    const keys = ids.map((id) => this.#source.key(id));
-    await this.#redis.invalidate(await this.#currentGeneration(), keys, atUs, Date.now());
-    for (const key of keys) this.#drop(key);
-  }
-
-  get name(): string {
-    return this.#source.name;
+    await this.#lookForWriting();
+    await this.#layers.invalidate(this.#keysOf(ids), atUs);
   }
 
   #probeKey(key: string): CacheRead | undefined {
-    const nowMs = Date.now();
-    if (!this.#generation.isRecent(nowMs)) return undefined;
-    const found = this.#memory.get(key, nowMs);
+    const found = this.#layers.probe(key);
     return found === undefined ? undefined : this.#count(found.origin, found.entry);
   }
 
@@ -131,121 +133,47 @@ export class TieredCache<Id> {
     return { json: entry.json, layer };
   }
 
-  /**
-   * One round trip for all who ask for `key` at once. It takes a command's time limit at most, so what it finds is not
-   * older than the promise of a clear allows; who joins a load, which may take longer, has come through here before.
-   */
-  #lookUp(key: string): Promise<Entry | undefined> {
-    return this.#lookUps.run(key, () => this.#askRedis(key));
+  #keysOf(ids: readonly Id[]): string[] {
+    return ids.map((id) => this.#source.key(id));
   }
 
-  async #askRedis(key: string, isRepeated = false): Promise<Entry | undefined> {
-    const [entry] = await this.#askRedisForMany([key], isRepeated);
-    return entry;
-  }
-
-  /** Asks again when the look in the same round trip shows that the keys were of an older generation. */
-  async #askRedisForMany(
-    keys: readonly string[],
-    isRepeated = false,
-  ): Promise<readonly (Entry | undefined)[]> {
-    const askedAtMs = Date.now();
-    const generation = this.#generation.current;
-    const sinceMs = this.#generation.isRecent(askedAtMs) ? undefined : this.#generation.sinceMs;
-    const { look, entries, corrupt } = await this.#redis.lookUp(generation, keys, sinceMs);
-    if (!isRepeated) this.counts.corrupt += corrupt;
-    if (sinceMs !== undefined) this.#heed(look, askedAtMs);
-    if (generation !== this.#generation.current) return this.#askRedisForMany(keys, isRepeated);
-    const nowMs = Date.now();
-    return entries.map((entry, index) => this.#usable(keys[index] as string, entry, nowMs));
-  }
-
-  #usable(key: string, entry: Entry | undefined, nowMs: number): Entry | undefined {
-    if (entry === undefined || nowMs >= entry.staleUntilMs) return undefined;
-    // A stale one is remembered too: not answered from memory, but there if the database is away.
-    this.#memory.set(key, entry, nowMs);
-    return entry;
-  }
-
-  /** Answers whether Redis could be asked. */
-  async #look(): Promise<boolean> {
-    const askedAtMs = Date.now();
-    const { look } = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
-    this.#heed(look, askedAtMs);
-    return look !== undefined;
-  }
-
-  #heed(look: Look | undefined, askedAtMs: number): void {
-    if (look === undefined) {
-      this.#generation.skipLook(Date.now());
-      return;
-    }
-    const change = this.#generation.accept(look, askedAtMs);
-    if (change === 'all') this.#dropAll();
-    if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
-  }
-
-  #drop(key: string): void {
-    this.#drops++;
-    this.#memory.delete(key);
-    this.#lookUps.forget(key);
-    this.#loads.forget(key);
-  }
-
-  #dropAll(): void {
-    this.#drops++;
-    this.#memory.clear();
-    this.#lookUps.forgetAll();
-    this.#loads.forgetAll();
-  }
-
-  /** For writers: the generation as Redis has it now, because one that was looked at earlier, or never, may be wrong. */
-  async #currentGeneration(): Promise<string> {
-    if (!(await this.#look())) throw new RedisUnavailableError('Redis did not tell the generation.');
-    return this.#generation.current;
+  async #lookForWriting(): Promise<void> {
+    if (await this.#layers.lookNow()) return;
+    throw new RedisUnavailableError('Redis did not tell the generation.');
   }
 
   async #loadMissing(id: Id, key: string): Promise<CacheRead> {
-    try {
-      const entry = await this.#loads.run(key, () => this.#loadAsLeader(id, key));
-      return this.#count(isFresh(entry) ? 'miss' : 'stale', entry);
-    } catch (error) {
-      const stale = this.#memory.getStale(key, Date.now());
-      if (stale === undefined || !(error instanceof DatabaseUnavailableError)) throw error;
-      return this.#count('stale', stale);
-    }
+    const entry = await this.#loads.run(key, () => this.#loadAsLeader(id, key));
+    return this.#count(isFresh(entry) ? 'miss' : 'stale', entry);
+  }
+
+  async #loadAsLeader(id: Id, key: string): Promise<Entry> {
+    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), async () => {
+      const stored = await this.#layers.askAgain(key);
+      return stored !== undefined && isFresh(stored) ? stored : undefined;
+    });
+    if ('found' in turn) return turn.found;
+    const [entry] = await this.#loadAndStore([id], [key], turn.release);
+    return entry as Entry;
   }
 
   /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
   async #serveStale(id: Id, key: string, stale: Entry): Promise<CacheRead> {
     if (this.#loads.get(key) !== undefined) return this.#count('stale', stale);
-    const refresh = this.#loads.run(key, () =>
-      this.#lease.leadOrYield(this.#leaseKey(key), () => this.#load(id, key), stale),
-    );
+    const refresh = this.#loads.run(key, async () => {
+      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
+      if (release === undefined) return stale;
+      const [entry] = await this.#loadAndStore([id], [key], release);
+      return entry as Entry;
+    });
+    return this.#firstOf(refresh, stale);
+  }
+
+  async #firstOf(refresh: Promise<Entry>, stale: Entry): Promise<CacheRead> {
     const refreshed = await within(REFRESH_WAIT_MS, refresh);
     return refreshed === undefined || refreshed === stale
       ? this.#count('stale', stale)
       : this.#count('miss', refreshed);
-  }
-
-  #leaseKey(key: string): string {
-    return this.#redis.entryKey(this.#generation.current, key);
-  }
-
-  #loadAsLeader(id: Id, key: string): Promise<Entry> {
-    return this.#lease.leadOrWait(
-      this.#leaseKey(key),
-      () => this.#load(id, key),
-      async () => {
-        const stored = await this.#askRedis(key, true);
-        return stored !== undefined && isFresh(stored) ? stored : undefined;
-      },
-    );
-  }
-
-  async #load(id: Id, key: string): Promise<Entry> {
-    const [entry] = await this.#loadAndStore([id], [key]);
-    return entry as Entry;
   }
 
   /**
@@ -253,24 +181,41 @@ export class TieredCache<Id> {
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    */
-  async #loadAndStore(ids: readonly Id[], keys: readonly string[], reloads = 0): Promise<Entry[]> {
-    const [generation, drops, beganAtMs] = [this.#generation.current, this.#drops, Date.now()];
-    const loaded = this.#entriesOf(await this.#source.load(ids), this.#source.timing.freshMs);
-    // The container was frozen meanwhile: a tombstone that would refuse this may have run out.
-    if (Date.now() - beganAtMs > LOAD_KEPT_MS) return loaded;
-    const instead = await this.#redis.put(generation, keys, loaded, Date.now());
-    const overtaken = instead?.some((entry) => entry?.kind === 'tombstone') ?? false;
-    if (overtaken && reloads < RELOADS_MAX) return this.#loadAndStore(ids, keys, reloads + 1);
-    const entries = loaded.map((entry, index) => usableInstead(instead?.[index]) ?? entry);
-    // A clear or an invalidation while the load was under way, which Redis may not have been there to tell: the callers
-    // who began before it may have the value, the memory may not, because it would not hear of it again.
-    if (!overtaken && drops === this.#drops) this.#remember(keys, entries);
+  async #loadAndStore(
+    ids: readonly Id[],
+    keys: readonly string[],
+    release: Release,
+    reloads = 0,
+  ): Promise<Entry[]> {
+    const ticket = this.#layers.beginLoad();
+    const loaded = await this.#loadOrRelease(ids, release);
+    // In this order on one connection: whoever leads next finds what was stored.
+    const [outcomes] = await Promise.all([this.#layers.putInRedis(ticket, keys, loaded), release()]);
+    if (isOvertaken(outcomes) && reloads < RELOADS_MAX) {
+      return this.#loadAndStore(ids, keys, release, reloads + 1);
+    }
+    const entries = loaded.map((entry, index) => storedInstead(outcomes?.[index]) ?? entry);
+    if (!isOvertaken(outcomes)) this.#remember(ticket, keys, entries, outcomes);
     return entries;
   }
 
-  #remember(keys: readonly string[], entries: readonly Entry[]): void {
-    const nowMs = Date.now();
-    for (const [index, entry] of entries.entries()) this.#memory.set(keys[index] as string, entry, nowMs);
+  async #loadOrRelease(ids: readonly Id[], release: Release): Promise<Entry[]> {
+    try {
+      return this.#entriesOf(await this.#source.load(ids), this.#source.timing.freshMs);
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  #remember(
+    ticket: LoadTicket,
+    keys: readonly string[],
+    entries: readonly Entry[],
+    outcomes: readonly PutOutcome[] | undefined,
+  ): void {
+    // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
+    if (outcomes?.includes('late') !== true) this.#layers.putInMemory(ticket, keys, entries);
   }
 
   #entriesOf(loaded: LoadedBatch, freshMs: number): Entry[] {
@@ -291,31 +236,80 @@ export class TieredCache<Id> {
     };
   }
 
-  #takeFromMemory(wanted: Map<string, Id>, reads: Map<string, CacheRead>): void {
-    for (const key of [...wanted.keys()]) {
-      const read = this.#probeKey(key);
-      if (read === undefined) continue;
-      reads.set(key, read);
-      wanted.delete(key);
+  /** Takes what memory and Redis have fresh into `reads`, and answers what they have stale. */
+  async #takeFromLayers(keys: readonly string[], reads: Map<string, CacheRead>): Promise<Map<string, Entry>> {
+    const notInMemory = this.#layers.notInMemory(keys);
+    const stale = await this.#takeFromRedis(notInMemory, reads);
+    this.#takeFromMemory(keys, reads);
+    // The look made in the same round trip may have dropped what memory had.
+    const asked = new Set(notInMemory);
+    const dropped = keys.filter((key) => !reads.has(key) && !asked.has(key));
+    for (const [key, entry] of await this.#takeFromRedis(dropped, reads)) stale.set(key, entry);
+    return stale;
+  }
+
+  async #takeFromRedis(keys: readonly string[], reads: Map<string, CacheRead>): Promise<Map<string, Entry>> {
+    const stale = new Map<string, Entry>();
+    const entries = await this.#layers.askForMany(keys);
+    for (const [index, key] of keys.entries()) {
+      const inRedis = entries[index];
+      if (inRedis !== undefined && isFresh(inRedis)) {
+        reads.set(key, this.#count('l2', inRedis));
+        continue;
+      }
+      const old = inRedis ?? this.#layers.probeStale(key);
+      if (old !== undefined) stale.set(key, old);
+    }
+    return stale;
+  }
+
+  #takeFromMemory(keys: readonly string[], reads: Map<string, CacheRead>): void {
+    for (const key of keys) {
+      const read = reads.has(key) ? undefined : this.#probeKey(key);
+      if (read !== undefined) reads.set(key, read);
     }
   }
 
-  async #takeFromRedis(wanted: Map<string, Id>, reads: Map<string, CacheRead>): Promise<void> {
-    const keys = [...wanted.keys()];
-    if (keys.length === 0) return;
-    const entries = await this.#askRedisForMany(keys);
-    for (const [index, entry] of entries.entries()) {
-      const key = keys[index] as string;
-      if (entry === undefined || !isFresh(entry)) continue;
-      reads.set(key, this.#count('l2', entry));
-      wanted.delete(key);
+  /**
+   * One statement for what is missing and for what this container is the one to refresh. What is being loaded already is
+   * joined, and what is stale is answered at once unless we refresh it.
+   */
+  async #takeFromSource(
+    lacking: readonly (readonly [string, Id])[],
+    stale: ReadonlyMap<string, Entry>,
+    reads: Map<string, CacheRead>,
+  ): Promise<void> {
+    const releases = await this.#leadRefreshes(lacking.map(([key]) => key).filter((key) => stale.has(key)));
+    const wanted = lacking.filter(([key]) => !stale.has(key) || releases.has(key));
+    const started = this.#startBatch(wanted, async () => {
+      await Promise.all([...releases.values()].map((release) => release()));
+    });
+    for (const [key] of lacking) {
+      const old = stale.get(key);
+      if (old !== undefined && !releases.has(key)) reads.set(key, this.#count('stale', old));
     }
+    const joined = wanted.map(async ([key, id]) => reads.set(key, await this.#join(id, key, stale.get(key))));
+    await Promise.all([started, ...joined]);
   }
 
-  #startBatch(missing: readonly (readonly [string, Id])[]): void {
+  async #leadRefreshes(keys: readonly string[]): Promise<Map<string, Release>> {
+    const releases = new Map<string, Release>();
+    const tryKey = async (key: string) => {
+      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
+      if (release !== undefined) releases.set(key, release);
+    };
+    await Promise.all(keys.filter((key) => this.#loads.get(key) === undefined).map(tryKey));
+    return releases;
+  }
+
+  /** Begins at once; answers when it has released what it does not need. */
+  async #startBatch(wanted: readonly (readonly [string, Id])[], release: Release): Promise<void> {
+    const missing = wanted.filter(([key]) => this.#loads.get(key) === undefined);
+    if (missing.length === 0) return release();
     const batch = this.#loadAndStore(
       missing.map(([, id]) => id),
       missing.map(([key]) => key),
+      release,
     );
     for (const [index, [key]] of missing.entries()) {
       const flight = this.#loads.run(key, async () => (await batch)[index] as Entry);
@@ -324,11 +318,11 @@ export class TieredCache<Id> {
     }
   }
 
-  /** Joins what is being loaded already; the rest is loaded by one statement, which others may join in turn. */
-  async #takeFromSource(wanted: Map<string, Id>, reads: Map<string, CacheRead>): Promise<void> {
-    const missing = [...wanted].filter(([key]) => this.#loads.get(key) === undefined);
-    if (missing.length > 0) this.#startBatch(missing);
-    await Promise.all([...wanted].map(async ([key, id]) => reads.set(key, await this.#loadMissing(id, key))));
+  #join(id: Id, key: string, stale: Entry | undefined): Promise<CacheRead> {
+    const flight = this.#loads.get(key);
+    return stale === undefined || flight === undefined
+      ? this.#loadMissing(id, key)
+      : this.#firstOf(flight, stale);
   }
 }
 
@@ -336,9 +330,13 @@ function isFresh(entry: Entry): boolean {
   return Date.now() < entry.freshUntilMs;
 }
 
+function isOvertaken(outcomes: readonly PutOutcome[] | undefined): boolean {
+  return outcomes?.some((outcome) => typeof outcome === 'object' && outcome.kind === 'tombstone') ?? false;
+}
+
 /** What another process stored meanwhile, if it can be answered. */
-function usableInstead(instead: Entry | null | undefined): Entry | undefined {
-  return instead === null || instead === undefined || instead.kind === 'tombstone' ? undefined : instead;
+function storedInstead(outcome: PutOutcome | undefined): Entry | undefined {
+  return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : undefined;
 }
 
 /**

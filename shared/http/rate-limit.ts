@@ -1,16 +1,15 @@
 /** The exact limits of the admin actions, per subject, counted in Redis; stricter ones in memory while Redis is away. */
-import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { TooManyRequestsError } from '../errors.ts';
 import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../limits.ts';
-import { createRedis, untilReady } from '../redis/client.ts';
+import { createRedis, type RedisClient, untilReady } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 
 const WINDOW_SECONDS = 60;
 const REDIS_TIMEOUT_MS = 200;
 
 export class AdminLimits {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #limiters: Record<LimitedAction, RateLimiterRedis>;
 
   constructor(redisUrl: string) {

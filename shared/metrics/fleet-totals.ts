@@ -44,11 +44,10 @@ export class FleetTotals {
 
   /** All totals and gauges of the fleet, by series. */
   async read(): Promise<Record<string, string>> {
-    const [totals, gauges] = await this.#redis.pipeline((commands) => {
-      commands.hgetall(keys.metricTotals);
-      commands.hgetall(keys.metricGauges);
-    });
-    return { ...(totals as Record<string, string>), ...(gauges as Record<string, string>) };
+    const [totals, gauges] = await this.#redis.run((redis) =>
+      Promise.all([redis.hgetall(keys.metricTotals), redis.hgetall(keys.metricGauges)]),
+    );
+    return { ...totals, ...gauges };
   }
 
   async #sendPending(): Promise<void> {

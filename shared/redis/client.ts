@@ -1,36 +1,76 @@
 /** A Redis connection that never hangs: ioredis waits ten seconds for a refused server, and for ever for a frozen one. */
-import { Redis } from 'ioredis';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { log } from '../logger.ts';
 import { defineScripts } from './scripts.ts';
+
+/** One server (with its replicas behind its address), or a cluster, whose keys are spread over several. */
+export type RedisClient = Redis | Cluster;
 
 /** Reconnect soon, so that recovery is noticed within two seconds, but not in a busy loop. */
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 500;
+const CONNECT_TIMEOUT_MS = 1_000;
 
 /** After a failover the connection still leads to the old primary: only a new one finds the new primary. */
 const NOT_THE_PRIMARY = /^(READONLY|MASTERDOWN)/;
 
-/** Connects at once and in the background; `commandTimeoutMs` bounds the connecting and every command. */
-export function createRedis(redisUrl: string, commandTimeoutMs: number): Redis {
-  const redis = new Redis(redisUrl, {
+/** `redis-cluster:` and `rediss-cluster:` say that the address is one of a cluster's. */
+const CLUSTER = /^(rediss?)-cluster:/;
+
+/** A key that moved is found at the second address; more redirections mean that the cluster is being rebuilt. */
+const REDIRECTIONS_MAX = 4;
+const REDIRECTED_AFTER_MS = 20;
+
+/** Connects at once and in the background; `commandTimeoutMs` bounds each command that a server was sent. */
+export function createRedis(redisUrl: string, commandTimeoutMs: number): RedisClient {
+  const options = optionsOf(commandTimeoutMs);
+  const redis = CLUSTER.test(redisUrl) ? connectCluster(redisUrl, options) : new Redis(redisUrl, options);
+  // Without a listener ioredis prints each failure as text; the guard logs what matters, once.
+  redis.on('error', (error: unknown) => log.debug('The Redis connection failed.', { error }));
+  defineScripts(redis);
+  return redis;
+}
+
+function optionsOf(commandTimeoutMs: number) {
+  return {
     commandTimeout: commandTimeoutMs,
-    connectTimeout: 1_000,
+    connectTimeout: CONNECT_TIMEOUT_MS,
     // A command before the connection is ready fails at once; whoever wants to wait does so with a bound (`untilReady`).
     enableOfflineQueue: false,
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     reconnectOnError: (error) => NOT_THE_PRIMARY.test(error.message),
-    retryStrategy: (attempt) => Math.min(RECONNECT_MIN_MS * 2 ** attempt, RECONNECT_MAX_MS),
+    retryStrategy: reconnectAfterMs,
+  } satisfies RedisOptions;
+}
+
+function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf>): Cluster {
+  const { protocol, hostname, port, username, password } = new URL(clusterUrl.replace(CLUSTER, '$1:'));
+  return new Cluster([{ host: hostname, port: Number(port || 6379) }], {
+    redisOptions: {
+      ...options,
+      ...(username !== '' && { username: decodeURIComponent(username) }),
+      ...(password !== '' && { password: decodeURIComponent(password) }),
+      ...(protocol === 'rediss:' && { tls: {} }),
+    },
+    // The names in a cluster's answers are what the certificates of its servers are made out to.
+    dnsLookup: (address, callback) => callback(null, address),
+    enableOfflineQueue: false,
+    clusterRetryStrategy: reconnectAfterMs,
+    maxRedirections: REDIRECTIONS_MAX,
+    retryDelayOnFailover: REDIRECTED_AFTER_MS,
+    retryDelayOnClusterDown: REDIRECTED_AFTER_MS,
+    retryDelayOnTryAgain: REDIRECTED_AFTER_MS,
   });
-  // Without a listener ioredis prints each failure as text; the guard logs what matters, once.
-  redis.on('error', (error) => log.debug('The Redis connection failed.', { error }));
-  defineScripts(redis);
-  return redis;
+}
+
+function reconnectAfterMs(attempt: number): number {
+  return Math.min(RECONNECT_MIN_MS * 2 ** attempt, RECONNECT_MAX_MS);
 }
 
 /** Resolves when commands can be sent; rejects when an attempt to connect fails, or after `timeoutMs`. */
-export function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
+export function untilReady(redis: RedisClient, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {

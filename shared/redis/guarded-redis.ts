@@ -1,9 +1,11 @@
 /** The way to Redis for all but the exact limits: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
-import { type ChainableCommander, type Redis, ReplyError } from 'ioredis';
+import { type ChainableCommander, ReplyError } from 'ioredis';
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
-import { createRedis, untilReady } from './client.ts';
+import { isCluster, sendBatch } from './batch.ts';
+import { createRedis, type RedisClient, untilReady } from './client.ts';
 
 export type GuardOptions = {
   /** Bounds the wait for a connection and each command. */
@@ -24,20 +26,23 @@ export const WARMER_GUARD: GuardOptions = { timeoutMs: 900, probeAfterMs: 0, wai
  * full Redis (OOM) refuses writes only, and what it holds is worth reading.
  */
 const SERVER_CANNOT =
-  /^(READONLY|LOADING|NOAUTH|WRONGPASS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
+  /^(READONLY|LOADING|NOAUTH|WRONGPASS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
 
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
 }
 
 export class GuardedRedis {
-  readonly #redis: Redis;
+  /** The keys are spread over several servers: commands that must take effect in an order wait for each other. */
+  readonly isCluster: boolean;
+  readonly #redis: RedisClient;
   readonly #options: GuardOptions;
   readonly #breaker;
   #probe: Promise<void> | undefined;
 
   constructor(redisUrl: string, options: GuardOptions) {
     this.#redis = createRedis(redisUrl, options.timeoutMs);
+    this.isCluster = isCluster(this.#redis);
     this.#options = options;
     this.#breaker = circuitBreaker(handleWhen(isUnavailable), {
       breaker: new ConsecutiveBreaker(1),
@@ -51,26 +56,36 @@ export class GuardedRedis {
    * Runs `operation`. Throws `RedisUnavailableError` when Redis cannot take it, or, at once, while it is known not to;
    * another error reply (a wrong type, say) is thrown as it is.
    */
-  run<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    return this.#guard(() => this.#breaker.execute(() => this.#send(operation)));
+  async run<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
+    if (!this.#isUsable()) await this.#untilUsable();
+    try {
+      return await this.#send(operation);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      await this.#break(error);
+      throw asUnavailable(error);
+    }
   }
 
   /** The same for a command that waits for something else than the server: being late says nothing about Redis. */
-  runWaiting<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    return this.#guard(() => this.#send(operation));
+  async runWaiting<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
+    if (!this.#isUsable()) await this.#untilUsable();
+    try {
+      return await this.#send(operation);
+    } catch (error) {
+      throw isUnavailable(error) ? asUnavailable(error) : error;
+    }
   }
 
-  /** Runs the commands that `fill` adds in one round trip; throws the first failure of any of them. */
-  pipeline(fill: (commands: ChainableCommander) => void): Promise<unknown[]> {
-    return this.run(async (redis) => {
-      const commands = redis.pipeline();
-      fill(commands);
-      const results = (await commands.exec()) ?? [];
-      return results.map(([error, value]) => {
-        if (error !== null) throw error;
-        return value;
-      });
-    });
+  /**
+   * One command for each of `keys`, added by `command`, in one round trip to each server that has some of them. Answers in
+   * the keys' order; throws the first failure.
+   */
+  batch(
+    keys: readonly string[],
+    command: (commands: ChainableCommander, index: number) => unknown,
+  ): Promise<unknown[]> {
+    return this.run((redis) => sendBatch(redis, keys, command));
   }
 
   /** Waits until commands can be sent, so that the first request finds a connection, or the breaker open after `timeoutMs`. */
@@ -86,19 +101,28 @@ export class GuardedRedis {
     this.#redis.disconnect();
   }
 
-  async #guard<T>(send: () => Promise<T>): Promise<T> {
+  #isUsable(): boolean {
+    return this.#breaker.state === CircuitState.Closed && this.#redis.status === 'ready';
+  }
+
+  async #untilUsable(): Promise<void> {
     if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
     try {
-      return await send();
+      await untilReady(this.#redis, this.#options.timeoutMs);
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      throw new RedisUnavailableError('Redis did not answer.', { cause: error });
+      await this.#break(error);
+      throw asUnavailable(error);
     }
   }
 
-  async #send<T>(operation: (redis: Redis) => Promise<T>): Promise<T> {
-    if (this.#redis.status !== 'ready') await untilReady(this.#redis, this.#options.timeoutMs);
-    return operation(this.#redis);
+  /** A single server's client bounds each command; a cluster's may be redirected, each time with a new bound. */
+  #send<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
+    return this.isCluster ? within(this.#options.timeoutMs, operation(this.#redis)) : operation(this.#redis);
+  }
+
+  /** The breaker hears of failures only: while it is closed, a success means nothing to it and costs nothing. */
+  async #break(error: unknown): Promise<void> {
+    await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
   }
 
   async #refuseWhileOpen(): Promise<void> {
@@ -115,11 +139,31 @@ export class GuardedRedis {
    */
   async #startProbe(): Promise<void> {
     try {
-      await this.#breaker.execute(() => this.#send((redis) => redis.ping()));
+      await this.#breaker.execute(async () => {
+        await untilReady(this.#redis, this.#options.timeoutMs);
+        await this.#send((redis) => redis.ping());
+      });
     } catch {
       // The breaker keeps what it learned; there is nothing else to do with a failed probe.
     } finally {
       this.#probe = undefined;
     }
+  }
+}
+
+function asUnavailable(cause: unknown): RedisUnavailableError {
+  return new RedisUnavailableError('Redis did not answer.', { cause });
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  const ended = new AbortController();
+  const late = sleep(timeoutMs, undefined, { signal: ended.signal }).then(() => {
+    throw new Error(`The Redis cluster did not answer within ${timeoutMs} ms.`);
+  });
+  late.catch(() => undefined); // also when the work came first
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    ended.abort();
   }
 }

@@ -1,20 +1,32 @@
 /** The Lua scripts that Redis runs for us: each touches keys of one slot only, so that it holds in cluster mode too. */
-import type { Redis, Result } from 'ioredis';
+import type { Cluster, Redis, Result } from 'ioredis';
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    /** Stores `entry` unless what is stored was read as late or later; answers what is stored instead, or null when it wrote. */
-    putEntry(key: string, entry: string, readAtUs: number, ttlMs: number): Result<string | null, Context>;
+    /**
+     * Stores `entry` unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`; answers
+     * null when it wrote, what is stored instead, or an empty text when it was too late.
+     */
+    putEntry(
+      key: string,
+      entry: string,
+      readAtUs: number,
+      ttlMs: number,
+      notAfterMs: number,
+    ): Result<string | null, Context>;
     /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
     /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
     renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
-    /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]. */
+    /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]; the generation is `knownGeneration` at least. */
     lookAtGeneration(
       generationKey: string,
       invalidatedKey: string,
       sinceMs: number,
+      knownGeneration: string,
     ): Result<(string | number)[], Context>;
+    /** Begins a new generation, higher than any before, and answers it. */
+    raiseGeneration(generationKey: string): Result<string, Context>;
     /** Tells the other containers that `ids` were invalidated; when there are too many to tell, they clear all. */
     announceInvalidated(
       generationKey: string,
@@ -42,15 +54,22 @@ declare module 'ioredis' {
   }
 }
 
+const NOW = `
+local time = redis.call('TIME')
+local nowUs = time[1] * 1000000 + time[2]
+local nowMs = math.floor(nowUs / 1000)`;
+
 /**
  * Never an older value over a newer one. An entry begins with its kind (1 character) and the time at which its database
- * read began (16 digits, µs). The interleaving that this closes, for a reader R, an owner U and a key k:
+ * read began (16 digits, µs). The interleaving that the first comparison closes, for a reader R, an owner U and a key k:
  *   1. R reads k's row from Postgres (old)      3. U invalidates k: a tombstone with the database's time
  *   2. U commits the new row                    4. R writes what it read in 1: refused here, because 1 < 3
- * Without the comparison, R's old value would stay until its time to live ended.
+ * Without it, R's old value would stay until its time to live ended. A tombstone ends as well, which is why there is a
+ * second one: R is frozen after 1 and thawed when the tombstone of 3 is gone; then 4 comes after `notAfterMs`, which R
+ * was given by Redis' own clock before it began to read.
  * A value that is no entry (cut short, of another type) has no time and is replaced.
  */
-const PUT_ENTRY = `
+const PUT_ENTRY = `${NOW}
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 16)
 if type(head) == 'string' and #head == 17 then
   local storedReadAtUs = tonumber(string.sub(head, 2))
@@ -58,6 +77,7 @@ if type(head) == 'string' and #head == 17 then
     return redis.call('GET', KEYS[1])
   end
 end
+if nowMs > tonumber(ARGV[4]) then return '' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return false`;
 
@@ -69,22 +89,43 @@ const RENEW_IF_OWNER = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0`;
 
-const NOW_MS = `
-local time = redis.call('TIME')
-local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)`;
+/**
+ * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
+ * server failed) is followed by a higher one, never by one whose entries may still be there.
+ */
+const RAISE = `${NOW}
+local function raise(atLeast)
+  local generation = string.format('%.0f', math.max(nowUs, atLeast))
+  redis.call('SET', KEYS[1], generation)
+  return generation
+end`;
 
-const LOOK_AT_GENERATION = `${NOW_MS}
-local answer = { redis.call('GET', KEYS[1]) or '0', nowMs }
+/**
+ * Whoever looks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
+ *   1. a clear raises the generation on the primary    3. the primary fails; its replica has not heard of 1
+ *   2. this container hears of it                      4. this look brings the generation of 1 back
+ */
+const LOOK_AT_GENERATION = `${RAISE}
+local generation = redis.call('GET', KEYS[1])
+if not generation then generation = raise(tonumber(ARGV[2]))
+elseif tonumber(generation) < tonumber(ARGV[2]) then
+  generation = ARGV[2]
+  redis.call('SET', KEYS[1], generation)
+end
+local answer = { generation, nowMs }
 for _, id in ipairs(redis.call('ZRANGE', KEYS[2], ARGV[1], '+inf', 'BYSCORE')) do answer[#answer + 1] = id end
 return answer`;
 
+const RAISE_GENERATION = `${RAISE}
+return raise(tonumber(redis.call('GET', KEYS[1]) or '0') + 1)`;
+
 /** The list is bounded in time (nobody keeps an entry in memory for longer) and in length (beyond it, all is cleared). */
-const ANNOUNCE_INVALIDATED = `${NOW_MS}
+const ANNOUNCE_INVALIDATED = `${RAISE}
 for i = 3, #ARGV do redis.call('ZADD', KEYS[2], nowMs, ARGV[i]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', nowMs - ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 if redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[2]) then
-  redis.call('INCR', KEYS[1])
+  raise(tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
   redis.call('DEL', KEYS[2])
 end
 return #ARGV - 2`;
@@ -108,11 +149,12 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
 
 /** Makes the scripts methods of `redis` (EVALSHA, with the text only where a server does not know it yet). */
-export function defineScripts(redis: Redis): void {
+export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('putEntry', { numberOfKeys: 1, lua: PUT_ENTRY });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
   redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: LOOK_AT_GENERATION });
+  redis.defineCommand('raiseGeneration', { numberOfKeys: 1, lua: RAISE_GENERATION });
   redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });

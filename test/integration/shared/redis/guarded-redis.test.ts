@@ -87,9 +87,9 @@ describe('a guarded Redis', () => {
     nobody.close();
   });
 
-  it('tells of the failure of any command in a pipeline', async () => {
-    await expect(redis.pipeline((commands) => commands.set('a', '1').lpush('key', 'x'))).rejects.toThrow(
-      'WRONGTYPE',
-    );
+  it('tells of the failure of any command in a batch', async () => {
+    await expect(
+      redis.batch(['a', 'key'], (commands, index) => commands.lpush(['a', 'key'][index] as string, 'x')),
+    ).rejects.toThrow('WRONGTYPE');
   });
 });

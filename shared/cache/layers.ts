@@ -1,0 +1,184 @@
+/** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import type { Entry } from './entry.ts';
+import { Generation, type Look } from './generation.ts';
+import { type MemoryEntry, MemoryLayer } from './memory-layer.ts';
+import { type Cleared, type LookUp, type PutOutcome, RedisLayer } from './redis-layer.ts';
+import { SingleFlight } from './single-flight.ts';
+
+/** Taken before a load begins; says for what its result may be stored when it ends. */
+export type LoadTicket = {
+  readonly generation: string;
+  readonly drops: number;
+  readonly storableUntilMs: number;
+};
+
+type LayersOptions = {
+  readonly dataset: string;
+  readonly schemaVersion: number;
+  readonly memoryEntriesMax: number;
+  readonly memoryMs: number;
+  /** Called for each key whose value turned out to be old, or with nothing when all did. */
+  readonly onDropped: (key?: string) => void;
+  /** Called with how many values were in Redis and could not be read. */
+  readonly onCorrupt: (values: number) => void;
+};
+
+export class Layers {
+  readonly #memory: MemoryLayer;
+  readonly #redis: RedisLayer;
+  readonly #generation = new Generation();
+  readonly #lookUps = new SingleFlight<Entry | undefined>();
+  readonly #onDropped: LayersOptions['onDropped'];
+  readonly #onCorrupt: LayersOptions['onCorrupt'];
+  /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
+  #drops = 0;
+
+  constructor(redis: GuardedRedis, options: LayersOptions) {
+    this.#memory = new MemoryLayer({ entriesMax: options.memoryEntriesMax, keepMs: options.memoryMs });
+    this.#redis = new RedisLayer(redis, options.dataset, options.schemaVersion);
+    this.#onDropped = options.onDropped;
+    this.#onCorrupt = options.onCorrupt;
+  }
+
+  /** What memory has and may answer now; no promise, no I/O. */
+  probe(key: string): MemoryEntry | undefined {
+    const nowMs = Date.now();
+    return this.#generation.isRecent(nowMs) ? this.#memory.get(key, nowMs) : undefined;
+  }
+
+  /** What memory has left of `key`, if it may be answered when nothing newer can be had. */
+  probeStale(key: string): Entry | undefined {
+    return this.#memory.getStale(key, Date.now());
+  }
+
+  /** Those of `keys` for which Redis has to be asked. */
+  notInMemory(keys: readonly string[]): string[] {
+    const nowMs = Date.now();
+    return keys.filter((key) => !this.#memory.has(key, nowMs));
+  }
+
+  /** The key of the entry in Redis, as far as this container knows. */
+  entryKey(key: string): string {
+    return this.#redis.entryKey(this.#generation.current, key);
+  }
+
+  /**
+   * The usable entry that Redis has. One round trip for all who ask for `key` at once; it takes a command's time limit
+   * at most, so what it finds is not older than the promise of a clear allows.
+   */
+  ask(key: string): Promise<Entry | undefined> {
+    return this.#lookUps.run(key, async () => (await this.askForMany([key]))[0]);
+  }
+
+  /** The same for who asked before and waits for what another container loads. */
+  async askAgain(key: string): Promise<Entry | undefined> {
+    return (await this.#lookUp([key])).entries[0];
+  }
+
+  /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
+  async askForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
+    const { entries, corrupt } = await this.#lookUp(keys);
+    if (corrupt > 0) this.#onCorrupt(corrupt);
+    return entries;
+  }
+
+  /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
+  async lookNow(): Promise<boolean> {
+    const askedAtMs = Date.now();
+    const { look } = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
+    this.#heed(look, askedAtMs);
+    return look !== undefined;
+  }
+
+  beginLoad(): LoadTicket {
+    const { current: generation, storableUntilMs } = this.#generation;
+    return { generation, storableUntilMs, drops: this.#drops };
+  }
+
+  /** Into Redis, each entry only if nothing newer is there. Answers undefined when Redis did not answer. */
+  putInRedis(
+    ticket: LoadTicket,
+    keys: readonly string[],
+    entries: readonly Entry[],
+  ): Promise<PutOutcome[] | undefined> {
+    return this.#redis.put(ticket.generation, keys, entries, ticket.storableUntilMs);
+  }
+
+  /**
+   * Into memory, unless a clear or an invalidation was noticed since the load began: who asked before it may have the
+   * value, memory may not, because it would not hear of it again.
+   */
+  putInMemory(ticket: LoadTicket, keys: readonly string[], entries: readonly Entry[]): void {
+    if (ticket.drops !== this.#drops) return;
+    const nowMs = Date.now();
+    for (const [index, entry] of entries.entries()) this.#memory.set(keys[index] as string, entry, nowMs);
+  }
+
+  /** Throws `RedisUnavailableError`. */
+  async clear(): Promise<Cleared> {
+    const cleared = await this.#redis.clear();
+    if (this.#generation.raise(cleared.generation)) this.#dropAll();
+    return cleared;
+  }
+
+  /** Throws `RedisUnavailableError`. */
+  async invalidate(keys: readonly string[], atUs: number): Promise<void> {
+    await this.#redis.invalidate(this.#generation.current, keys, atUs);
+    for (const key of keys) this.#drop(key);
+  }
+
+  async #lookUp(keys: readonly string[]): Promise<Omit<LookUp, 'look'>> {
+    const askedAtMs = Date.now();
+    const isLookDue = !this.#generation.isRecent(askedAtMs);
+    if (keys.length === 0 && !isLookDue) return { entries: [], corrupt: 0 };
+    const { current: generation, sinceMs } = this.#generation;
+    const drops = this.#drops;
+    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
+    // What another look, sent after these entries were read, has dropped meanwhile must not come back with them. Our own
+    // look was made before they were read.
+    const isUndisturbed = drops === this.#drops;
+    if (isLookDue) this.#heed(found.look, askedAtMs);
+    if (generation !== this.#generation.current) return this.#lookUp(keys);
+    const nowMs = Date.now();
+    const entries = found.entries.map((entry, index) =>
+      this.#take(keys[index] as string, entry, nowMs, isUndisturbed),
+    );
+    return { entries, corrupt: found.corrupt };
+  }
+
+  /** What is stale is remembered too: not answered from memory, but there if the database is away. */
+  #take(key: string, entry: Entry | undefined, nowMs: number, mayRemember: boolean): Entry | undefined {
+    if (entry === undefined || nowMs >= entry.staleUntilMs) return undefined;
+    if (entry.kind === 'tombstone') {
+      this.#memory.delete(key);
+      return undefined;
+    }
+    if (mayRemember) this.#memory.set(key, entry, nowMs);
+    return entry;
+  }
+
+  #heed(look: Look | undefined, askedAtMs: number): void {
+    if (look === undefined) {
+      this.#generation.skipLook(Date.now());
+      return;
+    }
+    const change = this.#generation.accept(look, askedAtMs);
+    if (change === 'all') this.#dropAll();
+    if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
+  }
+
+  #drop(key: string): void {
+    this.#drops++;
+    this.#memory.delete(key);
+    this.#lookUps.forget(key);
+    this.#onDropped(key);
+  }
+
+  #dropAll(): void {
+    this.#drops++;
+    this.#memory.clear();
+    this.#lookUps.forgetAll();
+    this.#onDropped();
+  }
+}
