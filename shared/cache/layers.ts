@@ -11,6 +11,8 @@ export type LoadTicket = {
   readonly generation: string;
   readonly drops: number;
   readonly storableUntilMs: number;
+  /** By the wall clock: a value is as old as its load, which may have been frozen. */
+  readonly beganAtMs: number;
 };
 
 type LayersOptions = {
@@ -24,11 +26,14 @@ type LayersOptions = {
   readonly onCorrupt: (values: number) => void;
 };
 
+/** Longer than Redis may take to answer, shorter than what is left of the second in which a clear is noticed. */
+const LOOK_UP_JOINABLE_MS = 250;
+
 export class Layers {
   readonly #memory: MemoryLayer;
   readonly #redis: RedisLayer;
   readonly #generation = new Generation();
-  readonly #lookUps = new SingleFlight<Entry | undefined>();
+  readonly #lookUps = new SingleFlight<Entry | undefined>(LOOK_UP_JOINABLE_MS);
   readonly #onDropped: LayersOptions['onDropped'];
   readonly #onCorrupt: LayersOptions['onCorrupt'];
   /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
@@ -64,8 +69,8 @@ export class Layers {
   }
 
   /**
-   * The usable entry that Redis has. One round trip for all who ask for `key` at once; it takes a command's time limit
-   * at most, so what it finds is not older than the promise of a clear allows.
+   * The usable entry that Redis has. One round trip for all who ask for `key` at once; joined for so short a time that
+   * what it finds is not older than the promise of a clear allows.
    */
   ask(key: string): Promise<Entry | undefined> {
     return this.#lookUps.run(key, async () => (await this.askForMany([key]))[0]);
@@ -93,7 +98,7 @@ export class Layers {
 
   beginLoad(): LoadTicket {
     const { current: generation, storableUntilMs } = this.#generation;
-    return { generation, storableUntilMs, drops: this.#drops };
+    return { generation, storableUntilMs, drops: this.#drops, beganAtMs: Date.now() };
   }
 
   /** Into Redis, each entry only if nothing newer is there. Answers undefined when Redis did not answer. */

@@ -25,6 +25,8 @@ export type Warmed = { readonly stored: number; readonly newerStored: number };
 
 /** A caller that finds a stale value waits so long for a newer one; everybody else gets the stale one at once. */
 const REFRESH_WAIT_MS = 250;
+/** Longer than a load takes that waited for another container first. Who joins it has looked at the generation before. */
+const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
@@ -35,7 +37,7 @@ export class TieredCache<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
   readonly #lease: Lease;
-  readonly #loads = new SingleFlight<Entry>();
+  readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
 
   constructor(source: Source<Id>, redis: GuardedRedis) {
     this.#source = source;
@@ -98,7 +100,7 @@ export class TieredCache<Id> {
     const loaded = await this.#source.load(ids);
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
-    const entries = this.#entriesOf(loaded, this.#source.timing.warmFreshMs);
+    const entries = this.#entriesOf(loaded, this.#source.timing.warmFreshMs, ticket);
     const outcomes = await this.#layers.putInRedis(ticket, this.#keysOf(ids), entries);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
@@ -170,10 +172,8 @@ export class TieredCache<Id> {
   }
 
   async #firstOf(refresh: Promise<Entry>, stale: Entry): Promise<CacheRead> {
-    const refreshed = await within(REFRESH_WAIT_MS, refresh);
-    return refreshed === undefined || refreshed === stale
-      ? this.#count('stale', stale)
-      : this.#count('miss', refreshed);
+    const entry = (await within(REFRESH_WAIT_MS, refresh)) ?? stale;
+    return this.#count(isFresh(entry) ? 'miss' : 'stale', entry);
   }
 
   /**
@@ -188,7 +188,7 @@ export class TieredCache<Id> {
     reloads = 0,
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
-    const loaded = await this.#loadOrRelease(ids, release);
+    const loaded = await this.#loadOrRelease(ids, ticket, release);
     // In this order on one connection: whoever leads next finds what was stored.
     const [outcomes] = await Promise.all([this.#layers.putInRedis(ticket, keys, loaded), release()]);
     if (isOvertaken(outcomes) && reloads < RELOADS_MAX) {
@@ -199,9 +199,9 @@ export class TieredCache<Id> {
     return entries;
   }
 
-  async #loadOrRelease(ids: readonly Id[], release: Release): Promise<Entry[]> {
+  async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, release: Release): Promise<Entry[]> {
     try {
-      return this.#entriesOf(await this.#source.load(ids), this.#source.timing.freshMs);
+      return this.#entriesOf(await this.#source.load(ids), this.#source.timing.freshMs, ticket);
     } catch (error) {
       await release();
       throw error;
@@ -218,15 +218,14 @@ export class TieredCache<Id> {
     if (outcomes?.includes('late') !== true) this.#layers.putInMemory(ticket, keys, entries);
   }
 
-  #entriesOf(loaded: LoadedBatch, freshMs: number): Entry[] {
-    const nowMs = Date.now();
-    return loaded.values.map((json) => this.#entryOf(json, loaded.readAtUs, freshMs, nowMs));
+  #entriesOf(loaded: LoadedBatch, freshMs: number, { beganAtMs }: LoadTicket): Entry[] {
+    return loaded.values.map((json) => this.#entryOf(json, loaded.readAtUs, freshMs, beganAtMs));
   }
 
-  #entryOf(json: string | null, readAtUs: number, freshMs: number, nowMs: number): Entry {
+  #entryOf(json: string | null, readAtUs: number, freshMs: number, beganAtMs: number): Entry {
     const { absentMs, graceMs } = this.#source.timing;
     const fresh = Math.round((json === null ? absentMs : freshMs) * (1 - Math.random() * JITTER));
-    const freshUntilMs = nowMs + fresh;
+    const freshUntilMs = beganAtMs + fresh;
     return {
       kind: json === null ? 'absent' : 'value',
       readAtUs,

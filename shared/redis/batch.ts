@@ -1,9 +1,15 @@
 /** Many single-key commands in one round trip: as one pipeline to a single server, as one for each server of a cluster. */
-import { type ChainableCommander, Cluster, Command } from 'ioredis';
+import { type ChainableCommander, Cluster, Command, type Redis } from 'ioredis';
 import type { RedisClient } from './client.ts';
 
 /** Adds the command for the key at `index` to `commands`. */
 type AddCommand = (commands: ChainableCommander, index: number) => unknown;
+
+/** The answer, or the failure. */
+type Result = readonly [error: Error | null, answer: unknown];
+
+/** The server did not run the command: another one has the key, or will have it in a moment. */
+const REDIRECTED = /^(MOVED|ASK|TRYAGAIN)\b/;
 
 export function isCluster(redis: RedisClient): redis is Cluster {
   return redis instanceof Cluster;
@@ -15,44 +21,62 @@ export async function sendBatch(
   keys: readonly string[],
   add: AddCommand,
 ): Promise<unknown[]> {
-  if (!isCluster(redis)) {
-    return sendPipeline(redis, [...keys.keys()], add, (error) => {
-      throw error;
-    });
-  }
-  const answers = new Array<unknown>(keys.length);
-  // A slot may have moved since this client heard where it is: a command on its own is led there, a pipeline is not.
-  const repeat = async (_error: Error, index: number) => add(redis as unknown as ChainableCommander, index);
-  await Promise.all(
-    placesByServer(redis, keys).map(async (places) => {
-      const part = await sendPipeline(redis, places, add, repeat);
-      for (const [index, answer] of part.entries()) answers[places[index] as number] = answer;
-    }),
-  );
-  return answers;
+  const results = isCluster(redis)
+    ? await sendToCluster(redis, keys, add)
+    : await sendPipeline(redis, [...keys.keys()], add);
+  return results.map(([error, answer]) => {
+    if (error !== null) throw error;
+    return answer;
+  });
 }
 
-async function sendPipeline(
-  redis: RedisClient,
-  places: readonly number[],
-  add: AddCommand,
-  onFailure: (error: Error, place: number) => unknown,
-): Promise<unknown[]> {
-  const commands = redis.pipeline();
-  for (const place of places) add(commands, place);
-  const results = (await commands.exec()) ?? [];
-  return Promise.all(
-    results.map(([error, answer], index) =>
-      error === null ? answer : onFailure(error, places[index] as number),
+/**
+ * A pipeline to each server itself: the cluster's own would refuse keys whose slots have moved since it heard of them. A
+ * command on its own is led to where its slot is now.
+ */
+async function sendToCluster(cluster: Cluster, keys: readonly string[], add: AddCommand): Promise<Result[]> {
+  const results = new Array<Result>(keys.length);
+  const sendAlone = async (place: number) => {
+    results[place] = await settle(add(cluster as unknown as ChainableCommander, place));
+  };
+  const sendTogether = async (server: Redis, places: readonly number[]) => {
+    const sent = await sendPipeline(server, places, add);
+    for (const [index, place] of places.entries()) results[place] = sent[index] as Result;
+    await Promise.all(places.filter((place) => isRedirected(results[place])).map(sendAlone));
+  };
+  await Promise.all(
+    [...placesByServer(cluster, keys)].map(([server, places]) =>
+      server === undefined ? Promise.all(places.map(sendAlone)) : sendTogether(server, places),
     ),
   );
+  return results;
 }
 
-/** The places of the keys in the batch, by the servers that have them as far as this client knows. */
-function placesByServer(cluster: Cluster, keys: readonly string[]): number[][] {
-  const places = Map.groupBy(keys.keys(), (index) => {
+async function sendPipeline(redis: Redis, places: readonly number[], add: AddCommand): Promise<Result[]> {
+  const commands = redis.pipeline();
+  for (const place of places) add(commands, place);
+  return (await commands.exec()) ?? [];
+}
+
+function isRedirected(result: Result | undefined): boolean {
+  return REDIRECTED.test(result?.[0]?.message ?? '');
+}
+
+async function settle(command: unknown): Promise<Result> {
+  try {
+    return [null, await command];
+  } catch (error) {
+    return [error as Error, undefined];
+  }
+}
+
+/** The places of the keys in the batch, by the servers that have them as far as this client knows; undefined where it does not. */
+function placesByServer(cluster: Cluster, keys: readonly string[]): Map<Redis | undefined, number[]> {
+  const servers = new Map(
+    cluster.nodes().map((server) => [`${server.options.host}:${server.options.port}`, server]),
+  );
+  return Map.groupBy(keys.keys(), (index) => {
     const slot = new Command('get', [keys[index] as string]).getSlot();
-    return slot === null ? '' : (cluster.slots[slot]?.join() ?? '');
+    return servers.get(cluster.slots[slot ?? -1]?.[0] ?? '');
   });
-  return [...places.values()];
 }

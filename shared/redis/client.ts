@@ -10,6 +10,11 @@ export type RedisClient = Redis | Cluster;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 500;
 const CONNECT_TIMEOUT_MS = 1_000;
+/**
+ * A connection that has answered nothing for so long is replaced: a server that vanished without a word would hold it for
+ * a quarter of an hour, even when another one has taken over.
+ */
+const SILENCE_MAX_MS = 3_000;
 
 /** After a failover the connection still leads to the old primary: only a new one finds the new primary. */
 const NOT_THE_PRIMARY = /^(READONLY|MASTERDOWN)/;
@@ -19,7 +24,7 @@ const CLUSTER = /^(rediss?)-cluster:/;
 
 /** A key that moved is found at the second address; more redirections mean that the cluster is being rebuilt. */
 const REDIRECTIONS_MAX = 4;
-const REDIRECTED_AFTER_MS = 20;
+const TRY_AGAIN_AFTER_MS = 20;
 
 /** Connects at once and in the background; `commandTimeoutMs` bounds each command that a server was sent. */
 export function createRedis(redisUrl: string, commandTimeoutMs: number): RedisClient {
@@ -35,6 +40,7 @@ function optionsOf(commandTimeoutMs: number) {
   return {
     commandTimeout: commandTimeoutMs,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_MAX_MS,
     // A command before the connection is ready fails at once; whoever wants to wait does so with a bound (`untilReady`).
     enableOfflineQueue: false,
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.
@@ -47,7 +53,7 @@ function optionsOf(commandTimeoutMs: number) {
 
 function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf>): Cluster {
   const { protocol, hostname, port, username, password } = new URL(clusterUrl.replace(CLUSTER, '$1:'));
-  return new Cluster([{ host: hostname, port: Number(port || 6379) }], {
+  const cluster = new Cluster([{ host: hostname, port: Number(port || 6379) }], {
     redisOptions: {
       ...options,
       ...(username !== '' && { username: decodeURIComponent(username) }),
@@ -56,12 +62,36 @@ function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf
     },
     // The names in a cluster's answers are what the certificates of its servers are made out to.
     dnsLookup: (address, callback) => callback(null, address),
-    enableOfflineQueue: false,
+    // For a server whose connection is being made, and no longer than a command may take; nobody sends before the
+    // cluster is ready.
+    enableOfflineQueue: true,
+    // Each server is checked by its own connection; slots that nobody has are told of by commands.
+    enableReadyCheck: false,
+    slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
     clusterRetryStrategy: reconnectAfterMs,
     maxRedirections: REDIRECTIONS_MAX,
-    retryDelayOnFailover: REDIRECTED_AFTER_MS,
-    retryDelayOnClusterDown: REDIRECTED_AFTER_MS,
-    retryDelayOnTryAgain: REDIRECTED_AFTER_MS,
+    retryDelayOnTryAgain: TRY_AGAIN_AFTER_MS,
+    // What was under way may have been executed here too; and a slot without a server is without one for seconds.
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+  });
+  cluster.on('+node', prepareServer);
+  return cluster;
+}
+
+/** What a cluster does to its servers' connections, made fit for ours. */
+function prepareServer(server: Redis): void {
+  // A batch goes to the server itself; the cluster defines scripts for itself only.
+  defineScripts(server);
+  // Where the slots are is asked through a copy, whose first command includes the connecting.
+  const duplicate = server.duplicate.bind(server);
+  server.duplicate = (override) => duplicate({ ...override, commandTimeout: CONNECT_TIMEOUT_MS });
+  // Sent before a redirected command, which tells of its failure itself: nobody listens to this one's, and that ends a process.
+  const asking = server.asking.bind(server);
+  server.asking = async () => asking().catch(() => 'OK' as const);
+  // Else the first command connects, and those that follow it at once fail. Not now: one may be about to be sent.
+  setImmediate(() => {
+    if (server.status === 'wait' && server.options.readOnly !== true) server.connect().catch(() => undefined);
   });
 }
 
@@ -69,8 +99,19 @@ function reconnectAfterMs(attempt: number): number {
   return Math.min(RECONNECT_MIN_MS * 2 ** attempt, RECONNECT_MAX_MS);
 }
 
-/** Resolves when commands can be sent; rejects when an attempt to connect fails, or after `timeoutMs`. */
-export function untilReady(redis: RedisClient, timeoutMs: number): Promise<void> {
+/**
+ * Resolves when commands can be sent; rejects when an attempt to connect fails, or after `timeoutMs`. A cluster is ready
+ * when each of its servers has been tried: without one of them it is of use still.
+ */
+export async function untilReady(redis: RedisClient, timeoutMs: number): Promise<void> {
+  const giveUpAtMs = Date.now() + timeoutMs;
+  await untilConnected(redis, timeoutMs);
+  if (!(redis instanceof Cluster)) return;
+  const servers = redis.nodes('master');
+  await Promise.allSettled(servers.map((server) => untilConnected(server, giveUpAtMs - Date.now())));
+}
+
+function untilConnected(redis: RedisClient, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
     const finish = (settle: () => void) => {
