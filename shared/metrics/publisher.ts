@@ -95,7 +95,8 @@ type Page = { readonly contentType: string; readonly text: string };
 
 /** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
 async function render(series: Record<string, string>): Promise<Page> {
-  const { Counter, Gauge, Registry } = await import('prom-client');
+  // By its default export, the only one that a CommonJS package has as a chunk of a bundle.
+  const { Counter, Gauge, Registry } = (await import('prom-client')).default;
   const registry = new Registry();
   const metrics = new Map<MetricName, InstanceType<typeof Counter> | InstanceType<typeof Gauge>>();
   for (const [key, value] of Object.entries(series) as [Series, string][]) {

@@ -1,8 +1,13 @@
 /** Metrics on their way: counted in containers, added up in Redis, published to a real Pushgateway. */
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { bundleOptions } from '../../../../infra/constructs/bundled-code.ts';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
@@ -73,6 +78,15 @@ describe('telemetry', () => {
     expect(text).toMatch(/^cache_misses_total\{[^}]*dataset="users"[^}]*\} 2$/m);
     expect(text).toMatch(/^redis_memory_usage_bytes\{[^}]*\} \d/m);
     expect(text).toContain('# TYPE cache_hits_total counter');
+  });
+
+  it('is published by bundled code too, where the metrics library is a file of its own', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'prewarm-telemetry-'));
+    buildSync({ ...bundleOptions('shared/metrics/telemetry.ts', dir), sourcemap: false });
+    const bundled = (await import(join(dir, 'index.mjs'))) as { Telemetry: typeof Telemetry };
+    await new bundled.Telemetry(redis, servers.pushgatewayUrl, [countedCache({ stale: 6 })]).publishNow();
+    rmSync(dir, { recursive: true });
+    expect(await scrape()).toMatch(/^cache_hits_total\{[^}]*layer="stale"[^}]*\} 6$/m);
   });
 
   it('tells how a warm-up ended', async () => {
