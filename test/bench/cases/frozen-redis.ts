@@ -1,0 +1,128 @@
+/** A Redis that takes connections and answers nothing: how much later than the source's the answers come. */
+import { type Connection, LIMITED_CONNECTION } from '../contestants/contestant.ts';
+import type { EntrantName } from '../contestants/index.ts';
+import { PREWARM } from '../contestants/index.ts';
+import { ContestantClient } from '../processes/contestant-client.ts';
+import type { OneReadResult, Opening } from '../processes/orders.ts';
+import { milliseconds } from '../report/format.ts';
+import { openingOf } from '../rounds.ts';
+import { startBenchRedis } from '../servers.ts';
+import { quantile } from '../statistics.ts';
+import type { CaseResult } from './case-result.ts';
+
+const CAP_MS = 3_000;
+const LOAD_MS = 5;
+const ROUNDS = 5;
+const WARM_UP_READS = 200;
+/** Longer together than Prewarm waits before it tries Redis again. */
+const LATER_READS = 30;
+const APART_MS = 50;
+/** Who is stopped by the cap is not asked so often again. */
+const CAPPED_READS_MAX = 2;
+
+/** ioredis as it comes, which is what the documentation of the peers shows. */
+const AS_IT_COMES: Connection = {};
+
+type Frozen = { readonly label: string; readonly entrant: EntrantName; readonly connection: Connection };
+
+const limited = (entrant: EntrantName): Frozen => ({
+  label: `${entrant}; commands limited to ${LIMITED_CONNECTION.commandTimeout} ms`,
+  entrant,
+  connection: LIMITED_CONNECTION,
+});
+const asItComes = (entrant: EntrantName): Frozen => ({ label: entrant, entrant, connection: AS_IT_COMES });
+
+const FROZEN: readonly Frozen[] = [
+  { label: PREWARM, entrant: PREWARM, connection: LIMITED_CONNECTION },
+  asItComes('layered-loader'),
+  limited('layered-loader'),
+  asItComes('async-cache-dedupe'),
+  limited('async-cache-dedupe'),
+  asItComes('bentocache'),
+  limited('bentocache, breaker'),
+  asItComes('cache-manager'),
+  asItComes('cacheable'),
+  asItComes('cacheable, nonBlocking'),
+];
+
+type Reads = { readonly first: OneReadResult[]; readonly later: OneReadResult[] };
+/** By label. */
+type AllReads = Map<string, Reads>;
+
+export async function runFrozenRedis(report: (step: string) => void): Promise<CaseResult> {
+  const all: AllReads = new Map(FROZEN.map(({ label }) => [label, { first: [], later: [] }]));
+  for (let round = 0; round < ROUNDS; round++) await freezeOnce(stillPlaying(all), all, report);
+  const prewarm = all.get(PREWARM) as Reads;
+  return {
+    title: 'Redis frozen',
+    how: `A Redis process stopped by a signal. Misses of new keys, in turn, ${APART_MS} ms apart; the source takes ${LOAD_MS} ms, which is taken off. No read is awaited longer than ${CAP_MS} ms. ${ROUNDS} rounds with new processes; one only for whom the cap stopped.`,
+    columns: ['first miss (worst), ms over the source', 'later misses (p90)'],
+    rows: [...all].map(([label, { first, later }]) => [label, showReads(first, 1), showReads(later, 0.9)]),
+    verdicts: [
+      { what: 'First miss with Prewarm (worst)', value: overMs(prewarm.first, 1), unit: 'ms', atMost: 150 },
+      { what: 'Later misses with Prewarm (p90)', value: overMs(prewarm.later, 0.9), unit: 'ms', atMost: 10 },
+    ],
+    raw: Object.fromEntries(all),
+  };
+}
+
+function stillPlaying(all: AllReads): readonly Frozen[] {
+  return FROZEN.filter(({ label }) => !all.get(label)?.first.some(({ outcome }) => outcome === 'capped'));
+}
+
+/** All at the same time: they wait, and compute next to nothing. */
+async function freezeOnce(
+  playing: readonly Frozen[],
+  all: AllReads,
+  report: (step: string) => void,
+): Promise<void> {
+  const redis = await startBenchRedis(report);
+  let clients: ContestantClient[] = [];
+  try {
+    const openings: Opening[] = playing.map(({ entrant, connection }) =>
+      openingOf(redis, 'l2', entrant, connection),
+    );
+    clients = await ContestantClient.openAll(openings);
+    for (const client of clients) await warmUp(client);
+    redis.freeze();
+    await Promise.all(
+      clients.map((client, index) => readFrozen(client, all.get(playing[index]?.label ?? '') as Reads)),
+    );
+  } finally {
+    await Promise.all(clients.map((client) => client.close()));
+    await redis.stop();
+  }
+}
+
+async function warmUp(client: ContestantClient): Promise<void> {
+  await client.order(
+    'fill',
+    Array.from({ length: WARM_UP_READS }, (_, index) => String(index + 1)),
+  );
+  await client.order('source', { delayMs: LOAD_MS, fails: false });
+  await client.order('readOnce', { id: 'before', capMs: CAP_MS });
+}
+
+async function readFrozen(client: ContestantClient, reads: Reads): Promise<void> {
+  reads.first.push(await client.order('readOnce', { id: 'first', capMs: CAP_MS }));
+  for (let later = 0, capped = 0; later < LATER_READS && capped < CAPPED_READS_MAX; later++) {
+    await new Promise((resolve) => setTimeout(resolve, APART_MS));
+    const read = await client.order('readOnce', { id: `later-${later}`, capMs: CAP_MS });
+    reads.later.push(read);
+    if (read.outcome === 'capped') capped++;
+  }
+}
+
+function showReads(reads: readonly OneReadResult[], share: number): string {
+  if (reads.some(({ outcome }) => outcome === 'capped')) return `more than ${CAP_MS}`;
+  const failed = reads.filter(({ outcome }) => outcome === 'failed').length;
+  const shown = milliseconds(overMs(reads, share));
+  return failed === 0 ? shown : `${shown}, ${failed} of ${reads.length} failed`;
+}
+
+function overMs(reads: readonly OneReadResult[], share: number): number {
+  return quantile(
+    reads.map((read) => (read.outcome === 'answered' ? read.overMs : CAP_MS)),
+    share,
+  );
+}

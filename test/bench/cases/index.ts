@@ -1,0 +1,37 @@
+/** All cases, in the order in which they run, each under the name that `--only` takes. */
+import type { BenchOptions, CaseGroup } from '../options.ts';
+import type { BenchRedis } from '../servers.ts';
+import type { CaseResult } from './case-result.ts';
+import { runFailingLoad } from './failing-load.ts';
+import { runFrozenRedis } from './frozen-redis.ts';
+import { runMemory } from './memory.ts';
+import { runStampede } from './stampede.ts';
+import { runTimedCase, TIMED_CASES } from './timed.ts';
+
+type CaseContext = {
+  /** For the cases that need not harm their Redis. */
+  readonly redis: BenchRedis;
+  readonly rounds: number;
+  report(step: string): void;
+};
+type Case = { readonly group: CaseGroup; run(context: CaseContext): Promise<CaseResult> };
+
+const CASES: readonly Case[] = [
+  ...TIMED_CASES.map((spec) => ({
+    group: spec.group,
+    run: ({ rounds, redis }: CaseContext) => runTimedCase(spec, rounds, redis),
+  })),
+  { group: 'stampede', run: ({ redis }) => runStampede(redis) },
+  { group: 'failing', run: ({ redis }) => runFailingLoad(redis) },
+  { group: 'frozen', run: ({ report }) => runFrozenRedis(report) },
+  {
+    group: 'import',
+    // CDK, which builds the bundles, takes a second to load.
+    run: async ({ redis }) => (await import('./cold-import.ts')).runColdImport(redis),
+  },
+  { group: 'memory', run: ({ report }) => runMemory(report) },
+];
+
+export function casesOf(options: BenchOptions): readonly Case[] {
+  return CASES.filter(({ group }) => options.groups.includes(group));
+}

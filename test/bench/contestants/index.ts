@@ -1,0 +1,51 @@
+/** Who takes part, under the name that the tables show. */
+import type { ContestantModule } from './contestant.ts';
+
+/** A path relative to this file. Peers are plain modules, because their packages are installed for the benchmarks only. */
+type Entrant = { readonly module: string; readonly variant?: string };
+
+const ENTRANTS = {
+  'lru-cache get': { module: './lru-cache.ts' },
+  'lru-cache get, ttlResolution: 0': { module: './lru-cache.ts', variant: 'exact' },
+  'ioredis GET + JSON.parse': { module: './ioredis.ts', variant: 'parsed' },
+  'ioredis GET, text': { module: './ioredis.ts', variant: 'text' },
+  'ioredis GET + JSON.parse, no time limit': { module: './ioredis.ts', variant: 'unlimited' },
+  'ioredis MGET + JSON.parse': { module: './ioredis.ts', variant: 'parsed' },
+  'ioredis MGET, text': { module: './ioredis.ts', variant: 'text' },
+  Prewarm: { module: './prewarm.ts' },
+  'Prewarm + JSON.parse': { module: './prewarm.ts', variant: 'parsed' },
+  'Prewarm, numeric ids': { module: './prewarm.ts', variant: 'numeric' },
+  'layered-loader': { module: '../peers/contestants/layered-loader.mjs' },
+  'async-cache-dedupe': { module: '../peers/contestants/async-cache-dedupe.mjs' },
+  bentocache: { module: '../peers/contestants/bentocache.mjs' },
+  'bentocache, serialize: false': {
+    module: '../peers/contestants/bentocache.mjs',
+    variant: 'unserialized',
+  },
+  'bentocache, breaker': { module: '../peers/contestants/bentocache.mjs', variant: 'breaker' },
+  'cache-manager': { module: '../peers/contestants/cache-manager.mjs' },
+  cacheable: { module: '../peers/contestants/cacheable.mjs' },
+  'cacheable, nonBlocking': { module: '../peers/contestants/cacheable.mjs', variant: 'nonBlocking' },
+} as const satisfies Record<string, Entrant>;
+
+export type EntrantName = keyof typeof ENTRANTS;
+
+export const PREWARM: EntrantName = 'Prewarm';
+
+/** As their documentation sets them up for memory and Redis. */
+export const PEERS: readonly EntrantName[] = [
+  'layered-loader',
+  'async-cache-dedupe',
+  'bentocache',
+  'cache-manager',
+  'cacheable',
+];
+
+export async function importEntrant(name: EntrantName): Promise<ContestantModule> {
+  return (await import(ENTRANTS[name].module)) as ContestantModule;
+}
+
+export function variantOf(name: EntrantName): string | undefined {
+  const entrant: Entrant = ENTRANTS[name];
+  return entrant.variant;
+}

@@ -1,0 +1,134 @@
+/** A process with one contestant in it, so that no other one's calls spoil its compiled code; does what the benchmark sends it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Contestant, Setup } from '../contestants/contestant.ts';
+import { importEntrant, variantOf } from '../contestants/index.ts';
+import { userOf } from '../sample-users.ts';
+import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample } from './orders.ts';
+import { Sampler } from './sampler.ts';
+
+/** Ids that are read at the same time when the caches are filled. */
+const FILL_BATCH = 50;
+const FILL_TRIES_MAX = 20;
+const FILL_PAUSE_MS = 100;
+
+let contestant: Contestant;
+let sampler: Sampler;
+/** The source behind the caches. */
+const source = { loads: 0, lastLoadMs: 0, delayMs: 0, fails: false };
+
+async function load(id: string): Promise<Record<string, unknown>> {
+  source.loads++;
+  const beganMs = performance.now();
+  if (source.delayMs > 0) await sleep(source.delayMs);
+  source.lastLoadMs = performance.now() - beganMs;
+  if (source.fails) throw new Error('The source is broken.');
+  return userOf(id);
+}
+
+async function open(opening: Opening): Promise<void> {
+  const { open: openContestant } = await importEntrant(opening.entrant);
+  const setup: Setup = { ...opening.setup, variant: variantOf(opening.entrant), load };
+  contestant = await openContestant(setup);
+  const refill = setup.layer === 'l1' ? () => fill(opening.ids) : async () => undefined;
+  sampler = new Sampler(contestant, opening.ids, refill);
+}
+
+/** Reads every id once, so that it is in Redis, and in memory as far as it fits. */
+async function fill(ids: readonly string[]): Promise<void> {
+  const { get, fill: fillOne = get } = contestant;
+  for (let from = 0; from < ids.length; from += FILL_BATCH) {
+    const batch = ids.slice(from, from + FILL_BATCH);
+    await patiently(() => Promise.all(batch.map((id) => fillOne?.(id))));
+  }
+}
+
+/** Reads have a time limit, which a machine that is busy with other work may exceed a few times in a row. */
+async function patiently(work: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (tries === FILL_TRIES_MAX) throw error;
+      await sleep(FILL_PAUSE_MS);
+    }
+  }
+}
+
+/** Throws unless `ids` are answered with the users that they stand for. */
+async function verify({ mode, ids }: Check): Promise<void> {
+  const reads = await readAll(mode, ids);
+  for (const [index, id] of ids.entries()) {
+    const read = reads[index];
+    const user = contestant.toUser ? contestant.toUser(read) : read;
+    if (!isDeepStrictEqual(user, userOf(id))) throw new Error(`${mode} of id ${id} answered something else.`);
+  }
+}
+
+async function readAll(mode: Mode, ids: readonly string[]): Promise<readonly unknown[]> {
+  if (mode === 'getMany') return (await contestant.getMany?.(ids)) ?? [];
+  if (mode === 'probe') return ids.map((id) => contestant.probe?.(id));
+  return Promise.all(ids.map((id) => contestant.get?.(id)));
+}
+
+/** All waiters ask for one id at `startAtMs`, which other processes are given too. */
+async function burst(order: Burst): Promise<Awaited<ReturnType<Orders['burst']>>> {
+  source.loads = 0;
+  await sleep(Math.max(0, order.startAtMs - Date.now() - 5));
+  while (Date.now() < order.startAtMs); // timers are late by a millisecond or more
+  const beganMs = performance.now();
+  const outcomes = await Promise.all(Array.from({ length: order.waiters }, () => askOnce(order.id, beganMs)));
+  const endsMs = outcomes.map(({ endMs }) => endMs);
+  return {
+    loads: source.loads,
+    rejected: outcomes.filter(({ rejected }) => rejected).length,
+    firstMs: Math.min(...endsMs),
+    lastMs: Math.max(...endsMs),
+  };
+}
+
+async function askOnce(id: string, beganMs: number): Promise<{ rejected: boolean; endMs: number }> {
+  let rejected = false;
+  try {
+    await contestant.get?.(id);
+  } catch {
+    rejected = true;
+  }
+  return { rejected, endMs: performance.now() - beganMs };
+}
+
+/** How long one read takes beyond the load of its value; at most `capMs`. */
+async function readOnce(order: OneRead): Promise<Awaited<ReturnType<Orders['readOnce']>>> {
+  source.loads = 0;
+  const beganMs = performance.now();
+  const read = askOnce(order.id, beganMs);
+  const answer = await Promise.race([read, sleep(order.capMs, undefined, { ref: false })]);
+  if (answer === undefined) return { outcome: 'capped', overMs: order.capMs };
+  const overMs = answer.endMs - (source.loads > 0 ? source.lastLoadMs : 0);
+  return { outcome: answer.rejected ? 'failed' : 'answered', overMs };
+}
+
+const orders: Orders = {
+  open,
+  fill,
+  verify,
+  calibrate: async (sample) => sampler.calibrate(sample),
+  sample: async (sample: Sample) => sampler.take(sample),
+  source: async (behaviour) => void Object.assign(source, behaviour),
+  burst,
+  readOnce,
+  close: async () => void (await contestant.close()),
+};
+
+type Message = { readonly id: number; readonly order: keyof Orders; readonly argument: never };
+
+process.on('message', ({ id, order, argument }: Message) => {
+  orders[order](argument).then(
+    (result) => process.send?.({ id, result }),
+    (error: unknown) => process.send?.({ id, error: String((error as Error)?.stack ?? error) }),
+  );
+});
+// Reads of a dead server may fail after they were given up.
+process.on('unhandledRejection', () => {});
+process.on('disconnect', () => process.exit());

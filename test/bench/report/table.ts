@@ -1,0 +1,50 @@
+/** Tables as text for the terminal, and as Markdown for the documentation. */
+import { type CaseResult, isReached, type Verdict } from '../cases/case-result.ts';
+
+export function toText(result: CaseResult): string {
+  const table = [['', ...result.columns], ...result.rows];
+  const widths =
+    table[0]?.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length))) ?? [];
+  const lines = table.map((row) =>
+    row.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+    ),
+  );
+  return [
+    `\n${result.title}`,
+    ...lines.map((cells) => `  ${cells.join('   ')}`),
+    ...result.verdicts.map((verdict) => `  → ${describeVerdict(verdict)}`),
+    '',
+  ].join('\n');
+}
+
+export function toMarkdown(result: CaseResult): string {
+  const header = ['', ...result.columns];
+  return [
+    `### ${result.title}`,
+    '',
+    result.how,
+    '',
+    toMarkdownTable(header, result.rows),
+    '',
+    ...result.verdicts.map((verdict) => `${describeVerdict(verdict)}\n`),
+  ].join('\n');
+}
+
+export function toMarkdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
+  return [line(header), line(rule), ...rows.map(line)].join('\n');
+}
+
+function describeVerdict(verdict: Verdict): string {
+  const { what, unit, atMost, aim } = verdict;
+  const wish = aim === undefined ? '' : `, aim ${showFigure(aim, unit)}`;
+  const reached = isReached(verdict) ? 'reached' : 'NOT reached';
+  return `${what}: ${showFigure(verdict.value, unit)}, at most ${showFigure(atMost, unit)}${wish}: ${reached}`;
+}
+
+export function showFigure(value: number, unit: string): string {
+  const digits = unit === '×' ? value.toFixed(2) : String(Number(value.toFixed(1)));
+  return `${digits}${unit === '×' ? '' : ' '}${unit}`;
+}

@@ -1,0 +1,146 @@
+/** The timed cases: every contestant in a process of its own, one sample of each in every round, the order turned by one a round. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { createRandom } from '../../infra/local/sample-users/seed-users.ts';
+import { LIMITED_CONNECTION } from './contestants/contestant.ts';
+import type { EntrantName } from './contestants/index.ts';
+import { ContestantClient } from './processes/contestant-client.ts';
+import { MANY, type Opening, type SampleKind, type Timing } from './processes/orders.ts';
+import type { BenchRedis } from './servers.ts';
+
+export type TimedSpec = SampleKind & {
+  readonly layer: 'l1' | 'l2';
+  readonly entrants: readonly EntrantName[];
+};
+
+/** By entrant, one a round. */
+export type Samples = ReadonlyMap<EntrantName, readonly Timing[]>;
+
+/** The ids of a case about memory fit twice; those of a case about Redis are five times as many, read in a cycle, so none is found in memory. */
+const MEMORY_ENTRIES_MAX = 1_000;
+const IDS = { l1: 500, l2: 5_000 } as const;
+const MEMORY_MS = 60_000;
+const REDIS_MS = 15 * 60_000;
+
+/** Ids of no case: they push all others out of a memory that batch reads, in some peers, never fill. */
+const IDS_TO_EVICT_WITH = Array.from({ length: MEMORY_ENTRIES_MAX }, (_, index) =>
+  String(IDS.l2 + 1 + index),
+);
+
+const WARM_UP_SAMPLES = 3;
+const VERIFIED_IDS = 50;
+const TRIES_MAX = 10;
+/** Longer than Prewarm's breaker stays open. */
+const PAUSE_MS = 1_000;
+/** Of the reads of a case about memory, those that may find their entry run out and go to Redis. */
+const STRAY_SHARE_MAX = 0.01;
+
+type Runner = { readonly name: EntrantName; readonly client: ContestantClient; readonly count: number };
+
+export function openingOf(
+  redis: BenchRedis,
+  layer: 'l1' | 'l2',
+  entrant: EntrantName,
+  connection = LIMITED_CONNECTION,
+): Opening {
+  const timing = { memoryEntriesMax: MEMORY_ENTRIES_MAX, memoryMs: MEMORY_MS, redisMs: REDIS_MS };
+  return {
+    entrant,
+    setup: { redisUrl: redis.nextDatabaseUrl(), connection, layer, ...timing },
+    ids: shuffledIds(IDS[layer]),
+  };
+}
+
+export async function timeInRounds(spec: TimedSpec, rounds: number, redis: BenchRedis): Promise<Samples> {
+  const openings = spec.entrants.map((entrant) => openingOf(redis, spec.layer, entrant));
+  const clients = await ContestantClient.openAll(openings);
+  try {
+    const runners: Runner[] = [];
+    for (const [index, client] of clients.entries()) {
+      runners.push(await prepare(spec, openings[index] as Opening, client));
+    }
+    return await runRounds(spec, runners, rounds, redis.admin);
+  } finally {
+    await Promise.all(clients.map((client) => client.close()));
+    await redis.admin.flushall();
+  }
+}
+
+async function prepare(
+  spec: TimedSpec,
+  { entrant, ids }: Opening,
+  client: ContestantClient,
+): Promise<Runner> {
+  const verified = { mode: spec.mode, ids: ids.slice(0, VERIFIED_IDS) };
+  await insist(async () => {
+    await client.order('fill', ids);
+    if (spec.layer === 'l2') await client.order('fill', IDS_TO_EVICT_WITH);
+    await client.order('verify', verified);
+  });
+  const count = await insist(() => client.order('calibrate', spec));
+  const warmUp = () => client.order('sample', { ...spec, count });
+  for (let samples = 0; samples < WARM_UP_SAMPLES; samples++) await insist(warmUp);
+  return { name: entrant, client, count };
+}
+
+/**
+ * Again after a pause: a machine that stood still for longer than a command may take makes reads fail, and has breakers
+ * believe that Redis is gone.
+ */
+async function insist<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === TRIES_MAX) throw error;
+      await sleep(PAUSE_MS);
+    }
+  }
+}
+
+async function runRounds(
+  spec: TimedSpec,
+  runners: readonly Runner[],
+  rounds: number,
+  admin: Redis,
+): Promise<Samples> {
+  const samples = new Map<EntrantName, Timing[]>(runners.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const offset of runners.keys()) {
+      const runner = runners[(round + offset) % runners.length] as Runner;
+      samples.get(runner.name)?.push(await takeGoodSample(spec, runner, admin));
+    }
+  }
+  return samples;
+}
+
+/** One that is about what the case is about: no entry ran out under it, and no read went elsewhere. */
+function takeGoodSample(spec: TimedSpec, { name, client, count }: Runner, admin: Redis): Promise<Timing> {
+  return insist(async () => {
+    const before = await keyspaceHits(admin);
+    const timing = await client.order('sample', { ...spec, count });
+    const found = (await keyspaceHits(admin)) - before;
+    const read = count * (spec.mode === 'getMany' ? MANY : 1);
+    if (isFromTheRightLayer(spec, found, read)) return timing;
+    throw new Error(`${name} (${spec.layer}, ${spec.mode}): ${found} keys found in Redis in ${read} reads.`);
+  });
+}
+
+function isFromTheRightLayer({ layer }: TimedSpec, foundInRedis: number, read: number): boolean {
+  return layer === 'l1' ? foundInRedis <= read * STRAY_SHARE_MAX : foundInRedis >= read;
+}
+
+async function keyspaceHits(admin: Redis): Promise<number> {
+  return Number(/^keyspace_hits:(\d+)/m.exec(await admin.info('stats'))?.[1]);
+}
+
+/** Far from the order in which they were put in, as requests are; the same in every process and run. */
+function shuffledIds(count: number): string[] {
+  const random = createRandom(count);
+  const ids = Array.from({ length: count }, (_, index) => String(index + 1));
+  for (let last = count - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [ids[last], ids[other]] = [ids[other] as string, ids[last] as string];
+  }
+  return ids;
+}
