@@ -22,7 +22,7 @@ export type VpcAddresses = {
   readonly privateSubnetIdParameters: readonly [string, string];
   /** SSM parameter with the security group that Redis, Postgres and the Pushgateway let in. */
   readonly clientSecurityGroupIdParameter: string;
-  /** Secrets with the fields `redisUrl` and `databaseUrl`. */
+  /** Secrets with the fields `redisUrl` (`rediss-cluster://…` for a cluster: its configuration endpoint) and `databaseUrl`. */
   readonly redisSecretName: string;
   readonly databaseSecretName: string;
   /** SSM parameter with the Pushgateway's URL. */

@@ -44,7 +44,8 @@ function clientKeys(name: string): Readonly<Record<string, string>> {
 
 export const environment = {
   logLevel: () => optionalText('LOG_LEVEL'),
-  redisUrl: () => url('REDIS_URL', ['redis:', 'rediss:']),
+  /** `-cluster` says that the address is one of a Redis Cluster's; the others are found from there. */
+  redisUrl: () => url('REDIS_URL', ['redis:', 'rediss:', 'redis-cluster:', 'rediss-cluster:']),
   databaseUrl: () => url('DATABASE_URL', ['postgres:', 'postgresql:']),
   /** Without one, metrics stay in Redis and nothing is pushed. */
   pushgatewayUrl: () =>

@@ -72,7 +72,14 @@ export class WarmupRunningError extends PrewarmError {
 export class DatabaseUnavailableError extends PrewarmError {}
 
 /** Redis did not answer, refused, or its breaker is open. */
-export class RedisUnavailableError extends PrewarmError {}
+export class RedisUnavailableError extends PrewarmError {
+  /** When the last attempt in vain began, by the wall clock; undefined when this is not about Redis being away. */
+  readonly attemptedAtMs: number | undefined;
+  constructor(message: string, options: ErrorOptions & { attemptedAtMs?: number } = {}) {
+    super(message, options);
+    this.attemptedAtMs = options.attemptedAtMs;
+  }
+}
 
 /** A load took so long (its container was frozen, say) that an invalidation of what it read may be forgotten by now. */
 export class LoadTooOldError extends PrewarmError {}

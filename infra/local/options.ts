@@ -42,7 +42,8 @@ npm start -- [options]
   --help           show this
 
 Environment
-  REDIS_URL, DATABASE_URL, PUSHGATEWAY_URL   use these servers instead of the embedded ones
+  REDIS_URL, DATABASE_URL, PUSHGATEWAY_URL   use these servers instead of the embedded ones;
+                                             redis-cluster:// names one server of a Redis Cluster
   PORT                                       the default of --port
   PREWARM_STATE_DIR                          where data and logs are (default: .prewarm/state)
 

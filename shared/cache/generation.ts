@@ -7,6 +7,12 @@
  */
 const LOOK_EVERY_MS = 500;
 
+/**
+ * An outage is believed for so long after an attempt in vain began. A container that was idle or frozen for longer knows
+ * nothing of Redis, and clears may have been made that it has not heard of.
+ */
+const OUTAGE_BELIEVED_MS = 1_000;
+
 /** How long Redis tells of invalidated ids, and refuses what was read before: whoever looks later knows nothing. */
 export const INVALIDATIONS_KEPT_MS = 60_000;
 
@@ -68,8 +74,12 @@ export class Generation {
     return true;
   }
 
-  /** Redis cannot be asked: go on with what is in memory, and try again after the same time. */
-  skipLook(nowMs: number): void {
-    this.#lookedAtMs = nowMs;
+  /**
+   * Redis cannot be asked: memory goes on for the same time as after a look, if the last attempt, which began at
+   * `attemptedAtMs`, was made lately. If it was not, nothing in memory counts until Redis has been asked again.
+   */
+  skipLook(attemptedAtMs: number | undefined): void {
+    const nowMs = Date.now();
+    if (attemptedAtMs !== undefined && nowMs - attemptedAtMs < OUTAGE_BELIEVED_MS) this.#lookedAtMs = nowMs;
   }
 }

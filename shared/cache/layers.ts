@@ -1,10 +1,10 @@
 /** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
-import { Generation, type Look } from './generation.ts';
-import { type MemoryEntry, MemoryLayer } from './memory-layer.ts';
+import { Generation } from './generation.ts';
+import { MemoryLayer, type MemoryRead } from './memory-layer.ts';
 import { type Cleared, type LookUp, type PutOutcome, RedisLayer } from './redis-layer.ts';
-import { SingleFlight } from './single-flight.ts';
+import { WallClock } from './wall-clock.ts';
 
 /** Taken before a load begins; says for what its result may be stored when it ends. */
 export type LoadTicket = {
@@ -26,18 +26,26 @@ type LayersOptions = {
   readonly onCorrupt: (values: number) => void;
 };
 
-/** Longer than Redis may take to answer, shorter than what is left of the second in which a clear is noticed. */
-const LOOK_UP_JOINABLE_MS = 250;
+/** Keys that are asked for together at most. */
+const BATCH_KEYS_MAX = 200;
+
+/** What is asked for in one turn: its answer comes with that of all the others. */
+type Batch = {
+  readonly keys: string[];
+  readonly places: Map<string, number>;
+  readonly entries: Promise<readonly (Entry | undefined)[]>;
+};
 
 export class Layers {
   readonly #memory: MemoryLayer;
   readonly #redis: RedisLayer;
   readonly #generation = new Generation();
-  readonly #lookUps = new SingleFlight<Entry | undefined>(LOOK_UP_JOINABLE_MS);
+  readonly #clock = new WallClock();
   readonly #onDropped: LayersOptions['onDropped'];
   readonly #onCorrupt: LayersOptions['onCorrupt'];
   /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
   #drops = 0;
+  #batch: Batch | undefined;
 
   constructor(redis: GuardedRedis, options: LayersOptions) {
     this.#memory = new MemoryLayer({ entriesMax: options.memoryEntriesMax, keepMs: options.memoryMs });
@@ -47,8 +55,8 @@ export class Layers {
   }
 
   /** What memory has and may answer now; no promise, no I/O. */
-  probe(key: string): MemoryEntry | undefined {
-    const nowMs = Date.now();
+  probe(key: string): MemoryRead | undefined {
+    const nowMs = this.#clock.nowMs();
     return this.#generation.isRecent(nowMs) ? this.#memory.get(key, nowMs) : undefined;
   }
 
@@ -57,10 +65,9 @@ export class Layers {
     return this.#memory.getStale(key, Date.now());
   }
 
-  /** Those of `keys` for which Redis has to be asked. */
-  notInMemory(keys: readonly string[]): string[] {
-    const nowMs = Date.now();
-    return keys.filter((key) => !this.#memory.has(key, nowMs));
+  /** Whether memory has what it may answer after a look. */
+  isInMemory(key: string): boolean {
+    return this.#memory.has(key, this.#clock.nowMs());
   }
 
   /** The key of the entry in Redis, as far as this container knows. */
@@ -68,32 +75,36 @@ export class Layers {
     return this.#redis.entryKey(this.#generation.current, key);
   }
 
-  /**
-   * The usable entry that Redis has. One round trip for all who ask for `key` at once; joined for so short a time that
-   * what it finds is not older than the promise of a clear allows.
-   */
+  /** The usable entry that Redis has. Whatever is asked for in the same turn goes in the same round trip. */
   ask(key: string): Promise<Entry | undefined> {
-    return this.#lookUps.run(key, async () => (await this.askForMany([key]))[0]);
+    this.#batch ??= this.#openBatch();
+    const { keys, places, entries } = this.#batch;
+    let place = places.get(key);
+    if (place === undefined) {
+      place = keys.push(key) - 1;
+      places.set(key, place);
+      if (keys.length === BATCH_KEYS_MAX) this.#batch = undefined;
+    }
+    const at = place;
+    return entries.then((found) => found[at]);
   }
 
   /** The same for who asked before and waits for what another container loads. */
   async askAgain(key: string): Promise<Entry | undefined> {
-    return (await this.#lookUp([key])).entries[0];
+    return (await this.#lookUp([key], () => {}))[0];
   }
 
   /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
-  async askForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
-    const { entries, corrupt } = await this.#lookUp(keys);
-    if (corrupt > 0) this.#onCorrupt(corrupt);
-    return entries;
+  askForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
+    return this.#lookUp(keys, this.#onCorrupt);
   }
 
   /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
   async lookNow(): Promise<boolean> {
     const askedAtMs = Date.now();
-    const { look } = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
-    this.#heed(look, askedAtMs);
-    return look !== undefined;
+    const found = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
+    this.#heed(found, askedAtMs);
+    return found.look !== undefined;
   }
 
   beginLoad(): LoadTicket {
@@ -102,12 +113,15 @@ export class Layers {
   }
 
   /** Into Redis, each entry only if nothing newer is there. Answers undefined when Redis did not answer. */
-  putInRedis(
+  async putInRedis(
     ticket: LoadTicket,
     keys: readonly string[],
     entries: readonly Entry[],
   ): Promise<PutOutcome[] | undefined> {
-    return this.#redis.put(ticket.generation, keys, entries, ticket.storableUntilMs);
+    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storableUntilMs);
+    const replaced = outcomes?.filter((outcome) => outcome === 'replaced').length ?? 0;
+    if (replaced > 0) this.#onCorrupt(replaced);
+    return outcomes;
   }
 
   /**
@@ -133,23 +147,42 @@ export class Layers {
     for (const key of keys) this.#drop(key);
   }
 
-  async #lookUp(keys: readonly string[]): Promise<Omit<LookUp, 'look'>> {
+  #openBatch(): Batch {
+    const keys: string[] = [];
+    // The callers that run before this have asked by then.
+    const entries = Promise.resolve().then(() => {
+      if (this.#batch?.keys === keys) this.#batch = undefined;
+      return this.askForMany(keys);
+    });
+    return { keys, places: new Map(), entries };
+  }
+
+  async #lookUp(
+    keys: readonly string[],
+    onCorrupt: (values: number) => void,
+  ): Promise<readonly (Entry | undefined)[]> {
     const askedAtMs = Date.now();
     const isLookDue = !this.#generation.isRecent(askedAtMs);
-    if (keys.length === 0 && !isLookDue) return { entries: [], corrupt: 0 };
+    if (keys.length === 0 && !isLookDue) return [];
     const { current: generation, sinceMs } = this.#generation;
     const drops = this.#drops;
     const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
     // What another look, sent after these entries were read, has dropped meanwhile must not come back with them. Our own
     // look was made before they were read.
     const isUndisturbed = drops === this.#drops;
-    if (isLookDue) this.#heed(found.look, askedAtMs);
-    if (generation !== this.#generation.current) return this.#lookUp(keys);
+    if (isLookDue) this.#heed(found, askedAtMs);
+    if (generation !== this.#generation.current) return this.#lookUp(keys, onCorrupt);
+    if (found.corrupt > 0) onCorrupt(found.corrupt);
+    return this.#takeAll(keys, found.entries, isUndisturbed);
+  }
+
+  #takeAll(
+    keys: readonly string[],
+    entries: readonly (Entry | undefined)[],
+    mayRemember: boolean,
+  ): readonly (Entry | undefined)[] {
     const nowMs = Date.now();
-    const entries = found.entries.map((entry, index) =>
-      this.#take(keys[index] as string, entry, nowMs, isUndisturbed),
-    );
-    return { entries, corrupt: found.corrupt };
+    return entries.map((entry, index) => this.#take(keys[index] as string, entry, nowMs, mayRemember));
   }
 
   /** What is stale is remembered too: not answered from memory, but there if the database is away. */
@@ -163,9 +196,9 @@ export class Layers {
     return entry;
   }
 
-  #heed(look: Look | undefined, askedAtMs: number): void {
+  #heed({ look, attemptedAtMs }: LookUp, askedAtMs: number): void {
     if (look === undefined) {
-      this.#generation.skipLook(Date.now());
+      this.#generation.skipLook(attemptedAtMs);
       return;
     }
     const change = this.#generation.accept(look, askedAtMs);
@@ -176,14 +209,12 @@ export class Layers {
   #drop(key: string): void {
     this.#drops++;
     this.#memory.delete(key);
-    this.#lookUps.forget(key);
     this.#onDropped(key);
   }
 
   #dropAll(): void {
     this.#drops++;
     this.#memory.clear();
-    this.#lookUps.forgetAll();
     this.#onDropped();
   }
 }

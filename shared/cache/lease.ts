@@ -5,8 +5,8 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 
-/** A leader that died is followed by another after this time and the next look: within a second. */
-const LEASE_MS = 800;
+/** A leader that died is followed by another after this time, a look and a load: within a second. */
+const LEASE_MS = 700;
 /** How long the others wait for what the leader loads, looking in between at growing distances, before they load themselves. */
 const WAIT_MS = 1_200;
 const FIRST_LOOK_MS = 10;

@@ -2,12 +2,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Entry } from './entry.ts';
 
-/** Where an entry in memory came from, which is what the caller is told. */
-export type MemoryOrigin = 'l1' | 'hydrated';
+/** An answer from memory: frozen, because all who ask get the same one. */
+export type MemoryRead = { readonly json: string | null; readonly layer: 'l1' };
 
-export type MemoryEntry = {
+type MemoryEntry = {
   readonly entry: Entry;
-  readonly origin: MemoryOrigin;
+  readonly read: MemoryRead;
   /** Answered from memory until this wall-clock time in ms; never later than the entry is fresh. */
   readonly untilMs: number;
 };
@@ -25,9 +25,9 @@ export class MemoryLayer {
     this.#keepMs = options.keepMs;
   }
 
-  get(key: string, nowMs: number): MemoryEntry | undefined {
+  get(key: string, nowMs: number): MemoryRead | undefined {
     const found = this.#entries.get(key);
-    return found !== undefined && nowMs < found.untilMs ? found : undefined;
+    return found !== undefined && nowMs < found.untilMs ? found.read : undefined;
   }
 
   /** Whether `get` would find it; counts as no use of the entry. */
@@ -42,13 +42,13 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
-  set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
+  set(key: string, entry: Entry, nowMs: number): void {
     const stored = this.#entries.peek(key);
     // Two loads of one key may end in either order; the older one must not win here either.
     if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
     this.#entries.set(key, {
       entry,
-      origin,
+      read: Object.freeze({ json: entry.json, layer: 'l1' }),
       untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
     });
   }

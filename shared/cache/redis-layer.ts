@@ -1,6 +1,8 @@
 /** L2: the entries in Redis. What can fail is kept in here: a read that fails is a miss, a write that fails is no write. */
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
+import { serverOf } from '../redis/batch.ts';
+import type { RedisClient } from '../redis/client.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { decodeEntry, type Entry, encodeEntry } from './entry.ts';
@@ -22,14 +24,19 @@ export type Cleared = {
 export type LookUp = {
   /** Undefined when Redis did not answer, or was not asked to look. */
   readonly look: Look | undefined;
+  /** When Redis was last asked in vain, if it is away. */
+  readonly attemptedAtMs: number | undefined;
   /** Undefined where there is none, where Redis did not answer, and where what is there is none. */
   readonly entries: readonly (Entry | undefined)[];
   /** Values that were there and could not be read. */
   readonly corrupt: number;
 };
 
-/** What became of an entry: stored; too late to be; or not stored, because this one, read later, is there. */
-export type PutOutcome = 'stored' | 'late' | Entry;
+/**
+ * What became of an entry: stored; stored in place of what was no text; too late to be stored; or not stored, because this
+ * one, read later, is there.
+ */
+export type PutOutcome = 'stored' | 'replaced' | 'late' | Entry;
 
 export class RedisLayer {
   readonly #redis: GuardedRedis;
@@ -53,16 +60,17 @@ export class RedisLayer {
   /** The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. */
   async lookUp(generation: string, ids: readonly string[], sinceMs: number | undefined): Promise<LookUp> {
     try {
-      if (sinceMs === undefined) return { look: undefined, ...(await this.#read(generation, ids)) };
+      if (sinceMs === undefined) return readEntries(undefined, await this.#read(generation, ids));
       const looking = this.#look(generation, sinceMs);
       // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
       // the entries could be read before an invalidation of which the look tells already, and would count as newer.
       if (this.#redis.isCluster) await looking;
-      const [look, read] = await Promise.all([looking, this.#read(generation, ids)]);
-      return { look, ...read };
+      const [look, texts] = await Promise.all([looking, this.#read(generation, ids)]);
+      return readEntries(look, texts);
     } catch (error) {
       ignoreUnavailable(error);
-      return { look: undefined, entries: ids.map(() => undefined), corrupt: 0 };
+      const attemptedAtMs = error instanceof RedisUnavailableError ? error.attemptedAtMs : undefined;
+      return { look: undefined, attemptedAtMs, entries: ids.map(() => undefined), corrupt: 0 };
     }
   }
 
@@ -94,14 +102,19 @@ export class RedisLayer {
   }
 
   /** MGET also for a single key: it answers null for a value of another type, where GET fails. */
-  async #read(generation: string, ids: readonly string[]): Promise<Pick<LookUp, 'entries' | 'corrupt'>> {
-    if (ids.length === 0) return { entries: [], corrupt: 0 };
+  #read(generation: string, ids: readonly string[]): Promise<(string | null)[]> {
+    if (ids.length === 0) return Promise.resolve([]);
     const entryKeys = ids.map((id) => this.entryKey(generation, id));
-    if (!this.#redis.isCluster) return readEntries(await this.#redis.run((redis) => redis.mget(entryKeys)));
+    return this.#redis.isCluster
+      ? this.#readFromCluster(entryKeys)
+      : this.#redis.run((redis) => redis.mget(entryKeys));
+  }
+
+  async #readFromCluster(entryKeys: readonly string[]): Promise<(string | null)[]> {
     const answers = await this.#redis.batch(entryKeys, (commands, index) =>
       commands.mget(entryKeys[index] as string),
     );
-    return readEntries((answers as (string | null)[][]).flat());
+    return (answers as (string | null)[][]).flat();
   }
 
   #putAll(
@@ -135,10 +148,11 @@ export class RedisLayer {
   async #awaitReplicas(): Promise<Omit<Cleared, 'generation'>> {
     let replicas = 0;
     try {
-      replicas = replicasOf(await this.#redis.runWaiting((redis) => redis.role()));
+      const server = (redis: RedisClient) => serverOf(redis, this.#generationKey);
+      replicas = replicasOf(await this.#redis.runWaiting((redis) => server(redis).role()));
       if (replicas === 0) return { replicas, replicasAcknowledged: 0 };
       const acknowledged = await this.#redis.runWaiting((redis) =>
-        redis.wait(replicas, REPLICA_ACK_TIMEOUT_MS),
+        server(redis).wait(replicas, REPLICA_ACK_TIMEOUT_MS),
       );
       return { replicas, replicasAcknowledged: acknowledged };
     } catch (error) {
@@ -158,8 +172,12 @@ export class RedisLayer {
       json: null,
     };
     const never = Number.POSITIVE_INFINITY;
+    const entryKeys = ids.map((id) => this.entryKey(generation, id));
+    const text = encodeEntry(tombstone);
     // First the tombstones: whoever has been told must not find the old value in Redis.
-    await this.#putAll(generation, ids, new Array(ids.length).fill(tombstone), never);
+    await this.#redis.batch(entryKeys, (commands, index) =>
+      commands.putTombstone(entryKeys[index] as string, text, atUs, INVALIDATIONS_KEPT_MS, never),
+    );
     await this.#redis.run((redis) =>
       redis.announceInvalidated(
         this.#generationKey,
@@ -187,7 +205,7 @@ function readLook(answer: readonly (string | number)[]): Look {
   };
 }
 
-function readEntries(texts: readonly (string | null)[]): Pick<LookUp, 'entries' | 'corrupt'> {
+function readEntries(look: Look | undefined, texts: readonly (string | null)[]): LookUp {
   let corrupt = 0;
   const entries = texts.map((text) => {
     if (text === null) return undefined;
@@ -195,12 +213,12 @@ function readEntries(texts: readonly (string | null)[]): Pick<LookUp, 'entries' 
     if (entry === undefined) corrupt++;
     return entry;
   });
-  return { entries, corrupt };
+  return { look, attemptedAtMs: undefined, entries, corrupt };
 }
 
 function outcomeOf(answer: string | null): PutOutcome {
   if (answer === null) return 'stored';
-  if (answer === '') return 'late';
+  if (answer === 'late' || answer === 'replaced') return answer;
   // Something that has a later time but is no entry: as good as nothing.
   return decodeEntry(answer) ?? 'stored';
 }

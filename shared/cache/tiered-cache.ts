@@ -67,27 +67,25 @@ export class TieredCache<Id> {
    * The value of `id`, from the nearest layer that has it.
    * Throws what the source throws when nothing that may be answered is cached.
    */
-  async get(id: Id): Promise<CacheRead> {
+  get(id: Id): Promise<CacheRead> {
     const key = this.#source.key(id);
     const inMemory = this.#probeKey(key);
-    if (inMemory !== undefined) return inMemory;
-    const inRedis = await this.#layers.ask(key);
-    if (inRedis !== undefined && isFresh(inRedis)) return this.#count('l2', inRedis);
-    // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
-    const confirmed = this.#probeKey(key);
-    if (confirmed !== undefined) return confirmed;
-    const stale = inRedis ?? this.#layers.probeStale(key);
-    return stale === undefined ? this.#loadMissing(id, key) : this.#serveStale(id, key, stale);
+    return inMemory === undefined ? this.#getFurther(id, key) : Promise.resolve(inMemory);
   }
 
   /** The values of `ids`, in their order: one MGET for what memory lacks, one statement for what Redis lacks. */
   async getMany(ids: readonly Id[]): Promise<CacheRead[]> {
-    const wanted = new Map(ids.map((id) => [this.#source.key(id), id]));
-    const reads = new Map<string, CacheRead>();
-    const stale = await this.#takeFromLayers([...wanted.keys()], reads);
-    const lacking = [...wanted].filter(([key]) => !reads.has(key));
-    await this.#takeFromSource(lacking, stale, reads);
-    return ids.map((id) => reads.get(this.#source.key(id)) as CacheRead);
+    const keys = this.#keysOf(ids);
+    const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
+    const stale = await this.#takeFromLayers(keys, reads);
+    const lacking = new Map<string, Id>();
+    for (const [place, key] of keys.entries())
+      if (reads[place] === undefined) lacking.set(key, ids[place] as Id);
+    if (lacking.size > 0) {
+      const loaded = await this.#takeFromSource(lacking, stale);
+      for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
+    }
+    return reads as CacheRead[];
   }
 
   /**
@@ -104,8 +102,8 @@ export class TieredCache<Id> {
     const outcomes = await this.#layers.putInRedis(ticket, this.#keysOf(ids), entries);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
-    const stored = outcomes.filter((outcome) => outcome === 'stored').length;
-    return { stored, newerStored: ids.length - stored };
+    const newerStored = outcomes.filter((outcome) => typeof outcome === 'object').length;
+    return { stored: ids.length - newerStored, newerStored };
   }
 
   /**
@@ -126,13 +124,24 @@ export class TieredCache<Id> {
   }
 
   #probeKey(key: string): CacheRead | undefined {
-    const found = this.#layers.probe(key);
-    return found === undefined ? undefined : this.#count(found.origin, found.entry);
+    const read = this.#layers.probe(key);
+    if (read !== undefined) this.counts.l1++;
+    return read;
   }
 
   #count(layer: Layer, entry: Entry): CacheRead {
     this.counts[layer]++;
     return { json: entry.json, layer };
+  }
+
+  async #getFurther(id: Id, key: string): Promise<CacheRead> {
+    const inRedis = await this.#layers.ask(key);
+    if (inRedis !== undefined && isFresh(inRedis)) return this.#count('l2', inRedis);
+    // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
+    const confirmed = this.#probeKey(key);
+    if (confirmed !== undefined) return confirmed;
+    const stale = inRedis ?? this.#layers.probeStale(key);
+    return stale === undefined ? this.#loadMissing(id, key) : this.#serveStale(id, key, stale);
   }
 
   #keysOf(ids: readonly Id[]): string[] {
@@ -235,38 +244,44 @@ export class TieredCache<Id> {
     };
   }
 
-  /** Takes what memory and Redis have fresh into `reads`, and answers what they have stale. */
-  async #takeFromLayers(keys: readonly string[], reads: Map<string, CacheRead>): Promise<Map<string, Entry>> {
-    const notInMemory = this.#layers.notInMemory(keys);
-    const stale = await this.#takeFromRedis(notInMemory, reads);
-    this.#takeFromMemory(keys, reads);
+  /** Puts what memory and Redis have fresh into its place in `reads`, and answers what they have stale. */
+  async #takeFromLayers(
+    keys: readonly string[],
+    reads: (CacheRead | undefined)[],
+  ): Promise<ReadonlyMap<string, Entry>> {
+    const stale = new Map<string, Entry>();
+    const places = [...keys.keys()];
+    const asked = places.filter((place) => !this.#layers.isInMemory(keys[place] as string));
+    await this.#takeFromRedis(keys, asked, reads, stale);
+    if (asked.length < keys.length) this.#takeFromMemory(keys, reads);
     // The look made in the same round trip may have dropped what memory had.
-    const asked = new Set(notInMemory);
-    const dropped = keys.filter((key) => !reads.has(key) && !asked.has(key));
-    for (const [key, entry] of await this.#takeFromRedis(dropped, reads)) stale.set(key, entry);
+    const dropped = places.filter((place) => reads[place] === undefined && !asked.includes(place));
+    await this.#takeFromRedis(keys, dropped, reads, stale);
     return stale;
   }
 
-  async #takeFromRedis(keys: readonly string[], reads: Map<string, CacheRead>): Promise<Map<string, Entry>> {
-    const stale = new Map<string, Entry>();
-    const entries = await this.#layers.askForMany(keys);
-    for (const [index, key] of keys.entries()) {
+  async #takeFromRedis(
+    keys: readonly string[],
+    places: readonly number[],
+    reads: (CacheRead | undefined)[],
+    stale: Map<string, Entry>,
+  ): Promise<void> {
+    const entries = await this.#layers.askForMany(places.map((place) => keys[place] as string));
+    const nowMs = Date.now();
+    for (const [index, place] of places.entries()) {
+      const key = keys[place] as string;
       const inRedis = entries[index];
-      if (inRedis !== undefined && isFresh(inRedis)) {
-        reads.set(key, this.#count('l2', inRedis));
+      if (inRedis !== undefined && nowMs < inRedis.freshUntilMs) {
+        reads[place] = this.#count('l2', inRedis);
         continue;
       }
       const old = inRedis ?? this.#layers.probeStale(key);
       if (old !== undefined) stale.set(key, old);
     }
-    return stale;
   }
 
-  #takeFromMemory(keys: readonly string[], reads: Map<string, CacheRead>): void {
-    for (const key of keys) {
-      const read = reads.has(key) ? undefined : this.#probeKey(key);
-      if (read !== undefined) reads.set(key, read);
-    }
+  #takeFromMemory(keys: readonly string[], reads: (CacheRead | undefined)[]): void {
+    for (const [place, key] of keys.entries()) reads[place] ??= this.#probeKey(key);
   }
 
   /**
@@ -274,21 +289,22 @@ export class TieredCache<Id> {
    * joined, and what is stale is answered at once unless we refresh it.
    */
   async #takeFromSource(
-    lacking: readonly (readonly [string, Id])[],
+    lacking: ReadonlyMap<string, Id>,
     stale: ReadonlyMap<string, Entry>,
-    reads: Map<string, CacheRead>,
-  ): Promise<void> {
-    const releases = await this.#leadRefreshes(lacking.map(([key]) => key).filter((key) => stale.has(key)));
-    const wanted = lacking.filter(([key]) => !stale.has(key) || releases.has(key));
+  ): Promise<Map<string, CacheRead>> {
+    const reads = new Map<string, CacheRead>();
+    const releases = await this.#leadRefreshes([...lacking.keys()].filter((key) => stale.has(key)));
+    const wanted = [...lacking].filter(([key]) => !stale.has(key) || releases.has(key));
     const started = this.#startBatch(wanted, async () => {
       await Promise.all([...releases.values()].map((release) => release()));
     });
-    for (const [key] of lacking) {
+    for (const key of lacking.keys()) {
       const old = stale.get(key);
       if (old !== undefined && !releases.has(key)) reads.set(key, this.#count('stale', old));
     }
     const joined = wanted.map(async ([key, id]) => reads.set(key, await this.#join(id, key, stale.get(key))));
     await Promise.all([started, ...joined]);
+    return reads;
   }
 
   async #leadRefreshes(keys: readonly string[]): Promise<Map<string, Release>> {

@@ -41,7 +41,7 @@ export class AdminLimits {
     // A container's first call must count in Redis as well, so it waits for the connection; not for long.
     await untilReady(this.#redis, REDIS_TIMEOUT_MS).catch(() => undefined);
     try {
-      await this.#limiters[action].consume(subject);
+      await this.#limiters[action].consume(keys.limited(subject));
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
       throw new TooManyRequestsError({

@@ -70,13 +70,23 @@ async function settle(command: unknown): Promise<Result> {
   }
 }
 
+/** The server that has `key`, for commands without a key that are about it; as far as this client knows. */
+export function serverOf(redis: RedisClient, key: string): RedisClient {
+  return isCluster(redis) ? (addressBook(redis)(key) ?? redis) : redis;
+}
+
 /** The places of the keys in the batch, by the servers that have them as far as this client knows; undefined where it does not. */
 function placesByServer(cluster: Cluster, keys: readonly string[]): Map<Redis | undefined, number[]> {
+  const serverOfKey = addressBook(cluster);
+  return Map.groupBy(keys.keys(), (index) => serverOfKey(keys[index] as string));
+}
+
+function addressBook(cluster: Cluster): (key: string) => Redis | undefined {
   const servers = new Map(
     cluster.nodes().map((server) => [`${server.options.host}:${server.options.port}`, server]),
   );
-  return Map.groupBy(keys.keys(), (index) => {
-    const slot = new Command('get', [keys[index] as string]).getSlot();
+  return (key) => {
+    const slot = new Command('get', [key]).getSlot();
     return servers.get(cluster.slots[slot ?? -1]?.[0] ?? '');
-  });
+  };
 }

@@ -46,6 +46,8 @@ function optionsOf(commandTimeoutMs: number) {
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    // A server that loads may be wrong about how long it still needs.
+    maxLoadingRetryTime: RECONNECT_MAX_MS,
     reconnectOnError: (error) => NOT_THE_PRIMARY.test(error.message),
     retryStrategy: reconnectAfterMs,
   } satisfies RedisOptions;
@@ -76,6 +78,7 @@ function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf
     retryDelayOnClusterDown: 0,
   });
   cluster.on('+node', prepareServer);
+  cluster.on('refresh', () => connectServers(cluster));
   return cluster;
 }
 
@@ -89,10 +92,13 @@ function prepareServer(server: Redis): void {
   // Sent before a redirected command, which tells of its failure itself: nobody listens to this one's, and that ends a process.
   const asking = server.asking.bind(server);
   server.asking = async () => asking().catch(() => 'OK' as const);
-  // Else the first command connects, and those that follow it at once fail. Not now: one may be about to be sent.
-  setImmediate(() => {
-    if (server.status === 'wait' && server.options.readOnly !== true) server.connect().catch(() => undefined);
-  });
+}
+
+/** Those that were just heard of; else each would be connected to by its first command, which had to wait. */
+function connectServers(cluster: Cluster): void {
+  for (const server of cluster.nodes('master')) {
+    if (server.status === 'wait') server.connect().catch(() => undefined);
+  }
 }
 
 function reconnectAfterMs(attempt: number): number {

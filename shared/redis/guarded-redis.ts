@@ -28,6 +28,12 @@ export const WARMER_GUARD: GuardOptions = { timeoutMs: 900, probeAfterMs: 0, wai
 const SERVER_CANNOT =
   /^(READONLY|LOADING|NOAUTH|WRONGPASS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|MISCONF|NOREPLICAS|ERR max number of clients)/;
 
+/** A full server refuses this write and says nothing about the next read. */
+const SERVER_IS_FULL = /^OOM/;
+
+/** A failure that comes so much later than it should tells that this process was frozen, and nothing about Redis. */
+const FROZEN_MS = 400;
+
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
 }
@@ -39,6 +45,8 @@ export class GuardedRedis {
   readonly #options: GuardOptions;
   readonly #breaker;
   #probe: Promise<void> | undefined;
+  /** When the last attempt in vain began. */
+  #attemptedAtMs = 0;
 
   constructor(redisUrl: string, options: GuardOptions) {
     this.#redis = createRedis(redisUrl, options.timeoutMs);
@@ -58,12 +66,11 @@ export class GuardedRedis {
    */
   async run<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
     if (!this.#isUsable()) await this.#untilUsable();
+    const beganAtMs = Date.now();
     try {
       return await this.#send(operation);
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      await this.#break(error);
-      throw asUnavailable(error);
+      throw await this.#judge(error, beganAtMs);
     }
   }
 
@@ -73,7 +80,7 @@ export class GuardedRedis {
     try {
       return await this.#send(operation);
     } catch (error) {
-      throw isUnavailable(error) ? asUnavailable(error) : error;
+      throw isUnavailable(error) ? new RedisUnavailableError('Redis was late.', { cause: error }) : error;
     }
   }
 
@@ -90,9 +97,11 @@ export class GuardedRedis {
 
   /** Waits until commands can be sent, so that the first request finds a connection, or the breaker open after `timeoutMs`. */
   async connect(timeoutMs: number): Promise<void> {
+    const beganAtMs = Date.now();
     try {
       await this.#breaker.execute(() => untilReady(this.#redis, timeoutMs));
     } catch (error) {
+      this.#attemptedAtMs = beganAtMs;
       log.warn('Starting without Redis.', { error });
     }
   }
@@ -107,11 +116,11 @@ export class GuardedRedis {
 
   async #untilUsable(): Promise<void> {
     if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
+    const beganAtMs = Date.now();
     try {
       await untilReady(this.#redis, this.#options.timeoutMs);
     } catch (error) {
-      await this.#break(error);
-      throw asUnavailable(error);
+      throw await this.#judge(error, beganAtMs);
     }
   }
 
@@ -120,16 +129,30 @@ export class GuardedRedis {
     return this.isCluster ? within(this.#options.timeoutMs, operation(this.#redis)) : operation(this.#redis);
   }
 
-  /** The breaker hears of failures only: while it is closed, a success means nothing to it and costs nothing. */
-  async #break(error: unknown): Promise<void> {
-    await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
+  /**
+   * What is thrown for `error`. The breaker hears of failures only: while it is closed, a success means nothing to it and
+   * costs nothing. What it must not hear of is a timeout that a frozen process finds when it is thawed, before the answer
+   * that has been there for long.
+   */
+  async #judge(error: unknown, beganAtMs: number): Promise<unknown> {
+    if (!isUnavailable(error))
+      return SERVER_IS_FULL.test((error as Error).message) ? asRefused(error) : error;
+    this.#attemptedAtMs = Math.max(this.#attemptedAtMs, beganAtMs);
+    if (Date.now() - beganAtMs < this.#options.timeoutMs + FROZEN_MS) {
+      await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
+    }
+    return this.#asUnavailable('Redis did not answer.', error);
+  }
+
+  #asUnavailable(message: string, cause?: unknown): RedisUnavailableError {
+    return new RedisUnavailableError(message, { cause, attemptedAtMs: this.#attemptedAtMs });
   }
 
   async #refuseWhileOpen(): Promise<void> {
     this.#probe ??= this.#startProbe();
     if (this.#options.waitForProbe) await this.#probe;
     if (this.#breaker.state !== CircuitState.Closed) {
-      throw new RedisUnavailableError('Redis is known not to answer.');
+      throw this.#asUnavailable('Redis is known not to answer.');
     }
   }
 
@@ -139,20 +162,28 @@ export class GuardedRedis {
    */
   async #startProbe(): Promise<void> {
     try {
-      await this.#breaker.execute(async () => {
-        await untilReady(this.#redis, this.#options.timeoutMs);
-        await this.#send((redis) => redis.ping());
-      });
+      await this.#breaker.execute(() => this.#ping());
     } catch {
       // The breaker keeps what it learned; there is nothing else to do with a failed probe.
     } finally {
       this.#probe = undefined;
     }
   }
+
+  async #ping(): Promise<void> {
+    const beganAtMs = Date.now();
+    try {
+      await untilReady(this.#redis, this.#options.timeoutMs);
+      await this.#send((redis) => redis.ping());
+    } catch (error) {
+      this.#attemptedAtMs = beganAtMs;
+      throw error;
+    }
+  }
 }
 
-function asUnavailable(cause: unknown): RedisUnavailableError {
-  return new RedisUnavailableError('Redis did not answer.', { cause });
+function asRefused(cause: unknown): RedisUnavailableError {
+  return new RedisUnavailableError('Redis is full.', { cause });
 }
 
 async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {

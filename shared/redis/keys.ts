@@ -1,5 +1,12 @@
 /** Every name under which Prewarm keeps something in Redis. A part in braces puts names that are used together into one slot. */
 
+const NOT_PLAIN = /[%{}]/;
+
+/** Text that a caller chose, without braces: else it could choose the slot as well. */
+function plain(text: string): string {
+  return NOT_PLAIN.test(text) ? text.replace(/[%{}]/g, encodeURIComponent) : text;
+}
+
 export const keys = {
   /** Holds the traceId of the warm-up that runs, for 30 s at a time. The name is the requirement's own. */
   warmupLock: 'cache:warmup:lock',
@@ -9,9 +16,9 @@ export const keys = {
   warmupReports: 'prewarm:{warmup}:reports',
   /** An entry of the cache. The generation in it is what `clear` changes. */
   entry: (dataset: string, schemaVersion: number, generation: string, id: string) =>
-    `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${id}`,
-  /** Who loads an entry at the moment. */
-  lease: (entryKey: string) => `prewarm:lease:${entryKey}`,
+    `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${plain(id)}`,
+  /** Who loads an entry at the moment: in the entry's slot, so that storing and releasing arrive in their order. */
+  lease: (entryKey: string) => `prewarm:lease:{${entryKey}}`,
   generation: (dataset: string) => `prewarm:{${dataset}}:generation`,
   /** Ids that were invalidated lately, scored by Redis' clock in ms. */
   invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,
@@ -26,4 +33,6 @@ export const keys = {
   metricPublished: 'prewarm:{metrics}:published',
   /** Prefix of the exact limits of the admin actions. */
   limitPrefix: 'prewarm:limit',
+  /** Whom a limit counts. */
+  limited: (subject: string) => plain(subject),
 } as const;

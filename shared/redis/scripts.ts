@@ -4,8 +4,8 @@ import type { Cluster, Redis, Result } from 'ioredis';
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     /**
-     * Stores `entry` unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`; answers
-     * null when it wrote, what is stored instead, or an empty text when it was too late.
+     * Stores `entry` unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`. Answers
+     * null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or `late`.
      */
     putEntry(
       key: string,
@@ -18,6 +18,14 @@ declare module 'ioredis' {
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
     /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
     renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
+    /** The same for what must be stored also when Redis is full. */
+    putTombstone(
+      key: string,
+      tombstone: string,
+      atUs: number,
+      ttlMs: number,
+      notAfterMs: number,
+    ): Result<string | null, Context>;
     /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]; the generation is `knownGeneration` at least. */
     lookAtGeneration(
       generationKey: string,
@@ -54,6 +62,9 @@ declare module 'ioredis' {
   }
 }
 
+/** Clearing and invalidating take next to no memory, and are what a full Redis is in need of. */
+const ALSO_WHEN_FULL = '#!lua flags=allow-oom';
+
 const NOW = `
 local time = redis.call('TIME')
 local nowUs = time[1] * 1000000 + time[2]
@@ -67,19 +78,18 @@ local nowMs = math.floor(nowUs / 1000)`;
  * Without it, R's old value would stay until its time to live ended. A tombstone ends as well, which is why there is a
  * second one: R is frozen after 1 and thawed when the tombstone of 3 is gone; then 4 comes after `notAfterMs`, which R
  * was given by Redis' own clock before it began to read.
- * A value that is no entry (cut short, of another type) has no time and is replaced.
+ * A value that is no entry (cut short, of another type) has no time, or one far from Redis' own, and is replaced.
  */
 const PUT_ENTRY = `${NOW}
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 16)
 if type(head) == 'string' and #head == 17 then
   local storedReadAtUs = tonumber(string.sub(head, 2))
-  if storedReadAtUs and storedReadAtUs >= tonumber(ARGV[2]) then
-    return redis.call('GET', KEYS[1])
-  end
+  local isTime = storedReadAtUs and storedReadAtUs < nowUs + 86400000000
+  if isTime and storedReadAtUs >= tonumber(ARGV[2]) then return redis.call('GET', KEYS[1]) end
 end
-if nowMs > tonumber(ARGV[4]) then return '' end
+if nowMs > tonumber(ARGV[4]) then return 'late' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-return false`;
+return type(head) == 'table' and 'replaced'`;
 
 const RELEASE_IF_OWNER = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -151,11 +161,12 @@ return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
 /** Makes the scripts methods of `redis` (EVALSHA, with the text only where a server does not know it yet). */
 export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('putEntry', { numberOfKeys: 1, lua: PUT_ENTRY });
+  redis.defineCommand('putTombstone', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + PUT_ENTRY });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
-  redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: LOOK_AT_GENERATION });
-  redis.defineCommand('raiseGeneration', { numberOfKeys: 1, lua: RAISE_GENERATION });
-  redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ANNOUNCE_INVALIDATED });
+  redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });
+  redis.defineCommand('raiseGeneration', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + RAISE_GENERATION });
+  redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
   redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });

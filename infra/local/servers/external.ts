@@ -1,6 +1,6 @@
 /** Checks the servers that the environment names, and says in one line, without any password, what is wrong with one. */
 import { StartError } from '../start-error.ts';
-import { probePostgres, probePushgateway, probeRedis } from './probe.ts';
+import { probePostgres, probePushgateway, probeRedisKind } from './probe.ts';
 
 export type ExternalUrls = {
   readonly redisUrl?: string;
@@ -11,7 +11,12 @@ export type ExternalUrls = {
 const REACH_TIMEOUT_MS = 3_000;
 
 const EXTERNAL = {
-  redisUrl: { variable: 'REDIS_URL', protocols: ['redis:', 'rediss:'], embedded: 'Redis', probe: probeRedis },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    protocols: ['redis:', 'rediss:', 'redis-cluster:', 'rediss-cluster:'],
+    embedded: 'Redis',
+    probe: probeRedisKind,
+  },
   databaseUrl: {
     variable: 'DATABASE_URL',
     protocols: ['postgres:', 'postgresql:'],
@@ -82,6 +87,8 @@ const REASONS: Record<string, string> = {
   ECONNRESET: 'closed the connection',
   EHOSTUNREACH: 'cannot be reached from here',
   ENETUNREACH: 'cannot be reached from here',
+  ISCLUSTER: 'is one of a cluster, so its URL starts with redis-cluster:// or rediss-cluster://',
+  NOCLUSTER: 'is no cluster, so its URL starts with redis:// or rediss://',
   ETIMEDOUT: `did not answer within ${REACH_TIMEOUT_MS / 1000} s`,
 };
 

@@ -2,7 +2,28 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
 
-export async function probeRedis(url: string, timeoutMs: number): Promise<void> {
+export function probeRedis(url: string, timeoutMs: number): Promise<void> {
+  return askRedis(url, timeoutMs, (redis) => redis.ping());
+}
+
+/** Rejects with the code `ISCLUSTER` or `NOCLUSTER` when the server is of the kind that the URL's scheme does not name. */
+export function probeRedisKind(url: string, timeoutMs: number): Promise<void> {
+  const isClusterNamed = /^rediss?-cluster:/.test(url);
+  return askRedis(url.replace('-cluster:', ':'), timeoutMs, async (redis) => {
+    await redis.ping();
+    // A managed server may forbid INFO, and is believed.
+    const info = await redis.info('cluster').catch(() => '');
+    const isCluster = /^cluster_enabled:1/m.test(info);
+    if (info === '' || isCluster === isClusterNamed) return;
+    throw Object.assign(new Error('wrong kind'), { code: isCluster ? 'ISCLUSTER' : 'NOCLUSTER' });
+  });
+}
+
+async function askRedis(
+  url: string,
+  timeoutMs: number,
+  ask: (redis: Redis) => Promise<unknown>,
+): Promise<void> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeoutMs,
@@ -16,7 +37,7 @@ export async function probeRedis(url: string, timeoutMs: number): Promise<void> 
   });
   try {
     await redis.connect();
-    await redis.ping();
+    await ask(redis);
   } catch (error) {
     throw reason ?? error;
   } finally {

@@ -14,15 +14,25 @@ const DATABASES = 512;
 
 export type RedisServer = { readonly process: ServerProcess; readonly url: string };
 
-export async function startRedis(context: StartContext, port: number): Promise<RedisServer> {
+type RedisSettings = {
+  /** Names the log and the data folder: another one for each server of a run. @default 'Redis' */
+  readonly name?: string;
+  /** Added to the command line. @default none */
+  readonly args?: readonly string[];
+};
+
+export async function startRedis(
+  context: StartContext,
+  port: number,
+  { name = 'Redis', args = [] }: RedisSettings = {},
+): Promise<RedisServer> {
   const binary = await findOrFetchBinary('redis', context);
-  const home = join(context.run.stateDir, 'redis');
+  const home = join(context.run.stateDir, name.toLowerCase());
   mkdirSync(home, { recursive: true });
-  const args = redisArgs(port, home);
   const process = startProcess(context.run, {
-    name: 'Redis',
+    name,
     command: binary.command,
-    args,
+    args: [...redisArgs(port, home), ...args],
     env: binary.env,
     cwd: home,
   });

@@ -4,12 +4,14 @@ import type { ScheduledDatabase, Told } from './scheduled-database.ts';
 
 /** Other containers notice within this time. */
 const NOTICED_WITHIN_MS = 1_000;
+/** Memory is answered for so long after an attempt in vain to ask Redis began. */
+const OUTAGE_BELIEVED_MS = 1_500;
 
 /** A process as the model sees it. */
 export type Reader = {
   /** When it began, in the order of all events. */
   readonly bornAt: number;
-  /** When it last did not hear from Redis. */
+  /** When it last began to ask Redis in vain. */
   troubledAtMs: number;
 };
 
@@ -75,7 +77,9 @@ export class Promises {
   ): boolean {
     if (beganAt < at) return false;
     if (reader === by || reader.bornAt > at) return true;
-    return beganAtMs - Math.max(answeredAtMs, reader.troubledAtMs) >= NOTICED_WITHIN_MS;
+    return (
+      beganAtMs - answeredAtMs >= NOTICED_WITHIN_MS && beganAtMs - reader.troubledAtMs >= OUTAGE_BELIEVED_MS
+    );
   }
 
   #broken(reading: Reading, read: CacheRead, oldestUs: number): Error {

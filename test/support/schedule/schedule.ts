@@ -120,7 +120,7 @@ export class Schedule {
   }
 
   #start(redis: ScheduledRedis): Process {
-    redis.forget();
+    redis.restart();
     const process = { bornAt: ++this.#events, troubledAtMs: 0, redis, frozenAtMs: undefined };
     const source: Source<number> = {
       name: DATASET,
@@ -199,7 +199,7 @@ export class Schedule {
   }
 
   #loseConnection(process: Process): Promise<void> {
-    if (process.redis.loseConnection()) process.troubledAtMs = this.#time.nowMs;
+    process.troubledAtMs = process.redis.loseConnection();
     return settle();
   }
 
@@ -233,7 +233,7 @@ export class Schedule {
   }
 
   async #endWaits(process: Process): Promise<void> {
-    if (process.redis.timeOut(COMMAND_TIMEOUT_MS)) process.troubledAtMs = this.#time.nowMs;
+    process.troubledAtMs = process.redis.timeOut(COMMAND_TIMEOUT_MS);
     this.#database.timeOut(process, STATEMENT_TIMEOUT_MS);
     this.#time.fireDue(process);
     await settle();

@@ -8,6 +8,7 @@ type Command = {
   readonly operation: (redis: RedisClient) => Promise<unknown>;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly beganAtMs: number;
   sentAtMs: number;
   /** Its sender has given up waiting. */
   isAbandoned: boolean;
@@ -19,6 +20,7 @@ export class ScheduledRedis extends GuardedRedis {
   sent: Command[] = [];
   executed: Command[] = [];
   readonly #clock: { readonly nowMs: number };
+  #attemptedAtMs = 0;
 
   constructor(redisUrl: string, clock: { readonly nowMs: number }) {
     super(redisUrl, { ...REQUEST_GUARD, timeoutMs: 5_000 });
@@ -31,6 +33,7 @@ export class ScheduledRedis extends GuardedRedis {
         operation,
         resolve,
         reject,
+        beganAtMs: this.#clock.nowMs,
         sentAtMs: this.#clock.nowMs,
         isAbandoned: false,
         settle() {},
@@ -70,17 +73,16 @@ export class ScheduledRedis extends GuardedRedis {
     while (this.executed.length > 0) this.deliverNext();
   }
 
-  /** The process gives up on what was sent `timeoutMs` ago; what Redis was sent it may execute all the same. */
-  timeOut(timeoutMs: number): boolean {
+  /**
+   * The process gives up on what was sent `timeoutMs` ago; what Redis was sent it may execute all the same. Answers when
+   * the last of it was sent, by the wall clock.
+   */
+  timeOut(timeoutMs: number): number {
     const isLate = (command: Command) =>
       !command.isAbandoned && this.#clock.nowMs - command.sentAtMs >= timeoutMs;
     const late = [...this.executed, ...this.sent].filter(isLate);
     this.executed = this.executed.filter((command) => !isLate(command));
-    for (const command of late) {
-      command.isAbandoned = true;
-      command.reject(new RedisUnavailableError('Too late.'));
-    }
-    return late.length > 0;
+    return this.#reject(late, 'Too late.');
   }
 
   postpone(ms: number): void {
@@ -88,14 +90,29 @@ export class ScheduledRedis extends GuardedRedis {
   }
 
   /** What was not executed never is, and what was executed is not answered. */
-  loseConnection(): boolean {
+  loseConnection(): number {
     const lost = [...this.executed, ...this.sent].filter((command) => !command.isAbandoned);
-    this.forget();
-    for (const command of lost) command.reject(new RedisUnavailableError('The connection was lost.'));
-    return lost.length > 0;
+    this.#forget();
+    return this.#reject(lost, 'The connection was lost.');
   }
 
-  forget(): void {
+  #reject(commands: readonly Command[], message: string): number {
+    const attemptedAtMs = Math.max(this.#attemptedAtMs, ...commands.map(({ beganAtMs }) => beganAtMs));
+    this.#attemptedAtMs = attemptedAtMs;
+    for (const command of commands) {
+      command.isAbandoned = true;
+      command.reject(new RedisUnavailableError(message, { attemptedAtMs }));
+    }
+    return attemptedAtMs;
+  }
+
+  /** The connection of another process. */
+  restart(): void {
+    this.#forget();
+    this.#attemptedAtMs = 0;
+  }
+
+  #forget(): void {
     this.sent = [];
     this.executed = [];
   }

@@ -1,0 +1,40 @@
+/** The wall clock, read once for a burst of reads from memory: reading it costs more than the hit does. */
+
+/** So many answers at most are given from one reading, however long a turn of the event loop takes. */
+const USES_MAX = 64;
+
+/**
+ * A reading is kept only after two within a millisecond, and until the event loop's turn ends, so that it never serves a
+ * request that came after a freeze:
+ *   1. a burst of reads keeps a reading          3. thawed, the loop ends its turn: the reading is dropped
+ *   2. the process is frozen for a minute        4. only then is the next request taken in
+ * A timer would not do: it may stand still while a Lambda is frozen. A lone read pays for nothing but its own reading.
+ */
+export class WallClock {
+  #readMs = 0;
+  #usesLeft = 0;
+  #isTurnWatched = false;
+
+  nowMs(): number {
+    if (this.#usesLeft === 0) return this.#read();
+    this.#usesLeft--;
+    return this.#readMs;
+  }
+
+  #read(): number {
+    const nowMs = Date.now();
+    if (nowMs === this.#readMs) this.#keep();
+    this.#readMs = nowMs;
+    return nowMs;
+  }
+
+  #keep(): void {
+    this.#usesLeft = USES_MAX;
+    if (this.#isTurnWatched) return;
+    this.#isTurnWatched = true;
+    setImmediate(() => {
+      this.#isTurnWatched = false;
+      this.#usesLeft = 0;
+    });
+  }
+}

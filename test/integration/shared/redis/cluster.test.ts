@@ -1,0 +1,357 @@
+/** A real Redis Cluster: commands find the server of their key, also when it moves, and a server that is away is Redis being away. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { readStatus } from '../../../../functions/admin/status.ts';
+import { checkExternal } from '../../../../infra/local/servers/external.ts';
+import { RedisUnavailableError, TooManyRequestsError } from '../../../../shared/errors.ts';
+import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
+import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
+import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
+import { Publisher } from '../../../../shared/metrics/publisher.ts';
+import { Recorder } from '../../../../shared/metrics/recorder.ts';
+import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { LockSeeker, lockHolder } from '../../../../shared/warming/lock.ts';
+import { keepReport, lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
+import { type OwnCluster, type SlotMove, startOwnCluster } from '../../../support/own-cluster.ts';
+
+/** Where the way of a command matters and not its time, which a busy machine may need. */
+const PATIENT = { ...REQUEST_GUARD, timeoutMs: 2_000 };
+/** More than one, less than two. */
+const ONE_TIMEOUT_MS = 1.9 * REQUEST_GUARD.timeoutMs;
+const NO_TIMEOUT_MS = 0.5 * REQUEST_GUARD.timeoutMs;
+const RECOVERY = { timeout: 2_000, interval: 50 };
+
+let cluster: OwnCluster;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  cluster = await startOwnCluster();
+});
+afterAll(() => cluster?.stop());
+beforeEach(async () => {
+  await Promise.all(cluster.masters.map(({ admin }) => admin.flushall()));
+  redis = await connect(cluster.url, PATIENT);
+});
+
+/** For a test or its hook; with the time limits of a request unless others are given. */
+async function connect(url: string, options = REQUEST_GUARD): Promise<GuardedRedis> {
+  const guarded = new GuardedRedis(url, options);
+  onTestFinished(() => guarded.close());
+  await guarded.connect(1_000);
+  return guarded;
+}
+
+/** So many that each server has some. */
+function someKeys(name: string): string[] {
+  return Array.from({ length: 50 }, (_, index) => `${name}-${index}`);
+}
+
+function setAll(names: readonly string[], through = redis): Promise<unknown[]> {
+  return through.batch(names, (commands, index) =>
+    commands.set(names[index] as string, `${names[index]} is here`),
+  );
+}
+
+function getAll(names: readonly string[], through = redis): Promise<unknown[]> {
+  return through.batch(names, (commands, index) => commands.get(names[index] as string));
+}
+
+const valuesOf = (names: readonly string[]) => names.map((name) => `${name} is here`);
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedAtMs = performance.now();
+  await work();
+  return performance.now() - startedAtMs;
+}
+
+const isUnavailable = (command: () => Promise<unknown>) =>
+  expect(command()).rejects.toBeInstanceOf(RedisUnavailableError);
+
+describe('a connection', () => {
+  it('is there to every server when the first command comes', async () => {
+    expect(await timed(() => connect(cluster.url))).toBeLessThan(500);
+    const listed = cluster.masters.map(({ admin }) => admin.client('LIST') as Promise<string>);
+    // At least the node's own, the first container's and this one's.
+    for (const list of await Promise.all(listed)) expect(list.trim().split('\n').length).toBeGreaterThan(2);
+  });
+
+  it('is let in by the name and the password in the URL', async () => {
+    for (const { admin } of cluster.masters) {
+      await admin.acl('SETUSER', 'reader', 'on', '>p@ss:w/rd', '~*', '&*', '+@all');
+    }
+    const url = new URL(cluster.url);
+    const named = await connect(`redis-cluster://reader:${encodeURIComponent('p@ss:w/rd')}@${url.host}`);
+    const whoami = await named.batch(someKeys('k'), (commands) => commands.acl('WHOAMI'));
+    expect(new Set(whoami)).toEqual(new Set(['reader']));
+  });
+});
+
+describe('the local runner', () => {
+  it('takes the address of a cluster that its scheme calls one', async () => {
+    await checkExternal({ redisUrl: cluster.url });
+    const plain = cluster.url.replace('-cluster', '');
+    await expect(checkExternal({ redisUrl: plain })).rejects.toThrow('is one of a cluster, so its URL');
+    const { redisUrl } = inject('servers');
+    await checkExternal({ redisUrl });
+    const other = redisUrl.replace('redis:', 'redis-cluster:');
+    await expect(checkExternal({ redisUrl: other })).rejects.toThrow('is no cluster, so its URL');
+  });
+});
+
+const read = (through: GuardedRedis, key: string) => through.run((client) => client.get(key));
+
+describe('a batch', () => {
+  it('goes to each server in one piece, and comes back in the order of its keys', async () => {
+    const names = someKeys('batch');
+    expect(new Set(await Promise.all(names.map(cluster.masterOf))).size).toBe(3);
+    await setAll(names);
+    const pieces = await cluster.piecesSentDuring(async () => {
+      expect(await getAll(names)).toEqual(valuesOf(names));
+    });
+    expect(pieces).toEqual([1, 1, 1]);
+  });
+
+  it('tells of the failure of any command, and is no reason to stop asking', async () => {
+    const names = someKeys('wrong');
+    await setAll(names);
+    const push = redis.batch(names, (commands, index) => commands.lpush(names[index] as string, 'x'));
+    await expect(push).rejects.toThrow('WRONGTYPE');
+    expect(await getAll(names)).toEqual(valuesOf(names));
+  });
+});
+
+describe('a slot that moves', () => {
+  async function beginMove(names: readonly string[]): Promise<SlotMove> {
+    await setAll(names);
+    return cluster.beginMove(names[7] as string);
+  }
+
+  it('is followed while it moves, for reading and for writing', async () => {
+    const names = someKeys('moving');
+    const move = await beginMove(names);
+    expect(await getAll(names)).toEqual(valuesOf(names));
+    await move.moveKeys();
+    expect(await getAll(names)).toEqual(valuesOf(names));
+    await setAll(names);
+    expect(await read(redis, names[7] as string)).toBe(`${names[7]} is here`);
+    await move.finish();
+  });
+
+  it('is followed by all who ask at once after it moved', async () => {
+    const names = someKeys('moved');
+    const others = await Promise.all([connect(cluster.url, PATIENT), connect(cluster.url, PATIENT)]);
+    const move = await beginMove(names);
+    await move.moveKeys();
+    await move.finish();
+    for (let round = 0; round < 5; round++) {
+      const asked = [redis, redis, ...others].map((through) => getAll(names, through));
+      expect(await Promise.all(asked)).toEqual(asked.map(() => valuesOf(names)));
+    }
+    await expect.poll(() => cluster.piecesSentDuring(() => getAll(names)), RECOVERY).toEqual([1, 1, 1]);
+  });
+
+  it('is followed by a batch after a command on its own was', async () => {
+    const names = someKeys('alone');
+    const move = await beginMove(names);
+    await move.moveKeys();
+    await move.finish();
+    const alone = read(redis, names[7] as string);
+    // The one was led to the other server, and the client is asking where all slots are now.
+    const together = alone.then(() => getAll(names));
+    expect([await alone, await together]).toEqual([`${names[7]} is here`, valuesOf(names)]);
+  });
+
+  it('costs a timeout, and nothing else, when the server that gets it is frozen', async () => {
+    const names = someKeys('stuck');
+    const hasty = await connect(cluster.url);
+    const move = await beginMove(names);
+    await move.moveKeys();
+    move.to.freeze();
+    onTestFinished(() => move.to.thaw());
+    const get = () => read(hasty, names[7] as string);
+    expect(await timed(() => isUnavailable(get))).toBeLessThan(ONE_TIMEOUT_MS);
+    move.to.thaw();
+    await move.finish();
+    await expect.poll(() => get().catch(() => 'not yet'), RECOVERY).toBe(`${names[7]} is here`);
+  });
+
+  it('does without the generation while half of what belongs to it has moved', async () => {
+    const hasty = await connect(cluster.url);
+    const look = () =>
+      hasty.run((client) => client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0'));
+    await redis.run((client) => client.raiseGeneration(keys.generation('d')));
+    const move = await cluster.beginMove(keys.generation('d'));
+    expect(await timed(() => isUnavailable(look))).toBeLessThan(ONE_TIMEOUT_MS);
+    await move.moveKeys();
+    await move.finish();
+    await expect.poll(() => look().catch(() => 'not yet'), RECOVERY).toMatchObject({ length: 2 });
+  });
+});
+
+const report: WarmupReport = {
+  traceId: 'trace',
+  trigger: 'manual',
+  status: 'success',
+  startedAt: new Date(0).toISOString(),
+  durationMs: 1,
+  planned: 0,
+  warmed: 0,
+  skipped: 0,
+  failed: 0,
+  steps: [],
+};
+
+describe('what Prewarm keeps in Redis', () => {
+  it('is reached by every script, with keys of one slot', async () => {
+    const entry = keys.entry('d', 1, '1', '7');
+    const answers = await redis.run(async (client) => [
+      await client.putEntry(entry, 'v0000000000000001', 1, 1_000, Date.now() + 60_000),
+      await client.set(keys.lease(entry), 'me', 'PX', 1_000, 'NX'),
+      await client.renewIfOwner(keys.lease(entry), 'me', 2_000),
+      await client.releaseIfOwner(keys.lease(entry), 'me'),
+      (await client.raiseGeneration(keys.generation('d'))).length,
+      await client.announceInvalidated(keys.generation('d'), keys.invalidated('d'), 1_000, 1_000, '1', '2'),
+      (await client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0')).length,
+      await client.addTotals(keys.metricTotals, keys.metricFlushed('f'), 1_000, 'a', 1),
+      await client.setGauges(keys.metricGauges, keys.metricGaugesOrder, 1, 'b', 2),
+      await client.addReport(keys.warmupReports, 1, 'report', 50),
+    ]);
+    expect(answers).toEqual([null, 'OK', 1, 1, 16, 2, 4, 1, 1, 0]);
+  });
+
+  it('is written by a batch of scripts that no server knows yet', async () => {
+    const names = someKeys('script');
+    const putAll = () =>
+      redis.batch(names, (commands, index) =>
+        commands.putEntry(names[index] as string, `v${'1'.padStart(16, '0')}`, 1, 9_000, Date.now() + 60_000),
+      );
+    expect(await putAll()).toEqual(names.map(() => null));
+    await Promise.all(cluster.masters.map(({ admin }) => admin.script('FLUSH')));
+    expect(await putAll()).toEqual(names.map(() => `v${'1'.padStart(16, '0')}`));
+  });
+
+  it('gives the lock of the warm-up to one, who can give it back', async () => {
+    const warmer = await connect(cluster.url, WARMER_GUARD);
+    const { signal } = new AbortController();
+    const seek = (traceId: string) => new LockSeeker(warmer, traceId, 20).acquire(signal);
+    const taken = await seek('one');
+    if (!taken.acquired) throw new Error('Nobody else wants it.');
+    expect(await seek('two')).toEqual({ acquired: false, holderTraceId: 'one' });
+    await warmer.run((client) => client.pexpire(keys.warmupLock, 1_000));
+    // It is renewed for 30 s.
+    await expect.poll(() => warmer.run((client) => client.pttl(keys.warmupLock))).toBeGreaterThan(20_000);
+    expect([await taken.lock.release(), await lockHolder(redis)]).toEqual([true, null]);
+    const next = await seek('two');
+    expect(next.acquired && next.lock.fence).toBe(2);
+    if (next.acquired) await next.lock.release();
+  });
+
+  it('tells the status: the reports, the generations and the totals', async () => {
+    await keepReport(redis, 1, { ...report, traceId: 'earlier' });
+    await keepReport(redis, 2, report);
+    const generation = await redis.run((client) => client.raiseGeneration(keys.generation('users')));
+    const recorder = new Recorder();
+    recorder.count('cache_misses_total', ['users'], 3);
+    const totals = new FleetTotals(redis, recorder);
+    await totals.add({ order: 1, values: new Map() });
+    expect((await lastReports(redis, 10)).map(({ traceId }) => traceId)).toEqual(['trace', 'earlier']);
+    expect(await readStatus(redis)).toMatchObject({
+      redis: { available: true, memoryUsedBytes: expect.any(Number) },
+      warmup: { runningTraceId: null, lastReports: [{ traceId: 'trace' }, { traceId: 'earlier' }] },
+      datasets: [{ name: 'users', generation }, { name: 'user-search' }],
+      totals: await totals.read().then(numbersOf),
+    });
+  });
+
+  it('is published once by those who want to at the same time', async () => {
+    const pushed: string[] = [];
+    const url = await receivePushes(pushed);
+    const recorder = new Recorder();
+    recorder.count('cache_misses_total', ['users'], 3);
+    const totals = new FleetTotals(redis, recorder);
+    await totals.add();
+    const publishers = [1, 2, 3].map(() => new Publisher(redis, totals, url));
+    await Promise.all(publishers.map((publisher) => publisher.publishIfDue(1_000)));
+    expect(pushed).toEqual([expect.stringMatching(/^cache_misses_total\{dataset="users"\} 3$/m)]);
+  });
+
+  it('counts the exact limits of all containers together', async () => {
+    const containers = [new AdminLimits(cluster.url), new AdminLimits(cluster.url)];
+    const calls = Array.from({ length: ADMIN_CALLS_PER_MINUTE.status + 1 }, (_, call) =>
+      (containers[call % 2] as AdminLimits).consume('status', 'somebody'),
+    );
+    const refused = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
+    expect(refused).toEqual([{ status: 'rejected', reason: expect.any(TooManyRequestsError) }]);
+    await containers[0]?.consume('status', 'somebody else');
+  });
+});
+
+function numbersOf(series: Record<string, string>): Record<string, number> {
+  return Object.fromEntries(Object.entries(series).map(([name, value]) => [name, Number(value)]));
+}
+
+/** A Pushgateway that only listens. */
+async function receivePushes(pushed: string[]): Promise<string> {
+  const server = createServer(async (request, response) => {
+    pushed.push((await request.toArray()).join(''));
+    response.end();
+  });
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('a cluster', () => {
+  const names = someKeys('outage');
+  let hasty: GuardedRedis;
+  const getOrNot = () => getAll(names, hasty).catch(() => 'not yet');
+
+  beforeEach(async () => {
+    hasty = await connect(cluster.url);
+    await setAll(names);
+  });
+
+  it('one of whose servers is frozen costs one timeout, and nothing after', async () => {
+    const frozen = await cluster.masterOf(names[0] as string);
+    frozen.freeze();
+    onTestFinished(() => frozen.thaw());
+    const get = () => isUnavailable(() => getAll(names, hasty));
+    expect(await timed(get)).toBeLessThan(ONE_TIMEOUT_MS);
+    for (let again = 0; again < 5; again++) expect(await timed(get)).toBeLessThan(NO_TIMEOUT_MS);
+    frozen.thaw();
+    await expect.poll(getOrNot, RECOVERY).toEqual(valuesOf(names));
+  });
+
+  it('that misses slots is away, and is used again within two seconds after they are back', async () => {
+    const lost = await cluster.masterOf(names[0] as string);
+    const others = cluster.masters.filter((node) => node !== lost);
+    for (const { admin } of others) await admin.config('SET', 'cluster-node-timeout', '500');
+    await lost.kill();
+    expect(await timed(() => isUnavailable(() => getAll(names, hasty)))).toBeLessThan(ONE_TIMEOUT_MS);
+    const stateOf = async () => (await others[0]?.admin.cluster('INFO')) as string;
+    await expect.poll(stateOf, { timeout: 10_000 }).toContain('cluster_state:fail');
+    // Also those of servers that are there: a cluster that is not whole refuses all.
+    const there = names.filter((_, index) => index % 10 === 0);
+    expect(await timed(() => isUnavailable(() => getAll(there, hasty)))).toBeLessThan(ONE_TIMEOUT_MS);
+    await lost.start();
+    await cluster.untilWhole();
+    await expect.poll(getOrNot, RECOVERY).toHaveLength(names.length);
+    for (const { admin } of others) await admin.config('SET', 'cluster-node-timeout', '30000');
+  });
+});
+
+it('a server that vanished without a word is left for the replica that took over', async () => {
+  const replicated = await startOwnCluster({ replicasEach: 1, nodeTimeoutMs: 500 });
+  onTestFinished(() => replicated.stop());
+  const through = await connect(replicated.url);
+  const names = someKeys('replicated');
+  await setAll(names, through);
+  const sizes = () => Promise.all(replicated.replicas.map(({ admin }) => admin.dbsize()));
+  await expect.poll(async () => (await sizes()).reduce((sum, size) => sum + size)).toBe(names.length);
+  // Its connections stay open, as those through a broken network do.
+  (await replicated.masterOf(names[0] as string)).freeze();
+  const getOrNot = () => getAll(names, through).catch(() => 'not yet');
+  await expect.poll(getOrNot, { timeout: 8_000, interval: 50 }).toEqual(valuesOf(names));
+});

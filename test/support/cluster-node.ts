@@ -1,0 +1,87 @@
+/** One Redis process of a test's cluster. */
+import { Redis } from 'ioredis';
+import type { ServerProcess } from '../../infra/local/processes/processes.ts';
+import type { Run } from '../../infra/local/processes/run.ts';
+import { findFreePort, LOOPBACK } from '../../infra/local/servers/ports.ts';
+import { startRedis } from '../../infra/local/servers/redis.ts';
+
+const ADMIN_TIMEOUT_MS = 5_000;
+
+export class ClusterNode {
+  readonly port: number;
+  /** Where the nodes talk to each other. */
+  readonly busPort: number;
+  /** A connection to this node alone; tries again for as long as the node is away. */
+  readonly admin: Redis;
+  readonly #run: Run;
+  readonly #name: string;
+  readonly #nodeTimeoutMs: number;
+  #server: ServerProcess | undefined;
+  #id = '';
+
+  private constructor(run: Run, name: string, ports: readonly [number, number], nodeTimeoutMs: number) {
+    [this.port, this.busPort] = ports;
+    this.#run = run;
+    this.#name = name;
+    this.#nodeTimeoutMs = nodeTimeoutMs;
+    this.admin = new Redis({
+      host: LOOPBACK,
+      port: this.port,
+      lazyConnect: true,
+      commandTimeout: ADMIN_TIMEOUT_MS,
+      retryStrategy: () => 50,
+    });
+    this.admin.on('error', () => {}); // each command tells of its own failure
+  }
+
+  static async plan(run: Run, name: string, nodeTimeoutMs: number): Promise<ClusterNode> {
+    return new ClusterNode(run, name, [await findFreePort(), await findFreePort()], nodeTimeoutMs);
+  }
+
+  /** The name by which the other nodes know it. */
+  get id(): string {
+    return this.#id;
+  }
+
+  get isRunning(): boolean {
+    return this.#server?.isRunning ?? false;
+  }
+
+  /** Also after `kill`: with its slots and its name, but empty. */
+  async start(): Promise<void> {
+    const context = { run: this.#run, signal: new AbortController().signal, report: () => {} };
+    const args = [
+      ...['--cluster-enabled', 'yes'],
+      ...['--cluster-port', String(this.busPort)],
+      ...['--cluster-node-timeout', String(this.#nodeTimeoutMs)],
+      ...['--repl-diskless-sync-delay', '0'],
+    ];
+    const { process: server } = await startRedis(context, this.port, { name: this.#name, args });
+    this.#server = server;
+    this.#id = (await this.admin.cluster('MYID')) as string;
+  }
+
+  /** Keeps its connections open and answers nothing, as a node behind a broken network does. */
+  freeze(): void {
+    this.#send('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#send('SIGCONT');
+  }
+
+  /** Cuts its connections and refuses new ones. */
+  async kill(): Promise<void> {
+    this.#send('SIGKILL'); // reaches a frozen process too
+    await this.#server?.exited;
+  }
+
+  async end(): Promise<void> {
+    this.admin.disconnect();
+    await this.kill();
+  }
+
+  #send(signal: NodeJS.Signals): void {
+    if (this.#server?.isRunning) process.kill(this.#server.pid, signal);
+  }
+}

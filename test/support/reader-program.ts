@@ -1,0 +1,121 @@
+/** A container's cache of users in a process of its own: what `reader-process` starts, and tells what to do. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Source } from '../../shared/cache/source.ts';
+import { type CacheRead, TieredCache } from '../../shared/cache/tiered-cache.ts';
+import { users } from '../../shared/datasets/users.ts';
+import { environment } from '../../shared/environment.ts';
+import { setLogLevel } from '../../shared/logger.ts';
+import { Database } from '../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
+
+type CacheOptions = {
+  readonly timing?: Partial<Source<number>['timing']>;
+  /** How long a load goes on after it has read the rows. */
+  readonly loadDelayMs?: number;
+};
+/** One text that was answered, and when the first and the last read that it answered began. */
+export type Sighting = { readonly json: string | null; readonly firstAtMs: number; lastAtMs: number };
+
+type ReaderActions = typeof actions;
+export type ReaderAction = keyof ReaderActions;
+export type ReaderArguments<Action extends ReaderAction> = Parameters<ReaderActions[Action]>;
+export type ReaderResult<Action extends ReaderAction> = Awaited<ReturnType<ReaderActions[Action]>>;
+export type ReaderRequest = {
+  readonly id: number;
+  readonly action: ReaderAction;
+  readonly args: readonly unknown[];
+};
+/** The first answer, with the id 0, says that everything is open. */
+export type ReaderAnswer = { readonly id: number; readonly result?: unknown; readonly error?: string };
+
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Between two reads of one `watch`. */
+const WATCH_APART_MS = 5;
+
+const { redisUrl = '', databaseUrl = '' } = JSON.parse(process.argv[2] ?? '{}') as Record<string, string>;
+const redis = new GuardedRedis(redisUrl, REQUEST_GUARD);
+const database = new Database(databaseUrl);
+let loads = 0;
+let gate:
+  | { readonly held: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
+  | undefined;
+let cache = openCache({});
+
+function openCache({ timing, loadDelayMs = 0 }: CacheOptions): TieredCache<number> {
+  loads = 0;
+  const load = async (ids: readonly number[]) => {
+    loads++;
+    const loaded = await users.load(database, ids);
+    gate?.held.resolve();
+    await gate?.open.promise;
+    if (loadDelayMs > 0) await sleep(loadDelayMs);
+    return loaded;
+  };
+  return new TieredCache({ ...users, timing: { ...users.timing, ...timing }, load }, redis);
+}
+
+async function timed(read: () => Promise<CacheRead>): Promise<CacheRead & { tookMs: number }> {
+  const beganAtMs = performance.now();
+  return { ...(await read()), tookMs: performance.now() - beganAtMs };
+}
+
+function note(sightings: Sighting[], json: string | null, atMs: number): void {
+  const seen = sightings.find((sighting) => sighting.json === json);
+  if (seen === undefined) sightings.push({ json, firstAtMs: atMs, lastAtMs: atMs });
+  else seen.lastAtMs = atMs;
+}
+
+const actions = {
+  /** A new container: nothing in memory, nothing known of the generation, no load counted. */
+  open: (options: CacheOptions) => {
+    actions.releaseLoads();
+    cache = openCache(options);
+  },
+  probe: (id: number) => cache.probe(id),
+  get: (id: number) => timed(() => cache.get(id)),
+  getTimes: (id: number, times: number) => Promise.all(Array.from({ length: times }, () => cache.get(id))),
+  getMany: (ids: readonly number[]) => cache.getMany(ids),
+  warm: (ids: readonly number[]) => cache.warm(ids),
+  invalidate: (ids: readonly number[], atUs: number) => cache.invalidate(ids, atUs),
+  clear: () => cache.clear(),
+  counts: () => cache.counts,
+  loads: () => loads,
+  /** Loads stop between reading the rows and storing them, until they are released. */
+  holdLoads: () => {
+    gate = { held: Promise.withResolvers(), open: Promise.withResolvers() };
+  },
+  /** Resolves when a load has read its rows and stopped. */
+  untilHeld: () => gate?.held.promise,
+  releaseLoads: () => {
+    gate?.open.resolve();
+    gate = undefined;
+  },
+  /** Reads without end until a wall-clock time, as a busy container does. */
+  watch: async (id: number, untilMs: number) => {
+    const sightings: Sighting[] = [];
+    for (let atMs = Date.now(); atMs < untilMs; atMs = Date.now()) {
+      note(sightings, (cache.probe(id) ?? (await cache.get(id))).json, atMs);
+      await sleep(WATCH_APART_MS);
+    }
+    return sightings;
+  },
+};
+
+function send(answer: ReaderAnswer): void {
+  process.send?.(answer, () => {}); // a parent that has gone needs no answer
+}
+
+async function perform({ id, action, args }: ReaderRequest): Promise<void> {
+  try {
+    const perform = actions[action] as (...args: readonly unknown[]) => unknown;
+    send({ id, result: await perform(...args) });
+  } catch (error) {
+    send({ id, error: String(error) });
+  }
+}
+
+process.on('disconnect', () => process.exit(0));
+process.on('message', (request: ReaderRequest) => void perform(request));
+setLogLevel(environment.logLevel());
+await Promise.all([redis.connect(CONNECT_TIMEOUT_MS), database.nowUs()]);
+send({ id: 0 });

@@ -1,0 +1,103 @@
+/** A TCP proxy on loopback before a server, which a test makes slow, mute or gone, as a network does. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+export type SlowProxy = {
+  /** The server's URL through the proxy. */
+  readonly url: string;
+  /** Each request from now on arrives this much later; the answers are not held up any further. */
+  slow(latencyMs: number): void;
+  /** Keeps connections open, takes new ones, and keeps all bytes, of both sides, to itself. */
+  hang(): void;
+  /** Resolves when the proxy keeps a request to itself; call it after `hang`. */
+  untilHolding(): Promise<void>;
+  /** Cuts the connections and refuses new ones. */
+  refuse(): Promise<void>;
+  /** Works as a wire again; what was kept is sent on. Can be called at any time. */
+  recover(): Promise<void>;
+  close(): Promise<void>;
+};
+
+type Road = { latencyMs: number; hanging: PromiseWithResolvers<void> | undefined; onHeld: () => void };
+
+export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
+  const target = new URL(targetUrl);
+  const road: Road = { latencyMs: 0, hanging: undefined, onHeld: () => {} };
+  const sockets = new Set<Socket>();
+  const open = (client: Socket) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket.setNoDelay(true).on('error', () => {}));
+      socket.on('close', () => sockets.delete(socket) && other.destroy());
+    }
+    forward(client, upstream, road, () => road.latencyMs);
+    forward(upstream, client, road, () => 0);
+  };
+  let server = await listen(open, 0);
+  const { port } = server.address() as AddressInfo;
+  const url = new URL(targetUrl);
+  url.host = `127.0.0.1:${port}`;
+  const unhang = () => {
+    road.hanging?.resolve();
+    road.hanging = undefined;
+  };
+  const cut = async () => {
+    const closed = server.listening ? once(server, 'close') : undefined;
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  return {
+    url: url.href,
+    slow: (latencyMs) => {
+      road.latencyMs = latencyMs;
+    },
+    hang: () => {
+      road.hanging ??= Promise.withResolvers();
+    },
+    untilHolding: () =>
+      new Promise((resolve) => {
+        road.onHeld = resolve;
+      }),
+    refuse: cut,
+    async recover() {
+      road.latencyMs = 0;
+      unhang();
+      if (!server.listening) server = await listen(open, port);
+    },
+    async close() {
+      unhang();
+      await cut();
+    },
+  };
+}
+
+async function listen(onConnection: (client: Socket) => void, port: number): Promise<Server> {
+  const server = createServer(onConnection).listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+/** Sends each piece on in its order, not before its time; those that come close together travel together. */
+function forward(from: Socket, to: Socket, road: Road, latencyMs: () => number): void {
+  let last = Promise.resolve();
+  from.on('data', (chunk) => {
+    const arrivesAtMs = performance.now() + latencyMs();
+    last = last.then(async () => {
+      await hold(road, arrivesAtMs);
+      if (to.writable) to.write(chunk);
+    });
+  });
+  from.on('end', () => void last.then(() => to.end()));
+}
+
+async function hold(road: Road, arrivesAtMs: number): Promise<void> {
+  const leftMs = arrivesAtMs - performance.now();
+  if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+  if (road.hanging === undefined) return;
+  road.onHeld();
+  await road.hanging.promise;
+}
