@@ -14,6 +14,15 @@ const EXPECTED_ID = 'an integer from 1 to 9007199254740991';
 const EXPECTED_LIMIT = `an integer from 1 to ${PAGE_MAX}`;
 const EXPECTED_QUERY = `a text of ${QUERY_LENGTH_MIN} to ${QUERY_LENGTH_MAX} characters`;
 
+/** Made by its first use: building all of them takes 3 ms of a cold start, and most containers need one or two. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 /** Digits only: no sign, no leading zero, no exponent, so that one id has one form. */
 const integerText = (expected: string, highest: number) =>
   z.pipe(
@@ -26,13 +35,17 @@ const integerText = (expected: string, highest: number) =>
     }),
   );
 
-const userId = integerText(EXPECTED_ID, Number.MAX_SAFE_INTEGER);
+const userId = once(() => integerText(EXPECTED_ID, Number.MAX_SAFE_INTEGER));
 
-const userIds = z.pipe(
-  z.string(`1 to ${IDS_MAX} ids, separated by commas`),
+const userIds = once(() =>
   z.pipe(
-    z.transform((text: string) => text.split(',')),
-    z.array(userId).check(z.minLength(1), z.maxLength(IDS_MAX, `1 to ${IDS_MAX} ids, separated by commas`)),
+    z.string(`1 to ${IDS_MAX} ids, separated by commas`),
+    z.pipe(
+      z.transform((text: string) => text.split(',')),
+      z
+        .array(userId())
+        .check(z.minLength(1), z.maxLength(IDS_MAX, `1 to ${IDS_MAX} ids, separated by commas`)),
+    ),
   ),
 );
 
@@ -42,56 +55,60 @@ function isCursor(text: string): boolean {
   return Number(followers) <= 2_147_483_647 && Number(id) <= Number.MAX_SAFE_INTEGER;
 }
 
-const searchParameters = z.object({
-  q: z.pipe(
-    z.string(EXPECTED_QUERY),
-    z.pipe(
-      z.transform(normaliseQuery),
-      z.string().check(
-        z.minLength(QUERY_LENGTH_MIN, EXPECTED_QUERY),
-        z.maxLength(QUERY_LENGTH_MAX, EXPECTED_QUERY),
-        // Postgres has no such character in its texts.
-        z.regex(/^[^\0]*$/, EXPECTED_QUERY),
+const searchParameters = once(() =>
+  z.object({
+    q: z.pipe(
+      z.string(EXPECTED_QUERY),
+      z.pipe(
+        z.transform(normaliseQuery),
+        z.string().check(
+          z.minLength(QUERY_LENGTH_MIN, EXPECTED_QUERY),
+          z.maxLength(QUERY_LENGTH_MAX, EXPECTED_QUERY),
+          // Postgres has no such character in its texts.
+          z.regex(/^[^\0]*$/, EXPECTED_QUERY),
+        ),
       ),
     ),
-  ),
-  limit: z._default(z.optional(integerText(EXPECTED_LIMIT, PAGE_MAX)), SEARCH_PAGE_DEFAULT),
-  cursor: z.optional(z.string().check(z.refine(isCursor, 'the "nextCursor" of the page before'))),
-});
+    limit: z._default(z.optional(integerText(EXPECTED_LIMIT, PAGE_MAX)), SEARCH_PAGE_DEFAULT),
+    cursor: z.optional(z.string().check(z.refine(isCursor, 'the "nextCursor" of the page before'))),
+  }),
+);
 
 const EXPECTED_DATASET = `one of ${Object.values(datasets)
   .map(({ name }) => `"${name}"`)
   .join(', ')}`;
 
-const clearBody = z.strictObject(
-  {
-    dataset: z.optional(
-      z.enum(
-        Object.values(datasets).map(({ name }) => name),
-        EXPECTED_DATASET,
-      ),
-    ),
-    ids: z.optional(
-      z
-        .array(z.int(EXPECTED_ID).check(z.positive(EXPECTED_ID)), `a list of 1 to ${IDS_MAX} user ids`)
-        .check(
-          z.minLength(1, `a list of 1 to ${IDS_MAX} user ids`),
-          z.maxLength(IDS_MAX, `a list of 1 to ${IDS_MAX} user ids`),
+const clearBody = once(() =>
+  z.strictObject(
+    {
+      dataset: z.optional(
+        z.enum(
+          Object.values(datasets).map(({ name }) => name),
+          EXPECTED_DATASET,
         ),
-    ),
-  },
-  'a JSON object with "dataset", "ids" or neither',
+      ),
+      ids: z.optional(
+        z
+          .array(z.int(EXPECTED_ID).check(z.positive(EXPECTED_ID)), `a list of 1 to ${IDS_MAX} user ids`)
+          .check(
+            z.minLength(1, `a list of 1 to ${IDS_MAX} user ids`),
+            z.maxLength(IDS_MAX, `a list of 1 to ${IDS_MAX} user ids`),
+          ),
+      ),
+    },
+    'a JSON object with "dataset", "ids" or neither',
+  ),
 );
 
-export type ClearBody = z.infer<typeof clearBody>;
+export type ClearBody = z.infer<ReturnType<typeof clearBody>>;
 
 /** Throws `InvalidInputError` that names the field and what was expected of it. */
 function parse<Schema extends z.ZodMiniType>(
   field: string,
-  schema: Schema,
+  schema: () => Schema,
   value: unknown,
 ): z.output<Schema> {
-  const result = schema.safeParse(value);
+  const result = schema().safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';

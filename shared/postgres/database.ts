@@ -1,5 +1,5 @@
 /** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
-import pg from 'pg';
+import type pg from 'pg';
 import { DatabaseUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 
@@ -38,20 +38,26 @@ function isConnectionLost(error: unknown): boolean {
   );
 }
 
+/** By its form: the driver, which has the class, is loaded only by the first query. */
+function isReplyOfServer(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
+}
+
 function isUnavailable(error: unknown): boolean {
   if (isConnectionLost(error) || CANNOT_NOW.has(codeOf(error))) return true;
   if (/^(08|28|3D)/.test(codeOf(error))) return true;
   // What is neither an answer of the server nor a mistake of ours comes from the way to it: refused, not found, too late.
-  return !(error instanceof pg.DatabaseError || error instanceof TypeError || error instanceof RangeError);
+  return !(isReplyOfServer(error) || error instanceof TypeError || error instanceof RangeError);
 }
 
 /** Reads from Postgres. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
 export class Database {
-  readonly #pool: pg.Pool;
+  readonly #config: pg.PoolConfig & { readonly max: number };
+  #pool: Promise<pg.Pool> | undefined;
 
   constructor(databaseUrl: string, options: Partial<DatabaseOptions> = {}) {
     const { connectionsMax, statementTimeoutMs, connectTimeoutMs } = { ...DATABASE_DEFAULTS, ...options };
-    this.#pool = new pg.Pool({
+    this.#config = {
       connectionString: databaseUrl,
       max: connectionsMax,
       connectionTimeoutMillis: connectTimeoutMs,
@@ -60,9 +66,7 @@ export class Database {
       idleTimeoutMillis: 0,
       allowExitOnIdle: true,
       keepAlive: true,
-    });
-    // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
-    this.#pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
+    };
   }
 
   /** Runs one reading statement; repeated once when the connection turns out to be dead, because a read may be. */
@@ -81,9 +85,8 @@ export class Database {
 
   /** Opens all connections of the pool, so that the first query needs no connect. */
   async connect(): Promise<void> {
-    const opened = await Promise.allSettled(
-      Array.from({ length: this.#pool.options.max }, () => this.#pool.connect()),
-    );
+    const pool = await this.#open();
+    const opened = await Promise.allSettled(Array.from({ length: this.#config.max }, () => pool.connect()));
     let failure: unknown;
     for (const result of opened) {
       if (result.status === 'fulfilled') result.value.release();
@@ -102,11 +105,18 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await (await this.#pool)?.end();
+  }
+
+  /** A container whose reads are all in Redis never needs the driver: it is loaded by the first query. */
+  #open(): Promise<pg.Pool> {
+    this.#pool ??= createPool(this.#config);
+    return this.#pool;
   }
 
   async #run<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    const result = await this.#pool.query<Row>(text, values as unknown[]);
+    const pool = await this.#open();
+    const result = await pool.query<Row>(text, values as unknown[]);
     return result.rows;
   }
 }
@@ -125,4 +135,12 @@ export const LOAD_BEGAN_US = '(extract(epoch FROM transaction_timestamp()) * 100
 function asUnavailable(error: unknown): unknown {
   if (!isUnavailable(error)) return error;
   return new DatabaseUnavailableError('Postgres did not answer.', { cause: error });
+}
+
+async function createPool(config: pg.PoolConfig): Promise<pg.Pool> {
+  const { default: pg } = await import('pg');
+  const pool = new pg.Pool(config);
+  // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
+  pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
+  return pool;
 }

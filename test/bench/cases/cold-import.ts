@@ -24,7 +24,8 @@ const ENTRIES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(PEERS.map((peer) => [peer, join(PEERS_DIR, 'bundles', `${peer}.mjs`)])),
 };
 
-type Imported = Bundle & { readonly name: string; readonly samplesMs: number[] };
+/** `ranMs`: until the module had run, or begun to wait; `readyMs`: until its import was done. */
+type Imported = Bundle & { readonly name: string; readonly ranMs: number[]; readonly readyMs: number[] };
 
 export async function runColdImport(redis: BenchRedis): Promise<CaseResult> {
   // Below the checkout, so that what the bundles leave out is found where the functions' tests find it.
@@ -39,19 +40,21 @@ export async function runColdImport(redis: BenchRedis): Promise<CaseResult> {
 }
 
 function bundle(name: string, entry: string, outDir: string): Imported {
-  return { name, ...buildBundle(entry, join(outDir, name.replaceAll(/\W+/g, '-'))), samplesMs: [] };
+  return { name, ...buildBundle(entry, join(outDir, name.replaceAll(/\W+/g, '-'))), ranMs: [], readyMs: [] };
 }
 
 /** One after the other, beginning with another one each round. The first round only fills the file system's cache. */
 async function importAll(bundles: readonly Imported[], round: number, redis: BenchRedis): Promise<void> {
   for (const offset of bundles.keys()) {
-    const { path, samplesMs } = bundles[(round + offset) % bundles.length] as Imported;
-    const tookMs = await importOnce(path, redis);
-    if (round > 0) samplesMs.push(tookMs);
+    const { path, ranMs, readyMs } = bundles[(round + offset) % bundles.length] as Imported;
+    const [ran, ready] = await importOnce(path, redis);
+    if (round === 0) continue;
+    ranMs.push(ran);
+    readyMs.push(ready);
   }
 }
 
-async function importOnce(path: string, redis: BenchRedis): Promise<number> {
+async function importOnce(path: string, redis: BenchRedis): Promise<[number, number]> {
   const env = {
     PATH: process.env['PATH'],
     REDIS_URL: redis.url,
@@ -59,27 +62,37 @@ async function importOnce(path: string, redis: BenchRedis): Promise<number> {
     DATABASE_URL: 'postgres://nobody@127.0.0.1:9/none',
     LOG_LEVEL: 'silent',
   };
-  return Number(await runCommand(process.execPath, [TIMER, path], { env, timeoutMs: IMPORT_TIMEOUT_MS }));
+  const told = await runCommand(process.execPath, [TIMER, path], { env, timeoutMs: IMPORT_TIMEOUT_MS });
+  const [ranMs, readyMs] = told.split(' ').map(Number) as [number, number];
+  return [ranMs, readyMs];
 }
 
 function describe(bundles: readonly Imported[]): CaseResult {
-  const samplesOf = (name: string) => bundles.find((each) => each.name === name)?.samplesMs ?? [];
-  const ratioOf = (name: string) => pairedRatio(samplesOf(name), samplesOf(FLOOR));
+  const find = (name: string) => bundles.find((each) => each.name === name) as Imported;
+  const ran = pairedRatio(find(PREWARM).ranMs, find(FLOOR).ranMs);
+  const ready = pairedRatio(find(PREWARM).readyMs, find(FLOOR_CONNECTED).readyMs);
   return {
     title: 'Cold import',
-    how: `A new Node process for each import of a bundle, ${ROUNDS} interleaved rounds; Node's own start is not counted. All bundles are built with the product's options. Prewarm is the whole reading function: routes, validation, metrics, Postgres and Redis clients; its import ends when Redis is connected, which the floor's second line shows alone.`,
-    columns: ['median ms', 'p10–p90', `to ${FLOOR}`, 'bundle KB'],
-    rows: bundles.map(({ name, bytes, samplesMs }) => {
-      const { median, p10, p90 } = spreadOf(samplesMs);
+    how: `A new Node process for each import of a bundle, ${ROUNDS} interleaved rounds; Node's own start is not counted. All bundles are built with the product's options. Prewarm is the whole reading function: routes, validation, metrics, Postgres and Redis clients. A module has run when it is done or begins to wait, as Prewarm does for its connection to Redis; it is ready when that is there, which the floor's second line shows alone.`,
+    columns: ['run, ms', 'p10–p90', `to ${FLOOR}`, 'ready, ms', `to ${FLOOR_CONNECTED}`],
+    rows: bundles.map(({ name, ranMs, readyMs }) => {
+      const { median, p10, p90 } = spreadOf(ranMs);
       return [
         name,
         milliseconds(median),
         `${milliseconds(p10)}–${milliseconds(p90)}`,
-        times(ratioOf(name)),
-        (bytes / 1_000).toFixed(0),
+        times(pairedRatio(ranMs, find(FLOOR).ranMs)),
+        milliseconds(spreadOf(readyMs).median),
+        times(pairedRatio(readyMs, find(FLOOR_CONNECTED).readyMs)),
       ];
     }),
-    verdicts: [{ what: `Prewarm to ${FLOOR}`, value: ratioOf(PREWARM), unit: '×', atMost: 1.5, aim: 1.2 }],
-    raw: { unit: 'ms', samples: Object.fromEntries(bundles.map(({ name, samplesMs }) => [name, samplesMs])) },
+    verdicts: [
+      { what: `Prewarm to ${FLOOR}`, value: ran, unit: '×', atMost: 1.5, aim: 1.2 },
+      { what: `Prewarm, ready, to ${FLOOR_CONNECTED}`, value: ready, unit: '×', atMost: 1.5, aim: 1.2 },
+    ],
+    raw: {
+      unit: 'ms',
+      samples: Object.fromEntries(bundles.map(({ name, ranMs, readyMs }) => [name, { ranMs, readyMs }])),
+    },
   };
 }
