@@ -26,21 +26,24 @@ const CLUSTER = /^(rediss?)-cluster:/;
 const REDIRECTIONS_MAX = 4;
 const TRY_AGAIN_AFTER_MS = 20;
 
-/** Connects at once and in the background; `commandTimeoutMs` bounds each command that a server was sent. */
-export function createRedis(redisUrl: string, commandTimeoutMs: number): RedisClient {
-  const options = optionsOf(commandTimeoutMs);
-  const redis = CLUSTER.test(redisUrl) ? connectCluster(redisUrl, options) : new Redis(redisUrl, options);
+/** Connects at once and in the background. Without `commandTimeoutMs`, whoever sends commands must bound them. */
+export function createRedis(redisUrl: string, commandTimeoutMs?: number): RedisClient {
+  const redis = CLUSTER.test(redisUrl)
+    ? connectCluster(redisUrl, optionsOf(commandTimeoutMs ?? CONNECT_TIMEOUT_MS))
+    : new Redis(redisUrl, optionsOf(commandTimeoutMs));
   // Without a listener ioredis prints each failure as text; the guard logs what matters, once.
   redis.on('error', (error: unknown) => log.debug('The Redis connection failed.', { error }));
   defineScripts(redis);
   return redis;
 }
 
-function optionsOf(commandTimeoutMs: number) {
+function optionsOf(commandTimeoutMs: number | undefined) {
   return {
-    commandTimeout: commandTimeoutMs,
     connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SILENCE_MAX_MS,
+    ...(commandTimeoutMs !== undefined && {
+      commandTimeout: commandTimeoutMs,
+      socketTimeout: SILENCE_MAX_MS,
+    }),
     // A command before the connection is ready fails at once; whoever wants to wait does so with a bound (`untilReady`).
     enableOfflineQueue: false,
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.

@@ -1,11 +1,11 @@
 /** The way to Redis for all but the exact limits: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import { type ChainableCommander, ReplyError } from 'ioredis';
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { isCluster, sendBatch } from './batch.ts';
 import { createRedis, type RedisClient, untilReady } from './client.ts';
+import { TimeLimit } from './time-limit.ts';
 
 export type GuardOptions = {
   /** Bounds the wait for a connection and each command. */
@@ -31,8 +31,8 @@ const SERVER_CANNOT =
 /** A full server refuses this write and says nothing about the next read. */
 const SERVER_IS_FULL = /^OOM/;
 
-/** A failure that comes so much later than it should tells that this process was frozen, and nothing about Redis. */
-const FROZEN_MS = 400;
+/** A connection that answers nothing for so long is replaced: one that leads nowhere may stay open for a quarter of an hour. */
+const SILENCE_MAX_MS = 1_000;
 
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
@@ -47,17 +47,26 @@ export class GuardedRedis {
   #probe: Promise<void> | undefined;
   /** When the last attempt in vain began. */
   #attemptedAtMs = 0;
+  #silentSinceMs: number | undefined;
+  readonly #timeLimit: TimeLimit;
 
   constructor(redisUrl: string, options: GuardOptions) {
-    this.#redis = createRedis(redisUrl, options.timeoutMs);
+    this.#redis = createRedis(redisUrl);
     this.isCluster = isCluster(this.#redis);
     this.#options = options;
+    this.#timeLimit = new TimeLimit(
+      options.timeoutMs,
+      () => new Error(`Redis did not answer within ${options.timeoutMs} ms.`),
+    );
     this.#breaker = circuitBreaker(handleWhen(isUnavailable), {
       breaker: new ConsecutiveBreaker(1),
       halfOpenAfter: options.probeAfterMs,
     });
     this.#breaker.onBreak(() => log.warn('Redis does not answer; going on without it.'));
-    this.#breaker.onReset(() => log.info('Redis answers again.'));
+    this.#breaker.onReset(() => {
+      this.#silentSinceMs = undefined;
+      log.info('Redis answers again.');
+    });
   }
 
   /**
@@ -124,23 +133,17 @@ export class GuardedRedis {
     }
   }
 
-  /** A single server's client bounds each command; a cluster's may be redirected, each time with a new bound. */
   #send<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
-    return this.isCluster ? within(this.#options.timeoutMs, operation(this.#redis)) : operation(this.#redis);
+    return this.#timeLimit.bound(operation(this.#redis));
   }
 
-  /**
-   * What is thrown for `error`. The breaker hears of failures only: while it is closed, a success means nothing to it and
-   * costs nothing. What it must not hear of is a timeout that a frozen process finds when it is thawed, before the answer
-   * that has been there for long.
-   */
+  /** What is thrown for `error`. The breaker hears of failures only: while it is closed, a success means nothing to it. */
   async #judge(error: unknown, beganAtMs: number): Promise<unknown> {
     if (!isUnavailable(error))
       return SERVER_IS_FULL.test((error as Error).message) ? asRefused(error) : error;
     this.#attemptedAtMs = Math.max(this.#attemptedAtMs, beganAtMs);
-    if (Date.now() - beganAtMs < this.#options.timeoutMs + FROZEN_MS) {
-      await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
-    }
+    this.#silentSinceMs ??= Date.now();
+    await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
     return this.#asUnavailable('Redis did not answer.', error);
   }
 
@@ -177,24 +180,21 @@ export class GuardedRedis {
       await this.#send((redis) => redis.ping());
     } catch (error) {
       this.#attemptedAtMs = beganAtMs;
+      this.#replaceSilentConnection();
       throw error;
     }
+  }
+
+  /** A cluster's client does so by itself, for each of its servers. */
+  #replaceSilentConnection(): void {
+    const nowMs = Date.now();
+    this.#silentSinceMs ??= nowMs;
+    if (nowMs - this.#silentSinceMs < SILENCE_MAX_MS || isCluster(this.#redis)) return;
+    this.#silentSinceMs = nowMs;
+    this.#redis.stream?.destroy();
   }
 }
 
 function asRefused(cause: unknown): RedisUnavailableError {
   return new RedisUnavailableError('Redis is full.', { cause });
-}
-
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  const ended = new AbortController();
-  const late = sleep(timeoutMs, undefined, { signal: ended.signal }).then(() => {
-    throw new Error(`The Redis cluster did not answer within ${timeoutMs} ms.`);
-  });
-  late.catch(() => undefined); // also when the work came first
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    ended.abort();
-  }
 }

@@ -1,7 +1,8 @@
 /** A Redis that is frozen, gone or full costs a container one timeout, and is used again soon after it is back. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { openRoad } from '../../../support/breakable-road.ts';
 import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
 
 let server: OwnRedis;
@@ -46,6 +47,17 @@ describe('a guarded Redis', () => {
     await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
     server = await startOwnRedis({ port: server.port });
     await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBeNull();
+  });
+
+  it('that nobody hears from is connected to anew, and used again soon after', async () => {
+    const road = await openRoad(server.url);
+    const guarded = new GuardedRedis(road.url, REQUEST_GUARD);
+    onTestFinished(() => guarded.close());
+    await guarded.connect(1_000);
+    road.loseConnections();
+    const read = () => guarded.run((client) => client.get('key'));
+    await expect(read()).rejects.toBeInstanceOf(RedisUnavailableError);
+    await expect.poll(() => read().catch(() => 'not yet'), { timeout: 3_500, interval: 50 }).toBe('value');
   });
 
   it('that is full refuses writes, and is read from all the same', async () => {

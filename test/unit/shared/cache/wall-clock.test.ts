@@ -1,0 +1,47 @@
+/** When a reading of the clock is kept, and when it must not be. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { WallClock } from '../../../../shared/cache/wall-clock.ts';
+
+const turnEnds = () => new Promise((resolve) => setImmediate(resolve));
+let clock: WallClock;
+let readings: number;
+let nowMs: number;
+
+beforeEach(() => {
+  readings = 0;
+  nowMs = 1_800_000_000_000;
+  vi.spyOn(Date, 'now').mockImplementation(() => {
+    readings++;
+    return nowMs;
+  });
+  clock = new WallClock();
+});
+afterEach(() => vi.restoreAllMocks());
+
+it('a burst of reads reads the clock a few times', () => {
+  for (let read = 0; read < 130; read++) expect(clock.nowMs()).toBe(nowMs);
+  expect(readings).toBeLessThan(5);
+});
+
+it('a reading does not outlive its turn of the event loop: what is asked after a freeze is told the time', async () => {
+  for (let read = 0; read < 10; read++) clock.nowMs();
+  await turnEnds();
+  nowMs += 60_000;
+  expect(clock.nowMs()).toBe(nowMs);
+});
+
+it('a turn that does not end is told the time after 64 reads at the latest', () => {
+  clock.nowMs();
+  clock.nowMs();
+  nowMs += 60_000;
+  const told = Array.from({ length: 65 }, () => clock.nowMs());
+  expect(told.at(-1)).toBe(nowMs);
+});
+
+it('reads that are apart are each told the time', async () => {
+  for (let read = 0; read < 10; read++) {
+    nowMs += 1;
+    expect(clock.nowMs()).toBe(nowMs);
+  }
+  expect(readings).toBe(10);
+});
