@@ -1,6 +1,6 @@
-/** One time limit for many waits, counted in turns of one timer: the clients' own sets and clears a timer for each command. */
+/** One time limit for many waits, counted in turns of one timer: the client's own sets and clears a timer for each command. */
 
-type Wait = { isOver: boolean; readonly giveUp: () => void };
+type GiveUp = (error: Error) => void;
 
 /** A wait ends after this many ticks at least, and one more at most: with a limit of 100 ms, after 100 to 125 ms. */
 const TICKS = 4;
@@ -12,8 +12,8 @@ const TICKS = 4;
 export class TimeLimit {
   readonly #tickMs: number;
   readonly #makeError: () => Error;
-  /** What began between two ticks, in a ring: the place after the current one is the oldest. */
-  readonly #begun: Wait[][] = Array.from({ length: TICKS + 1 }, () => []);
+  /** Who began to wait between two ticks, and waits still, in a ring: the place after the current one is the oldest. */
+  readonly #waiting: Set<GiveUp>[] = Array.from({ length: TICKS + 1 }, () => new Set());
   #current = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -25,31 +25,32 @@ export class TimeLimit {
   /** Settles as `work` does, or rejects when it takes too long; `work` itself goes on. */
   bound<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const wait: Wait = { isOver: false, giveUp: () => reject(this.#makeError()) };
-      (this.#begun[this.#current] as Wait[]).push(wait);
-      this.#timer ??= setTimeout(() => this.#tick(), this.#tickMs);
+      const place = this.#waiting[this.#current] as Set<GiveUp>;
+      place.add(reject);
+      if (this.#timer === undefined) this.#startTimer();
       work.then(
         (value) => {
-          wait.isOver = true;
+          place.delete(reject);
           resolve(value);
         },
         (error) => {
-          wait.isOver = true;
+          place.delete(reject);
           reject(error);
         },
       );
     });
   }
 
-  #tick(): void {
-    this.#current = (this.#current + 1) % this.#begun.length;
-    const late = (this.#begun[this.#current] as Wait[]).filter((wait) => !wait.isOver);
-    this.#begun[this.#current] = [];
-    this.#timer = this.#isAnybodyWaiting() ? setTimeout(() => this.#tick(), this.#tickMs) : undefined;
-    for (const { giveUp } of late) giveUp();
+  #startTimer(): void {
+    this.#timer = setTimeout(() => this.#tick(), this.#tickMs);
   }
 
-  #isAnybodyWaiting(): boolean {
-    return this.#begun.some((waits) => waits.some((wait) => !wait.isOver));
+  #tick(): void {
+    this.#timer = undefined;
+    this.#current = (this.#current + 1) % this.#waiting.length;
+    const oldest = this.#waiting[this.#current] as Set<GiveUp>;
+    for (const giveUp of oldest) giveUp(this.#makeError());
+    oldest.clear();
+    if (this.#waiting.some(({ size }) => size > 0)) this.#startTimer();
   }
 }
