@@ -7,7 +7,8 @@ export type MemoryRead = { readonly json: string | null; readonly layer: 'l1' };
 
 type MemoryEntry = {
   readonly entry: Entry;
-  readonly read: MemoryRead;
+  /** Made by the first hit: most entries of a scan never have one. */
+  read: MemoryRead | undefined;
   /** Answered from memory until this wall-clock time in ms; never later than the entry is fresh. */
   readonly untilMs: number;
 };
@@ -27,7 +28,9 @@ export class MemoryLayer {
 
   get(key: string, nowMs: number): MemoryRead | undefined {
     const found = this.#entries.get(key);
-    return found !== undefined && nowMs < found.untilMs ? found.read : undefined;
+    if (found === undefined || nowMs >= found.untilMs) return undefined;
+    found.read ??= Object.freeze({ json: found.entry.json, layer: 'l1' });
+    return found.read;
   }
 
   /** Whether `get` would find it; counts as no use of the entry. */
@@ -48,7 +51,7 @@ export class MemoryLayer {
     if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
     this.#entries.set(key, {
       entry,
-      read: Object.freeze({ json: entry.json, layer: 'l1' }),
+      read: undefined,
       untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
     });
   }

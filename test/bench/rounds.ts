@@ -54,6 +54,7 @@ export function openingOf(
 export async function timeInRounds(spec: TimedSpec, rounds: number, redis: BenchRedis): Promise<Samples> {
   const openings = spec.entrants.map((entrant) => openingOf(redis, spec.layer, entrant));
   const clients = await ContestantClient.openAll(openings);
+  for (const client of clients) client.pin();
   try {
     const runners: Runner[] = [];
     for (const [index, client] of clients.entries()) {

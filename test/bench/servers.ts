@@ -7,6 +7,7 @@ import { identify, isTagAlive, toTag } from '../../infra/local/processes/process
 import { claimRun, endLeftovers } from '../../infra/local/processes/run.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
 import { startRedis } from '../../infra/local/servers/redis.ts';
+import { pin, SERVER_CPU } from './processes/cpu-affinity.ts';
 
 export type BenchRedis = {
   readonly url: string;
@@ -29,6 +30,7 @@ export async function startBenchRedis(report: (step: string) => void): Promise<B
   const run = await claimRun({ stateDir });
   const context = { run, signal: new AbortController().signal, report };
   const { process: server, url } = await startRedis(context, port);
+  pin(server.pid, SERVER_CPU);
   const admin = new Redis(url, { commandTimeout: ADMIN_TIMEOUT_MS });
   admin.on('error', () => {}); // a frozen server is what some cases are about
   const send = (name: NodeJS.Signals) => server.isRunning && process.kill(server.pid, name);
