@@ -84,6 +84,17 @@ export class RedisUnavailableError extends PrewarmError {
 /** A load took so long (its container was frozen, say) that an invalidation of what it read may be forgotten by now. */
 export class LoadTooOldError extends PrewarmError {}
 
+/** A dataset's `load` answered something else than it must. */
+export class SourceAnswerError extends PrewarmError {
+  readonly source: string;
+  readonly expected: string;
+  constructor(source: string, expected: string) {
+    super(`The loader of "${source}" must answer ${expected}.`);
+    this.source = source;
+    this.expected = expected;
+  }
+}
+
 /** Another function could not be started. */
 export class InvocationError extends PrewarmError {
   readonly functionName: string;

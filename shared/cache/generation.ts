@@ -13,6 +13,18 @@ const LOOK_EVERY_MS = 500;
  */
 const OUTAGE_BELIEVED_MS = 1_000;
 
+/** A look that was refused cost nothing, and by asking again soon Redis is probed as soon as may be. */
+const REFUSED_LOOK_EVERY_MS = 100;
+
+/**
+ * How far Redis' clock may fall behind ours between two looks: a command's time limit, and half of it for what clocks do.
+ * More means that it was set back, or that another server tells now, and some ids would never be told.
+ */
+const CLOCK_DRIFT_MS = 150;
+
+/** Longer than any command takes. */
+const OVERTAKEN_BY_MAX_MS = 1_000;
+
 /** How long Redis tells of invalidated ids, and refuses what was read before: whoever looks later knows nothing. */
 export const INVALIDATIONS_KEPT_MS = 60_000;
 
@@ -34,6 +46,8 @@ export class Generation {
   #current = '0';
   #lookedAtMs = 0;
   #redisNowMs = 0;
+  /** When the look that was taken in last was asked for. */
+  #askedAtMs = 0;
 
   get current(): string {
     return this.#current;
@@ -41,7 +55,7 @@ export class Generation {
 
   /** From where on the next look must tell what was invalidated, by Redis' clock. */
   get sinceMs(): number {
-    return this.#redisNowMs;
+    return Math.max(0, this.#redisNowMs - CLOCK_DRIFT_MS);
   }
 
   /** Until when Redis takes what is loaded from now on, by its own clock. */
@@ -57,14 +71,24 @@ export class Generation {
 
   /** Takes in a look that was asked for at `askedAtMs`, and says what it means for what is in memory. */
   accept(look: Look, askedAtMs: number): Change {
-    const sinceLastLookMs = look.redisNowMs - this.#redisNowMs;
     const changed = this.raise(look.generation);
+    // The one that was asked for later was taken in before, and has told all that this one tells. (Much later means that
+    // our own clock was set back.)
+    const overtakenByMs = this.#askedAtMs - askedAtMs;
+    if (overtakenByMs > 0 && overtakenByMs < OVERTAKEN_BY_MAX_MS) return changed ? 'all' : 'none';
+    const isListWhole = this.#tellsAllSince(look.redisNowMs, askedAtMs);
     this.#redisNowMs = look.redisNowMs;
+    this.#askedAtMs = askedAtMs;
     this.#lookedAtMs = askedAtMs;
-    // Another server's clock (after a failover) may hide ids, and after so long the list has forgotten some: then nothing
-    // in memory is known to be good.
-    if (changed || sinceLastLookMs < 0 || sinceLastLookMs >= INVALIDATIONS_KEPT_MS) return 'all';
+    if (changed || !isListWhole) return 'all';
     return look.invalidatedIds.length > 0 ? 'ids' : 'none';
+  }
+
+  /** Whether the list of a look at `redisNowMs` has forgotten nothing, and nothing was put before where we ask from. */
+  #tellsAllSince(redisNowMs: number, askedAtMs: number): boolean {
+    const passedMs = redisNowMs - this.#redisNowMs;
+    const passedHereMs = askedAtMs - this.#askedAtMs;
+    return passedMs < INVALIDATIONS_KEPT_MS - CLOCK_DRIFT_MS && passedMs >= passedHereMs - CLOCK_DRIFT_MS;
   }
 
   /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
@@ -75,11 +99,11 @@ export class Generation {
   }
 
   /**
-   * Redis cannot be asked: memory goes on for the same time as after a look, if the last attempt, which began at
-   * `attemptedAtMs`, was made lately. If it was not, nothing in memory counts until Redis has been asked again.
+   * Redis cannot be asked: memory goes on for a moment, if the last attempt, which began at `attemptedAtMs`, was made
+   * lately. If it was not, nothing in memory counts until Redis has been asked again.
    */
-  skipLook(attemptedAtMs: number | undefined): void {
-    const nowMs = Date.now();
-    if (attemptedAtMs !== undefined && nowMs - attemptedAtMs < OUTAGE_BELIEVED_MS) this.#lookedAtMs = nowMs;
+  skipLook(attemptedAtMs: number | undefined, nowMs: number): void {
+    if (attemptedAtMs === undefined || nowMs - attemptedAtMs >= OUTAGE_BELIEVED_MS) return;
+    this.#lookedAtMs = nowMs - LOOK_EVERY_MS + REFUSED_LOOK_EVERY_MS;
   }
 }

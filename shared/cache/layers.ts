@@ -60,14 +60,21 @@ export class Layers {
     return this.#generation.isRecent(nowMs) ? this.#memory.get(key, nowMs) : undefined;
   }
 
-  /** What memory has left of `key`, if it may be answered when nothing newer can be had. */
-  probeStale(key: string): Entry | undefined {
+  /** What memory has of `key` that is not answered from it any more, if a look says that it counts still. */
+  leftInMemory(key: string): Entry | undefined {
+    const nowMs = Date.now();
+    return this.#generation.isRecent(nowMs) ? this.#memory.getStale(key, nowMs) : undefined;
+  }
+
+  /** The same whatever the last look said: when neither Redis nor the database can be asked. */
+  lastKnown(key: string): Entry | undefined {
     return this.#memory.getStale(key, Date.now());
   }
 
-  /** Whether memory has what it may answer after a look. */
-  isInMemory(key: string): boolean {
-    return this.#memory.has(key, this.#clock.nowMs());
+  /** The places of those keys for which Redis has to be asked; the others are answered from memory after a look. */
+  notInMemory(keys: readonly string[]): number[] {
+    const nowMs = this.#clock.nowMs();
+    return [...keys.keys()].filter((place) => !this.#memory.has(keys[place] as string, nowMs));
   }
 
   /** The key of the entry in Redis, as far as this container knows. */
@@ -136,7 +143,7 @@ export class Layers {
 
   /** Throws `RedisUnavailableError`. */
   async clear(): Promise<Cleared> {
-    const cleared = await this.#redis.clear();
+    const cleared = await this.#redis.clear(this.#generation.current);
     if (this.#generation.raise(cleared.generation)) this.#dropAll();
     return cleared;
   }
@@ -167,22 +174,29 @@ export class Layers {
     const { current: generation, sinceMs } = this.#generation;
     const drops = this.#drops;
     const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
-    // What another look, sent after these entries were read, has dropped meanwhile must not come back with them. Our own
-    // look was made before they were read.
+    // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
     if (isLookDue) this.#heed(found, askedAtMs);
     if (generation !== this.#generation.current) return this.#lookUp(keys, onCorrupt);
     if (found.corrupt > 0) onCorrupt(found.corrupt);
-    return this.#takeAll(keys, found.entries, isUndisturbed);
+    return this.#takeAll(keys, found, isUndisturbed);
   }
 
+  /**
+   * Our own look was made before the entries were read, as a rule; but a server that has lost its scripts is sent the look
+   * again, behind them. So what it tells of is not remembered.
+   */
   #takeAll(
     keys: readonly string[],
-    entries: readonly (Entry | undefined)[],
+    { entries, look }: LookUp,
     mayRemember: boolean,
   ): readonly (Entry | undefined)[] {
     const nowMs = Date.now();
-    return entries.map((entry, index) => this.#take(keys[index] as string, entry, nowMs, mayRemember));
+    const told = look?.invalidatedIds ?? [];
+    return entries.map((entry, place) => {
+      const key = keys[place] as string;
+      return this.#take(key, entry, nowMs, mayRemember && !told.includes(key));
+    });
   }
 
   /** What is stale is remembered too: not answered from memory, but there if the database is away. */
@@ -198,7 +212,7 @@ export class Layers {
 
   #heed({ look, attemptedAtMs }: LookUp, askedAtMs: number): void {
     if (look === undefined) {
-      this.#generation.skipLook(attemptedAtMs);
+      this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
       return;
     }
     const change = this.#generation.accept(look, askedAtMs);

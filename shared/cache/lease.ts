@@ -15,7 +15,7 @@ const LOOKS_APART_MAX_MS = 100;
 /** Ends a lead; does nothing for who loads without a lease. */
 export type Release = () => Promise<void>;
 
-const nothingToRelease: Release = async () => {};
+export const nothingToRelease: Release = async () => {};
 
 export class Lease {
   readonly #redis: GuardedRedis;
@@ -36,7 +36,7 @@ export class Lease {
     const giveUpAtMs = Date.now() + WAIT_MS;
     let apartMs = FIRST_LOOK_MS;
     while (Date.now() < giveUpAtMs) {
-      // In this order on one connection: a leader that stored and released before we lead is seen by the look.
+      // As a rule in this order: a leader that stored and released before we lead is seen by the look.
       const [release, found] = await Promise.all([this.tryLead(entryKey, token), lookAgain()]);
       if (found !== undefined) {
         await release?.();

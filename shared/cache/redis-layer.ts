@@ -63,7 +63,7 @@ export class RedisLayer {
       if (sinceMs === undefined) return readEntries(undefined, await this.#read(generation, ids));
       const looking = this.#look(generation, sinceMs);
       // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
-      // the entries could be read before an invalidation of which the look tells already, and would count as newer.
+      // the entries could be read long before an invalidation of which the look tells already.
       if (this.#redis.isCluster) await looking;
       const [look, texts] = await Promise.all([looking, this.#read(generation, ids)]);
       return readEntries(look, texts);
@@ -139,8 +139,8 @@ export class RedisLayer {
   }
 
   /** Makes everything of this dataset invisible. Throws `RedisUnavailableError`: the caller must know that it was not done. */
-  async clear(): Promise<Cleared> {
-    const generation = await this.#redis.run((redis) => redis.raiseGeneration(this.#generationKey));
+  async clear(known: string): Promise<Cleared> {
+    const generation = await this.#redis.run((redis) => redis.raiseGeneration(this.#generationKey, known));
     return { generation, ...(await this.#awaitReplicas()) };
   }
 

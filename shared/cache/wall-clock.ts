@@ -4,10 +4,11 @@
 const USES_MAX = 64;
 
 /**
- * A reading is kept only after two within a millisecond, and until the event loop's turn ends, so that it never serves a
- * request that came after a freeze:
+ * A reading is kept only after two within a millisecond, and until the event loop's turn ends, so that it does not serve
+ * a request that comes after a freeze:
  *   1. a burst of reads keeps a reading          3. thawed, the loop ends its turn: the reading is dropped
  *   2. the process is frozen for a minute        4. only then is the next request taken in
+ * (A reading that a timer kept would still be there in 4; a Lambda asks for its next request after the turn has ended.)
  * A timer would not do: it may stand still while a Lambda is frozen. A lone read pays for nothing but its own reading.
  */
 export class WallClock {

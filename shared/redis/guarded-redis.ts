@@ -48,6 +48,8 @@ export class GuardedRedis {
   /** When the last attempt in vain began. */
   #attemptedAtMs = 0;
   #silentSinceMs: number | undefined;
+  #resetAtMs = 0;
+  #ready: Promise<void> | undefined;
   readonly #timeLimit: TimeLimit;
 
   constructor(redisUrl: string, options: GuardOptions) {
@@ -65,6 +67,7 @@ export class GuardedRedis {
     this.#breaker.onBreak(() => log.warn('Redis does not answer; going on without it.'));
     this.#breaker.onReset(() => {
       this.#silentSinceMs = undefined;
+      this.#resetAtMs = Date.now();
       log.info('Redis answers again.');
     });
   }
@@ -127,7 +130,11 @@ export class GuardedRedis {
     if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
     const beganAtMs = Date.now();
     try {
-      await untilReady(this.#redis, this.#options.timeoutMs);
+      // All who come meanwhile wait together: each would listen for itself.
+      this.#ready ??= untilReady(this.#redis, this.#options.timeoutMs).finally(() => {
+        this.#ready = undefined;
+      });
+      await this.#ready;
     } catch (error) {
       throw await this.#judge(error, beganAtMs);
     }
@@ -143,7 +150,10 @@ export class GuardedRedis {
       return SERVER_IS_FULL.test((error as Error).message) ? asRefused(error) : error;
     this.#attemptedAtMs = Math.max(this.#attemptedAtMs, beganAtMs);
     this.#silentSinceMs ??= Date.now();
-    await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
+    // News from before the last reset is old, and while it is open the breaker hears of probes only.
+    if (this.#breaker.state === CircuitState.Closed && beganAtMs >= this.#resetAtMs) {
+      await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
+    }
     return this.#asUnavailable('Redis did not answer.', error);
   }
 

@@ -14,10 +14,6 @@ declare module 'ioredis' {
       ttlMs: number,
       notAfterMs: number,
     ): Result<string | null, Context>;
-    /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
-    releaseIfOwner(key: string, owner: string): Result<number, Context>;
-    /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
-    renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
     /** The same for what must be stored also when Redis is full. */
     putTombstone(
       key: string,
@@ -26,6 +22,10 @@ declare module 'ioredis' {
       ttlMs: number,
       notAfterMs: number,
     ): Result<string | null, Context>;
+    /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
+    releaseIfOwner(key: string, owner: string): Result<number, Context>;
+    /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
+    renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
     /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]; the generation is `knownGeneration` at least. */
     lookAtGeneration(
       generationKey: string,
@@ -33,8 +33,8 @@ declare module 'ioredis' {
       sinceMs: number,
       knownGeneration: string,
     ): Result<(string | number)[], Context>;
-    /** Begins a new generation, higher than any before, and answers it. */
-    raiseGeneration(generationKey: string): Result<string, Context>;
+    /** Begins a new generation, higher than any before, also than `knownGeneration`, and answers it. */
+    raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
     /** Tells the other containers that `ids` were invalidated; when there are too many to tell, they clear all. */
     announceInvalidated(
       generationKey: string,
@@ -127,7 +127,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[2], ARGV[1], '+inf', 'BYSCORE')) d
 return answer`;
 
 const RAISE_GENERATION = `${RAISE}
-return raise(tonumber(redis.call('GET', KEYS[1]) or '0') + 1)`;
+return raise(math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1)`;
 
 /** The list is bounded in time (nobody keeps an entry in memory for longer) and in length (beyond it, all is cleared). */
 const ANNOUNCE_INVALIDATED = `${RAISE}

@@ -68,11 +68,90 @@ const frozenThroughChange: fc.Arbitrary<Action[]> = fc
     { type: 'get', process: frozen, id },
   ]);
 
+const zeros = (min: number, max: number): fc.Arbitrary<Action> =>
+  fc.integer({ min, max }).map((length) => ({ type: 'steps', picks: new Array(length).fill(0) }));
+const two = fc
+  .tuple(processIndex, fc.integer({ min: 1, max: PROCESSES - 1 }))
+  .map(([one, shift]) => [one, (one + shift) % PROCESSES] as const);
+const twoIds = fc
+  .tuple(id, fc.integer({ min: 1, max: 2 }))
+  .map(([one, shift]) => [one, (one + shift) % 3] as const);
+const trouble = (process: number): fc.Arbitrary<Action> =>
+  fc.constantFrom<Action>({ type: 'loseConnection', process }, { type: 'wait', ms: 120 });
+
+/** A look is answered long after it was made: what it says is as old as its question. */
+const lookAnsweredLate: fc.Arbitrary<Action[]> = fc
+  .tuple(two, twoIds, zeros(1, 3), zeros(1, 6), fc.constantFrom(1_000, 2_500))
+  .map(([[p, q], [k, other], asked, answered, ms]) => [
+    { type: 'get', process: p, id: k },
+    { type: 'steps', picks: new Array(30).fill(0) },
+    { type: 'wait', ms: 501 },
+    { type: 'get', process: p, id: other },
+    asked,
+    { type: 'freeze', process: p },
+    { type: 'invalidate', process: q, id: k },
+    { type: 'steps', picks: new Array(30).fill(0) },
+    { type: 'wait', ms },
+    { type: 'thaw', process: p, timersStoodStill: true },
+    answered,
+    { type: 'get', process: p, id: k },
+  ]);
+
+/** Nothing is under way, and nothing is cached. */
+const fromNothing = (p: number, q: number): Action[] => [
+  { type: 'thaw', process: p, timersStoodStill: false },
+  { type: 'thaw', process: q, timersStoodStill: false },
+  { type: 'steps', picks: new Array(40).fill(0) },
+  { type: 'clear', process: q },
+  { type: 'steps', picks: new Array(20).fill(0) },
+  { type: 'wait', ms: 1_000 },
+];
+
+/** A load that began before an invalidation of which its container has heard ends when Redis takes no writes. */
+const loadEndsInTrouble: fc.Arbitrary<Action[]> = fc
+  .tuple(two, twoIds, zeros(10, 12), zeros(6, 6), zeros(9, 11), fc.boolean())
+  .chain(([[p, q], [k, other], begun, changed, heard, own]) =>
+    trouble(p).map((lost): Action[] => [
+      ...fromNothing(p, q),
+      { type: 'get', process: p, id: k },
+      begun,
+      { type: 'invalidate', process: own ? p : q, id: k },
+      changed,
+      ...(own ? [] : [{ type: 'wait' as const, ms: 501 }]),
+      { type: 'get', process: p, id: own ? k : other },
+      heard,
+      lost,
+      { type: 'steps', picks: new Array(30).fill(0) },
+      { type: 'wait', ms: 2_500 },
+      { type: 'get', process: p, id: other },
+      { type: 'steps', picks: new Array(12).fill(0) },
+      { type: 'get', process: p, id: k },
+    ]),
+  );
+
+/** A container is frozen in a load and finds Redis away when it is thawed. */
+const frozenLoadInTrouble: fc.Arbitrary<Action[]> = fc
+  .tuple(processIndex, id, zeros(8, 10), zeros(1, 3))
+  .map(([p, k, begun, ended]) => [
+    { type: 'get', process: p, id: k },
+    begun,
+    { type: 'freeze', process: p },
+    { type: 'wait', ms: 400_000 },
+    { type: 'thaw', process: p, timersStoodStill: true },
+    ended,
+    { type: 'loseConnection', process: p },
+    { type: 'get', process: p, id: k },
+    { type: 'loseConnection', process: p },
+  ]);
+
 const schedule = fc
   .array(
     fc.oneof(
       { weight: 15, arbitrary: action.map((single) => [single]) },
       { weight: 1, arbitrary: frozenThroughChange },
+      { weight: 1, arbitrary: lookAnsweredLate },
+      { weight: 1, arbitrary: loadEndsInTrouble },
+      { weight: 1, arbitrary: frozenLoadInTrouble },
     ),
     { minLength: 5, maxLength: 40 },
   )

@@ -181,7 +181,7 @@ describe('a slot that moves', () => {
     const hasty = await connect(cluster.url);
     const look = () =>
       hasty.run((client) => client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0'));
-    await redis.run((client) => client.raiseGeneration(keys.generation('d')));
+    await redis.run((client) => client.raiseGeneration(keys.generation('d'), '0'));
     const move = await cluster.beginMove(keys.generation('d'));
     expect(await timed(() => isUnavailable(look))).toBeLessThan(ONE_TIMEOUT_MS);
     await move.moveKeys();
@@ -211,7 +211,7 @@ describe('what Prewarm keeps in Redis', () => {
       await client.set(keys.lease(entry), 'me', 'PX', 1_000, 'NX'),
       await client.renewIfOwner(keys.lease(entry), 'me', 2_000),
       await client.releaseIfOwner(keys.lease(entry), 'me'),
-      (await client.raiseGeneration(keys.generation('d'))).length,
+      (await client.raiseGeneration(keys.generation('d'), '0')).length,
       await client.announceInvalidated(keys.generation('d'), keys.invalidated('d'), 1_000, 1_000, '1', '2'),
       (await client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0')).length,
       await client.addTotals(keys.metricTotals, keys.metricFlushed('f'), 1_000, 'a', 1),
@@ -251,7 +251,7 @@ describe('what Prewarm keeps in Redis', () => {
   it('tells the status: the reports, the generations and the totals', async () => {
     await keepReport(redis, 1, { ...report, traceId: 'earlier' });
     await keepReport(redis, 2, report);
-    const generation = await redis.run((client) => client.raiseGeneration(keys.generation('users')));
+    const generation = await redis.run((client) => client.raiseGeneration(keys.generation('users'), '0'));
     const recorder = new Recorder();
     recorder.count('cache_misses_total', ['users'], 3);
     const totals = new FleetTotals(redis, recorder);

@@ -1,0 +1,200 @@
+/** Loads what no layer has: one load per key in this process and, by a lease, in all; and stores it in both layers. */
+import { LoadTooOldError, RedisUnavailableError, SourceAnswerError } from '../errors.ts';
+import { log } from '../logger.ts';
+import type { Entry } from './entry.ts';
+import type { Layers, LoadTicket } from './layers.ts';
+import { type Lease, nothingToRelease, type Release } from './lease.ts';
+import type { PutOutcome } from './redis-layer.ts';
+import { SingleFlight } from './single-flight.ts';
+import type { LoadedBatch, Source } from './source.ts';
+
+export type Warmed = { readonly stored: number; readonly newerStored: number };
+
+/** Longer than a load takes that waited for another container first. Who joins it has looked at the generation before. */
+const LOAD_JOINABLE_MS = 5_000;
+/** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
+const RELOADS_MAX = 3;
+/** Entries that were stored together must not expire together: each lives up to this share shorter. */
+const JITTER = 0.1;
+
+export class Loader<Id> {
+  readonly #source: Source<Id>;
+  readonly #layers: Layers;
+  readonly #lease: Lease;
+  readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
+
+  constructor(source: Source<Id>, layers: Layers, lease: Lease) {
+    this.#source = source;
+    this.#layers = layers;
+    this.#lease = lease;
+  }
+
+  /** Nobody joins what is being loaded of `key`, or of any: it may be older than what the next caller must see. */
+  forget(key: string | undefined): void {
+    if (key === undefined) this.#loads.forgetAll();
+    else this.#loads.forget(key);
+  }
+
+  underWay(key: string): Promise<Entry> | undefined {
+    return this.#loads.get(key);
+  }
+
+  /** What is loaded, here or by the container that leads. Throws what the source throws. */
+  load(id: Id, key: string): Promise<Entry> {
+    return this.#loads.run(key, () => this.#loadAsLeader(id, key));
+  }
+
+  /** The same for what is stale, which is the answer while another container leads. */
+  refresh(id: Id, key: string, stale: Entry): Promise<Entry> {
+    const refreshing = this.#loads.run(key, async () => {
+      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
+      return release === undefined ? stale : this.#loadOne(id, key, release);
+    });
+    refreshing.catch(reportFailure);
+    return refreshing;
+  }
+
+  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. */
+  async leadMany(wanted: ReadonlyMap<string, Id>): Promise<ReadonlySet<string>> {
+    const releases = await this.#tryLeadMany([...wanted.keys()].filter((key) => !this.underWay(key)));
+    const led = [...releases.keys()].filter((key) => !this.underWay(key));
+    if (led.length > 0) this.#loadTogether(led, wanted, () => releaseAll(led, releases));
+    await releaseAll(
+      [...releases.keys()].filter((key) => !led.includes(key)),
+      releases,
+    );
+    return new Set(led);
+  }
+
+  /**
+   * Loads `ids` with one statement and stores them as a warm-up does, fresh for longer; what is newer already stays.
+   * Throws what the source throws, `RedisUnavailableError`, or `LoadTooOldError`; all may be tried again.
+   */
+  async warm(ids: readonly Id[], signal: AbortSignal | undefined): Promise<Warmed> {
+    const ticket = this.#layers.beginLoad();
+    const entries = await this.#loadEntries(ids, this.#source.timing.warmFreshMs, ticket);
+    // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
+    signal?.throwIfAborted();
+    const keys = ids.map((id) => this.#source.key(id));
+    const outcomes = await this.#layers.putInRedis(ticket, keys, entries);
+    if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
+    if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
+    const newerStored = outcomes.filter((outcome) => typeof outcome === 'object').length;
+    return { stored: ids.length - newerStored, newerStored };
+  }
+
+  async #loadAsLeader(id: Id, key: string): Promise<Entry> {
+    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), async () => {
+      const stored = await this.#layers.askAgain(key);
+      return stored !== undefined && Date.now() < stored.freshUntilMs ? stored : undefined;
+    });
+    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release);
+  }
+
+  async #loadOne(id: Id, key: string, release: Release): Promise<Entry> {
+    const [entry] = await this.#loadAndStore([id], [key], release);
+    return entry as Entry;
+  }
+
+  async #tryLeadMany(keys: readonly string[]): Promise<Map<string, Release>> {
+    const releases = new Map<string, Release>();
+    const tryKey = async (key: string) => {
+      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
+      if (release !== undefined) releases.set(key, release);
+    };
+    await Promise.all(keys.map(tryKey));
+    return releases;
+  }
+
+  #loadTogether(keys: readonly string[], wanted: ReadonlyMap<string, Id>, release: Release): void {
+    const ids = keys.map((key) => wanted.get(key) as Id);
+    const batch = this.#loadAndStore(ids, keys, release);
+    batch.catch(reportFailure);
+    for (const [place, key] of keys.entries()) {
+      const flight = this.#loads.run(key, async () => (await batch)[place] as Entry);
+      // Whoever joins it hears of its failure; a flight that an invalidation made everybody forget has nobody.
+      flight.catch(() => undefined);
+    }
+  }
+
+  /**
+   * Loads and stores, and answers what is stored then. The interleaving that the repetition closes, for one id:
+   *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
+   *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
+   */
+  async #loadAndStore(
+    ids: readonly Id[],
+    keys: readonly string[],
+    release: Release,
+    reloads = 0,
+  ): Promise<Entry[]> {
+    const ticket = this.#layers.beginLoad();
+    const loaded = await this.#loadOrRelease(ids, ticket, release);
+    // As a rule in this order: whoever leads next finds what was stored.
+    const [outcomes] = await Promise.all([this.#layers.putInRedis(ticket, keys, loaded), release()]);
+    const isOvertaken = outcomes?.some(isTombstone) ?? false;
+    if (isOvertaken && reloads < RELOADS_MAX) {
+      return this.#loadAndStore(ids, keys, nothingToRelease, reloads + 1);
+    }
+    const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
+    // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
+    const isLate = outcomes?.includes('late') ?? false;
+    if (!isOvertaken && !isLate) this.#layers.putInMemory(ticket, keys, entries);
+    return entries;
+  }
+
+  async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, release: Release): Promise<Entry[]> {
+    try {
+      return await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  async #loadEntries(ids: readonly Id[], freshMs: number, { beganAtMs }: LoadTicket): Promise<Entry[]> {
+    const loaded = await this.#source.load(ids);
+    assertAnswers(this.#source.name, ids.length, loaded);
+    return loaded.values.map((json) => this.#entryOf(json, loaded.readAtUs, freshMs, beganAtMs));
+  }
+
+  #entryOf(json: string | null, readAtUs: number, freshMs: number, beganAtMs: number): Entry {
+    const { absentMs, graceMs } = this.#source.timing;
+    const fresh = Math.round((json === null ? absentMs : freshMs) * (1 - Math.random() * JITTER));
+    const freshUntilMs = beganAtMs + fresh;
+    return {
+      kind: json === null ? 'absent' : 'value',
+      readAtUs,
+      freshUntilMs,
+      staleUntilMs: json === null ? freshUntilMs : freshUntilMs + graceMs,
+      json,
+    };
+  }
+}
+
+/** A loader that is wrong about its rows would put values under other ids. */
+function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: LoadedBatch): void {
+  if (values.length !== idsAsked) {
+    throw new SourceAnswerError(source, `${idsAsked} values, one for each id, not ${values.length}`);
+  }
+  if (idsAsked > 0 && !(readAtUs > 0)) {
+    throw new SourceAnswerError(source, `when the database began to read, in µs, not ${readAtUs}`);
+  }
+}
+
+function isTombstone(outcome: PutOutcome): boolean {
+  return typeof outcome === 'object' && outcome.kind === 'tombstone';
+}
+
+/** What another process stored meanwhile, if it can be answered. */
+function storedInstead(outcome: PutOutcome | undefined): Entry | undefined {
+  return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : undefined;
+}
+
+async function releaseAll(keys: readonly string[], releases: ReadonlyMap<string, Release>): Promise<void> {
+  await Promise.all(keys.map((key) => releases.get(key)?.()));
+}
+
+function reportFailure(error: unknown): void {
+  log.warn('What is stale or missing could not be loaded.', { error });
+}
