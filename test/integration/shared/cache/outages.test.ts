@@ -1,4 +1,5 @@
 /** What an outage costs a reader: Redis refused, frozen, slow, full, a replica, loading or locked; PostgreSQL refused or mute; entries that are none. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -307,6 +308,50 @@ describe('a Redis', () => {
     const costsMs: number[] = [];
     while (costsMs.length < 5) costsMs.push(await missCostMs(cache));
     expect(median(costsMs) - usualMs).toBeLessThan(4 * 60);
+  });
+
+  it('that is frozen does not cost a busy container its memory', async () => {
+    const container = openContainer(stage.own.url);
+    const cache = container.open();
+    await cache.get(IN_MEMORY);
+    stage.own.freeze();
+    await cache.get(nextId++);
+    const layers = new Set<string>();
+    const startedAtMs = performance.now();
+    while (performance.now() - startedAtMs < 2_500) {
+      layers.add((await cache.get(IN_MEMORY)).layer);
+      await sleep(30);
+    }
+    expect([...layers]).toEqual(['l1']);
+  });
+
+  it('that came back while a container was idle is asked before that one answers what it had', async () => {
+    const [idle, other] = [openContainer(stage.own.url), openContainer(stage.own.url)];
+    const load = async (ids: readonly number[]) => {
+      const loaded = await users.load(idle.database, ids);
+      await sleep(400); // longer than a stale value waits for
+      return loaded;
+    };
+    const cache = new TieredCache({ ...users, load }, idle.guard);
+    await cache.get(IN_MEMORY);
+    stage.own.freeze();
+    await cache.get(nextId++);
+    stage.own.thaw();
+    await admin.query(`UPDATE users SET bio = 'changed' WHERE id = ${IN_MEMORY}`);
+    await expect
+      .poll(() =>
+        other
+          .open()
+          .invalidate([IN_MEMORY], 1)
+          .then(
+            () => 'told',
+            () => 'not yet',
+          ),
+      )
+      .toBe('told');
+    await other.open().invalidate([IN_MEMORY], await other.database.nowUs());
+    await sleep(1_100);
+    expect((await cache.get(IN_MEMORY)).json).toContain('"bio":"changed"');
   });
 
   it('that is full is still read from', async () => {

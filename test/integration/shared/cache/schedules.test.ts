@@ -153,7 +153,7 @@ const schedule = fc
       { weight: 1, arbitrary: loadEndsInTrouble },
       { weight: 1, arbitrary: frozenLoadInTrouble },
     ),
-    { minLength: 5, maxLength: 40 },
+    { minLength: 4, maxLength: 24 },
   )
   .map((parts) => parts.flat());
 

@@ -128,6 +128,28 @@ describe('a read', () => {
     expect(await cache.get(13)).toMatchObject({ layer: 'miss' });
   });
 
+  it.each([
+    { values: ['{}'], readAtUs: 1, expected: '2 values, one for each id, not 1' },
+    { values: ['{}', '{}'], readAtUs: Number.NaN, expected: 'when the database began to read' },
+  ])('refuses a loader that answers $values and $readAtUs', async ({ values, readAtUs, expected }) => {
+    const source = { ...new Loads().source(), load: async () => ({ values, readAtUs }) };
+    await expect(new TieredCache(source, redis).getMany([22, 23])).rejects.toThrow(expected);
+  });
+
+  it('of several keys in one turn is one command to Redis', async () => {
+    const loads = new Loads();
+    await open(loads).getMany([24, 25, 26]);
+    const cache = open(loads);
+    await cache.get(27);
+    const calls = async () =>
+      Number(/cmdstat_mget:calls=(\d+)/.exec(await redis.run((client) => client.info('commandstats')))?.[1]);
+    const before = await calls();
+    const reads = await Promise.all([24, 25, 26, 24].map((id) => cache.get(id)));
+    expect(await calls()).toBe(before + 1);
+    expect(reads.map(({ layer }) => layer)).toEqual(['l2', 'l2', 'l2', 'l2']);
+    expect(reads[3]?.json).toBe(reads[0]?.json);
+  });
+
   it.each(['', 'garbage', 'v000'])('that finds %j in Redis loads and replaces it', async (text) => {
     const loads = new Loads();
     const { generation } = await open(loads).clear();
@@ -158,6 +180,28 @@ describe('several ids', () => {
     loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
     await Promise.all([cache.get(30), cache.getMany([30]), cache.getMany([30, 31])]);
     expect(loads.count).toBe(2);
+  });
+
+  it('that several containers miss at once are loaded once', async () => {
+    const loads = new Loads();
+    loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+    const containers = Array.from({ length: 6 }, () => open(loads));
+    const reads = await Promise.all(containers.map((cache) => cache.getMany([81, 82, 81])));
+    expect(loads.count).toBe(1);
+    expect(new Set(reads.map((each) => JSON.stringify(each.map(({ json }) => json)))).size).toBe(1);
+  });
+
+  it('that are stale are refreshed by one container, and answered at once by the others', async () => {
+    const loads = new Loads();
+    await open(loads, { freshMs: 0, graceMs: 60_000 }).getMany([83, 84]);
+    loads.count = 0;
+    loads.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+    const reads = await Promise.all([open(loads), open(loads)].map((cache) => cache.getMany([83, 84])));
+    expect(loads.count).toBe(1);
+    expect(reads.map((each) => each.map(({ layer }) => layer)).sort()).toEqual([
+      ['miss', 'miss'],
+      ['stale', 'stale'],
+    ]);
   });
 
   it('fail together when the database is away, and leave no rejection behind', async () => {
@@ -354,6 +398,18 @@ describe('a stale value', () => {
       throw new DatabaseUnavailableError('down');
     };
     expect(await open(loads).get(71)).toMatchObject({ layer: 'stale' });
+  });
+
+  it('that memory has left, and Redis has not, is said to be stale while Postgres is away', async () => {
+    const loads = new Loads();
+    const cache = open(loads, { memoryMs: 0 });
+    await cache.get(74);
+    await redis.run(async (client) => client.del(await client.keys('prewarm:entry:*:74')));
+    loads.before = async () => {
+      throw new DatabaseUnavailableError('down');
+    };
+    expect(await cache.get(74)).toMatchObject({ layer: 'stale' });
+    expect(await cache.getMany([74])).toMatchObject([{ layer: 'stale' }]);
   });
 
   it('is refreshed by one of several containers that find it at once', async () => {

@@ -1,0 +1,51 @@
+/** What a container keeps in its memory, for how long, and what gives way. */
+import { beforeEach, expect, it } from 'vitest';
+import type { Entry } from '../../../../shared/cache/entry.ts';
+import { MemoryLayer } from '../../../../shared/cache/memory-layer.ts';
+
+const NOW_MS = 1_800_000_000_000;
+const KEEP_MS = 60_000;
+let memory: MemoryLayer;
+
+function entry(json: string, changes: Partial<Entry> = {}): Entry {
+  const times = { readAtUs: 1_000, freshUntilMs: NOW_MS + 900_000, staleUntilMs: NOW_MS + 1_800_000 };
+  return { kind: 'value', json, ...times, ...changes };
+}
+
+beforeEach(() => {
+  memory = new MemoryLayer({ entriesMax: 3, keepMs: KEEP_MS });
+});
+
+it('the least recently used gives way, and a look without use is no use', () => {
+  for (const key of ['a', 'b', 'c']) memory.set(key, entry(key), NOW_MS);
+  memory.get('a', NOW_MS);
+  memory.has('b', NOW_MS);
+  memory.set('d', entry('d'), NOW_MS);
+  expect(['a', 'b', 'c', 'd'].filter((key) => memory.has(key, NOW_MS))).toEqual(['a', 'c', 'd']);
+});
+
+it('an entry is answered for its time in memory, and never longer than it is fresh', () => {
+  memory.set('long', entry('1'), NOW_MS);
+  memory.set('short', entry('2', { freshUntilMs: NOW_MS + 500 }), NOW_MS);
+  expect(memory.get('long', NOW_MS + KEEP_MS - 1)).toEqual({ json: '1', layer: 'l1' });
+  expect(memory.get('long', NOW_MS + KEEP_MS)).toBeUndefined();
+  expect(memory.get('short', NOW_MS + 499)).toMatchObject({ json: '2' });
+  expect(memory.get('short', NOW_MS + 500)).toBeUndefined();
+  expect(memory.getStale('short', NOW_MS + 500)?.json).toBe('2');
+  expect(memory.getStale('short', NOW_MS + 1_800_000)).toBeUndefined();
+});
+
+it('what was read earlier does not replace what was read later', () => {
+  memory.set('a', entry('new', { readAtUs: 2_000 }), NOW_MS);
+  memory.set('a', entry('old', { readAtUs: 1_999 }), NOW_MS);
+  expect(memory.get('a', NOW_MS)?.json).toBe('new');
+});
+
+it('what is answered cannot be changed by who gets it', () => {
+  memory.set('a', entry('text'), NOW_MS);
+  const read = memory.get('a', NOW_MS) as { json: string };
+  expect(() => {
+    read.json = 'other';
+  }).toThrow(TypeError);
+  expect(memory.get('a', NOW_MS)?.json).toBe('text');
+});
