@@ -52,6 +52,8 @@ export class ClusterNode {
     const context = { run: this.#run, signal: new AbortController().signal, report: () => {} };
     const args = [
       ...['--cluster-enabled', 'yes'],
+      // A replica is sent the data at once, not after the five seconds in which others could join it.
+      ...['--repl-diskless-sync-delay', '0'],
       ...['--cluster-port', String(this.busPort)],
       ...['--cluster-node-timeout', String(this.#nodeTimeoutMs)],
       ...['--repl-diskless-sync-delay', '0'],

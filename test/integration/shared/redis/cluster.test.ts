@@ -241,7 +241,8 @@ describe('what Prewarm keeps in Redis', () => {
     expect(await seek('two')).toEqual({ acquired: false, holderTraceId: 'one' });
     await warmer.run((client) => client.pexpire(keys.warmupLock, 1_000));
     // It is renewed for 30 s.
-    await expect.poll(() => warmer.run((client) => client.pttl(keys.warmupLock))).toBeGreaterThan(20_000);
+    const ttlMs = () => warmer.run((client) => client.pttl(keys.warmupLock));
+    await expect.poll(ttlMs, { timeout: 5_000 }).toBeGreaterThan(20_000);
     expect([await taken.lock.release(), await lockHolder(redis)]).toEqual([true, null]);
     const next = await seek('two');
     expect(next.acquired && next.lock.fence).toBe(2);
@@ -349,7 +350,8 @@ it('a server that vanished without a word is left for the replica that took over
   const names = someKeys('replicated');
   await setAll(names, through);
   const sizes = () => Promise.all(replicated.replicas.map(({ admin }) => admin.dbsize()));
-  await expect.poll(async () => (await sizes()).reduce((sum, size) => sum + size)).toBe(names.length);
+  const copied = async () => (await sizes()).reduce((sum, size) => sum + size);
+  await expect.poll(copied, { timeout: 8_000 }).toBe(names.length);
   // Its connections stay open, as those through a broken network do.
   (await replicated.masterOf(names[0] as string)).freeze();
   const getOrNot = () => getAll(names, through).catch(() => 'not yet');
