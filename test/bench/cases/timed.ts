@@ -1,6 +1,6 @@
 /** The timed cases: hits in memory, hits in Redis, and batches from Redis. */
 import type { EntrantName } from '../contestants/index.ts';
-import { PREWARM } from '../contestants/index.ts';
+import { PEERS, PREWARM } from '../contestants/index.ts';
 import type { CaseGroup } from '../options.ts';
 import { microseconds, times } from '../report/format.ts';
 import { type Samples, type TimedSpec, timeInRounds } from '../rounds.ts';
@@ -25,12 +25,8 @@ const L2_ENTRANTS = [
   'ioredis GET, text',
   PREWARM,
   'Prewarm + JSON.parse',
-  'layered-loader',
-  'async-cache-dedupe',
-  'bentocache',
-  'cache-manager',
-  'cacheable',
-] as const satisfies readonly EntrantName[];
+  ...PEERS,
+] satisfies readonly EntrantName[];
 const L2_HOW = `5,000 ids in a cycle over a memory of 1,000 entries, so that every read goes to Redis (its count of found keys is checked for each sample). ${EACH_ALONE}`;
 const L2_GOALS: readonly Goal[] = [{ against: 'ioredis GET + JSON.parse', atMost: 1.05, aim: 1 }];
 
@@ -101,17 +97,7 @@ export const TIMED_CASES: readonly TimedCase[] = [
     layer: 'l2',
     mode: 'getMany',
     concurrency: 1,
-    entrants: [
-      'ioredis MGET + JSON.parse',
-      'ioredis MGET, text',
-      PREWARM,
-      'Prewarm + JSON.parse',
-      'layered-loader',
-      'async-cache-dedupe',
-      'bentocache',
-      'cache-manager',
-      'cacheable',
-    ],
+    entrants: ['ioredis MGET + JSON.parse', 'ioredis MGET, text', PREWARM, 'Prewarm + JSON.parse', ...PEERS],
     floor: 'ioredis MGET + JSON.parse',
     goals: [{ against: 'ioredis MGET + JSON.parse', atMost: 1.2, aim: 1.05 }],
   },

@@ -14,8 +14,6 @@ import { openSlowProxy } from '../../../support/slow-proxy.ts';
 const PROCESSES = 10;
 /** What was cached before a clear or an invalidation is answered by nobody so long after it was answered. */
 const PROMISE_MS = 1_000;
-/** Who waits for a load looks so often whether it is there. */
-const LOOKS_APART_MS = 100;
 
 let servers: IsolatedServers;
 let readers: Readers;
@@ -99,8 +97,7 @@ describe('a missing value', () => {
     await leader.kill();
     expect(await lost).toBe('lost');
     const answeredAfterMs = (await Promise.all(reads)).map((atMs) => atMs - killedAtMs);
-    expect(Math.min(...answeredAfterMs)).toBeLessThanOrEqual(1_000);
-    expect(Math.max(...answeredAfterMs)).toBeLessThanOrEqual(1_000 + LOOKS_APART_MS);
+    expect(Math.max(...answeredAfterMs)).toBeLessThanOrEqual(1_000);
     expect(await loadsOf(waiting)).toBe(1);
   });
 });
