@@ -43,9 +43,6 @@ type JwtConfig = { readonly issuer: string; readonly audience: string; readonly 
 /** Requests a second and how many may come at once, for each client. */
 export type Throttle = { readonly ratePerSecond: number; readonly burst: number };
 
-/** How many entries a warm-up puts into the cache, the most-read first. */
-export type Warming = { readonly usersMax: number; readonly searchesMax: number };
-
 export type FunctionSize = {
   readonly memoryMiB: number;
   readonly timeoutSeconds: number;
@@ -65,7 +62,6 @@ export type StageConfig = {
   readonly clients: readonly ['default', ...string[]];
   readonly readThrottle: Throttle;
   readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
-  readonly warming: Warming;
   readonly jwt: Jwt;
   readonly addresses: Addresses;
 };
@@ -96,8 +92,6 @@ const functionSizes = {
   migrate: { memoryMiB: 256, timeoutSeconds: 300 },
 } as const satisfies Record<FunctionFolder, FunctionSize>;
 
-const warming: Warming = { usersMax: 5_000, searchesMax: 100 };
-
 const clients = ['default', 'oncall', 'console', 'ci'] as const;
 
 /** The issuer and the audience of this machine's tokens; `npm run token` signs with them. */
@@ -119,7 +113,6 @@ export function localStage({ jwksUri, ...addresses }: LocalContext): StageConfig
     clients,
     readThrottle: { ratePerSecond: 100, burst: 200 },
     functions: functionSizes,
-    warming,
     jwt: { ...localJwt, jwksUri },
     addresses: { kind: 'plain', ...addresses },
   };
@@ -147,7 +140,6 @@ function deployedStage(
     stage,
     clients,
     functions: functionSizes,
-    warming,
     jwt: jwtOf(stage),
     addresses: addressesOf(stage),
     ...settings,

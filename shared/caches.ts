@@ -3,45 +3,43 @@ import type { Source } from './cache/source.ts';
 import { TieredCache } from './cache/tiered-cache.ts';
 import type { Dataset } from './datasets/dataset.ts';
 import { datasets } from './datasets/index.ts';
-import type { UserSearch } from './datasets/user-search.ts';
 import type { Database } from './postgres/database.ts';
 import type { GuardedRedis } from './redis/guarded-redis.ts';
-import type { WarmTarget } from './warming/step.ts';
+import { type WarmTarget, warmTargetOf } from './warming/target.ts';
 
-export type Caches = {
-  readonly users: TieredCache<number>;
-  readonly userSearch: TieredCache<UserSearch>;
+/** Datasets by the name that code has for them. What their ids are, each knows for itself. */
+// biome-ignore lint/suspicious/noExplicitAny: a dataset both takes and gives its ids, so no other type is one of all.
+type Registry = Readonly<Record<string, Dataset<any>>>;
+
+/** A cache for each registered dataset, under the same name. */
+export type Caches<Registered extends Registry = typeof datasets> = {
+  readonly [Name in keyof Registered]: Registered[Name] extends Dataset<infer Id> ? TieredCache<Id> : never;
 };
 
-export function openCaches(redis: GuardedRedis, database: Database): Caches {
-  return {
-    users: new TieredCache(sourceOf(datasets.users, database), redis),
-    userSearch: new TieredCache(sourceOf(datasets.userSearch, database), redis),
-  };
-}
-
-/** What a warm-up does with a dataset: Postgres ranks, and the best `limit` go into the cache. */
-export function warmTargetOf<Id>(
-  dataset: Dataset<Id>,
-  cache: TieredCache<Id>,
+export function openCaches(redis: GuardedRedis, database: Database): Caches;
+export function openCaches<Registered extends Registry>(
+  redis: GuardedRedis,
   database: Database,
-  limit: number,
-): WarmTarget {
-  return {
-    step: dataset.warmStep,
-    choose: async () => {
-      const ids = await dataset.rank(database, limit);
-      return chunksOf(ids, dataset.warmBatchSize).map((batch) => ({
-        keys: batch.length,
-        warm: (signal) => cache.warm(batch, signal),
-      }));
-    },
-  };
+  registered: Registered,
+): Caches<Registered>;
+export function openCaches(
+  redis: GuardedRedis,
+  database: Database,
+  registered: Registry = datasets,
+): unknown {
+  const open = (dataset: Registry[string]) => new TieredCache(sourceOf(dataset, database), redis);
+  return Object.fromEntries(Object.entries(registered).map(([name, dataset]) => [name, open(dataset)]));
 }
 
-function chunksOf<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
+/** What a warm-up has to do for all of them, in the order in which they are registered. */
+export function warmTargetsOf(
+  redis: GuardedRedis,
+  database: Database,
+  caches: Caches<Registry>,
+  registered: Registry = datasets,
+): WarmTarget[] {
+  return Object.entries(registered).map(([name, dataset]) =>
+    warmTargetOf(dataset, caches[name] as TieredCache<unknown>, redis, database),
   );
 }
 

@@ -12,16 +12,6 @@ function optionalText(name: string): string | undefined {
   return value === '' ? undefined : value;
 }
 
-function integer(name: string, fallback: number, lowest: number, highest: number): number {
-  const raw = optionalText(name);
-  if (raw === undefined) return fallback;
-  const value = Number(raw);
-  if (!Number.isInteger(value) || value < lowest || value > highest) {
-    throw new EnvironmentError(name, `an integer from ${lowest} to ${highest}, not "${raw}"`);
-  }
-  return value;
-}
-
 function url(name: string, schemes: readonly string[]): string {
   const expected = `a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`;
   const value = text(name, expected);
@@ -55,8 +45,4 @@ export const environment = {
   jwtAudience: () => text('JWT_AUDIENCE', 'the audience of the tokens'),
   jwtJwksUri: () => url('JWT_JWKS_URI', ['https:', 'http:']),
   usageKeys: () => clientKeys('USAGE_KEYS'),
-  /** How many of the most-read users a warm-up puts into the cache. */
-  warmUsersMax: () => integer('WARM_USERS_MAX', 5_000, 0, 100_000),
-  /** How many first pages of searches a warm-up puts into the cache. */
-  warmSearchesMax: () => integer('WARM_SEARCHES_MAX', 100, 0, 10_000),
 };

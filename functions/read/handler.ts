@@ -2,14 +2,17 @@
 import { openCaches } from '../../shared/caches.ts';
 import { environment } from '../../shared/environment.ts';
 import { apiHandler } from '../../shared/http/api.ts';
-import { setLogLevel } from '../../shared/logger.ts';
+import { log, setLogLevel } from '../../shared/logger.ts';
 import { Telemetry } from '../../shared/metrics/telemetry.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
+import { hydrate } from '../../shared/warming/hydration.ts';
+import { ReadReporter } from '../../shared/warming/popularity.ts';
+import { within } from '../../shared/within.ts';
 import { healthCheck } from './health.ts';
 import { readRoutes } from './routes.ts';
 
-/** TCP, TLS and AUTH on a cold network; without Redis the container starts all the same, and its first request pays nothing. */
+/** TCP, TLS and authentication on a cold network; without Redis or Postgres the container starts all the same. */
 const CONNECT_TIMEOUT_MS = 300;
 
 setLogLevel(environment.logLevel());
@@ -18,8 +21,21 @@ const database = new Database(environment.databaseUrl());
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
 
-await redis.connect(CONNECT_TIMEOUT_MS);
+const reads = new ReadReporter(redis, Object.values(caches));
 
-export const handler = apiHandler(readRoutes(caches, healthCheck(redis, database)), () =>
-  telemetry.flushIfDue(),
-);
+/** What a first request would wait for, before there is one: both connections, and a memory that knows what is hot. */
+async function prepare(): Promise<void> {
+  const connecting = database
+    .connect(1)
+    .catch((error) => log.warn('Starting without the database.', { error }));
+  await redis.connect(CONNECT_TIMEOUT_MS);
+  const hydrated = await hydrate(redis, Object.values(caches));
+  await within(CONNECT_TIMEOUT_MS, connecting);
+  log.info('Container is ready.', hydrated);
+}
+
+await prepare();
+
+export const handler = apiHandler(readRoutes(caches, healthCheck(redis, database)), async () => {
+  await Promise.all([telemetry.flushIfDue(), reads.flushIfDue()]);
+});

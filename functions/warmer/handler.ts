@@ -1,8 +1,7 @@
 /** Runs a warm-up: started by every deployment, by the schedule, and by hand. */
 import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
-import { openCaches, warmTargetOf } from '../../shared/caches.ts';
-import { datasets } from '../../shared/datasets/index.ts';
+import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
 import { environment } from '../../shared/environment.ts';
 import { DeadlineNearError } from '../../shared/errors.ts';
 import { setLogLevel, setTraceId } from '../../shared/logger.ts';
@@ -13,21 +12,23 @@ import { TRIGGERS, type WarmupReport } from '../../shared/warming/report.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 import { countWarmup, warmupGauges } from '../../shared/warming/warmup-metrics.ts';
 
+/** A warm-up's first command needs no connect then; it has its own retries if this does not come about. */
+const CONNECT_TIMEOUT_MS = 1_000;
+
 setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
 // A statement ends before the try that runs it does, and the warmer takes two connections at most.
 const database = new Database(environment.databaseUrl(), { connectionsMax: 2, statementTimeoutMs: 900 });
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
-const targets = [
-  warmTargetOf(datasets.users, caches.users, database, environment.warmUsersMax()),
-  warmTargetOf(datasets.userSearch, caches.userSearch, database, environment.warmSearchesMax()),
-];
+const targets = warmTargetsOf(redis, database, caches);
+
+await redis.connect(CONNECT_TIMEOUT_MS);
 
 const eventSchema = z.object({ trigger: z.enum(TRIGGERS), traceId: z.optional(z.string()) });
 
-/** Time kept for the metrics, the report and the release of the lock. */
-const CLOSING_MS = 5_000;
+/** Time kept for the hot keys (2 s), the report, the metrics (3 s) and the release of the lock (1 s each). */
+const CLOSING_MS = 7_000;
 
 /** Answers the report, whatever happened; throws only for an event that is none of ours. */
 export async function handler(event: unknown, context: Context): Promise<WarmupReport> {
@@ -48,9 +49,9 @@ export async function handler(event: unknown, context: Context): Promise<WarmupR
       signal: deadline.signal,
       recordMetrics: (report, fence) => {
         countWarmup(telemetry.recorder, report);
-        return telemetry.publishNow(
-          fence === undefined ? undefined : { order: fence, values: warmupGauges(report) },
-        );
+        // Whoever did nothing does not wait for its turn to publish.
+        if (fence === undefined) return telemetry.flush();
+        return telemetry.publishNow({ order: fence, values: warmupGauges(report) });
       },
     });
   } finally {

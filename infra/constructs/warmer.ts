@@ -5,27 +5,17 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Warming } from '../stage-config.ts';
 import { NodeFunction, type NodeFunctionProps } from './node-function.ts';
-
-export type WarmerProps = NodeFunctionProps & { readonly warming: Warming };
 
 export class Warmer extends Construct {
   readonly function: NodeFunction;
   /** Warm-ups that could not start, for a person to look at. */
   readonly deadLetters: Queue;
 
-  constructor(scope: Construct, id: string, { warming, ...props }: WarmerProps) {
+  constructor(scope: Construct, id: string, props: NodeFunctionProps) {
     super(scope, id);
     this.deadLetters = createDeadLetters(this);
-    this.function = new NodeFunction(this, 'Function', {
-      ...props,
-      environment: {
-        ...props.environment,
-        WARM_USERS_MAX: String(warming.usersMax),
-        WARM_SEARCHES_MAX: String(warming.searchesMax),
-      },
-    });
+    this.function = new NodeFunction(this, 'Function', props);
     this.function.configureAsyncInvoke({
       retryAttempts: 0, // the warmer retries each step itself
       maxEventAge: Duration.minutes(5), // a warm-up that could not start for so long is left to the next

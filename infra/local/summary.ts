@@ -9,14 +9,20 @@ export function formatReport(report: WarmupReport): string {
     return `${title}\n  another warm-up, ${report.holderTraceId ?? 'unknown'}, holds the lock`;
   const rows = [COLUMNS, ...report.steps.map(formatStep)];
   const total = `${formatCount(report.warmed)} of ${formatCount(report.planned)} keys warmed`;
+  const chosen = fromReads(report);
+  const choice = chosen === 0 ? '' : `, ${formatCount(chosen)} of them planned because people read them`;
   const aborted = report.aborted === undefined ? [] : [`  ended early: ${report.aborted}`];
   return [
     title,
     ...alignColumns(rows),
-    `  ${total}`,
+    `  ${total}${choice}`,
     ...aborted,
     ...report.steps.flatMap(formatFailures),
   ].join('\n');
+}
+
+function fromReads({ steps }: WarmupReport): number {
+  return steps.reduce((sum, { plannedFromReads = 0 }) => sum + plannedFromReads, 0);
 }
 
 function formatStep(step: StepReport): string[] {

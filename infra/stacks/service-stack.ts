@@ -47,10 +47,7 @@ export class ServiceStack extends Stack {
 
   #compose(): void {
     const migrations = this.#createMigrations();
-    const warmer = new Warmer(this, 'Warmer', {
-      ...this.#functionProps('warmer', this.#place),
-      warming: this.#props.config.warming,
-    });
+    const warmer = new Warmer(this, 'Warmer', this.#functionProps('warmer', this.#place));
     const read = this.#createDataFunction('Read', 'read');
     const admin = this.#createDataFunction('Admin', 'admin');
     warmer.grantStart(admin);

@@ -3,7 +3,8 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
 import { Generation } from './generation.ts';
 import { MemoryLayer, type MemoryRead } from './memory-layer.ts';
-import { type Cleared, type LookUp, type PutOutcome, RedisLayer } from './redis-layer.ts';
+import { ReadCounts } from './read-counts.ts';
+import { type Cleared, type LookUp, type PutOutcome, RedisLayer, readEntries } from './redis-layer.ts';
 import { WallClock } from './wall-clock.ts';
 
 /** Taken before a load begins; says for what its result may be stored when it ends. */
@@ -13,6 +14,15 @@ export type LoadTicket = {
   readonly storableUntilMs: number;
   /** By the wall clock: a value is as old as its load, which may have been frozen. */
   readonly beganAtMs: number;
+};
+
+/** What a new container wants in its memory, and where Redis has it. */
+export type Wanted = {
+  readonly keys: readonly string[];
+  /** Their names in Redis, in the same order. */
+  readonly entryKeys: readonly string[];
+  readonly generation: string;
+  readonly drops: number;
 };
 
 type LayersOptions = {
@@ -36,6 +46,8 @@ type Batch = {
 };
 
 export class Layers {
+  /** What people read; memory's hits come in late, by `takeReads`. */
+  readonly #reads = new ReadCounts();
   readonly #memory: MemoryLayer;
   readonly #redis: RedisLayer;
   readonly #generation = new Generation();
@@ -47,7 +59,11 @@ export class Layers {
   #batch: Batch | undefined;
 
   constructor(redis: GuardedRedis, options: LayersOptions) {
-    this.#memory = new MemoryLayer({ entriesMax: options.memoryEntriesMax, keepMs: options.memoryMs });
+    this.#memory = new MemoryLayer({
+      entriesMax: options.memoryEntriesMax,
+      keepMs: options.memoryMs,
+      onHits: (key, hits) => this.#reads.add(key, hits),
+    });
     this.#redis = new RedisLayer(redis, options.dataset, options.schemaVersion);
     this.#onDropped = options.onDropped;
     this.#onCorrupt = options.onCorrupt;
@@ -57,6 +73,21 @@ export class Layers {
   probe(key: string): MemoryRead | undefined {
     const nowMs = this.#clock.nowMs();
     return this.#generation.isRecent(nowMs) ? this.#memory.get(key, nowMs) : undefined;
+  }
+
+  /** Counts an answer that did not come from memory. */
+  countRead(key: string): void {
+    this.#reads.add(key, 1);
+  }
+
+  get hasManyReads(): boolean {
+    return this.#reads.isFull;
+  }
+
+  /** How often each key was answered since the last time. */
+  takeReads(): ReadonlyMap<string, number> {
+    this.#memory.tellAllHits();
+    return this.#reads.take();
   }
 
   /** What memory has of `key` that is not answered from it any more, if a look says that it counts still. */
@@ -74,6 +105,11 @@ export class Layers {
   notInMemory(keys: readonly string[]): number[] {
     const nowMs = this.#clock.nowMs();
     return [...keys.keys()].filter((place) => !this.#memory.has(keys[place] as string, nowMs));
+  }
+
+  /** What counts, as far as this container knows. */
+  get generation(): string {
+    return this.#generation.current;
   }
 
   /** The key of the entry in Redis, as far as this container knows. */
@@ -134,6 +170,31 @@ export class Layers {
     if (ticket.drops !== this.#drops) return;
     const nowMs = Date.now();
     for (const [index, entry] of entries.entries()) this.#memory.set(keys[index] as string, entry, nowMs);
+  }
+
+  /** Where Redis has `keys`. After a look, so that what is read there is not older than what the look told. */
+  want(keys: readonly string[]): Wanted {
+    const { current: generation } = this.#generation;
+    return { keys, entryKeys: keys.map((key) => this.entryKey(key)), generation, drops: this.#drops };
+  }
+
+  /**
+   * Puts what Redis had under `entryKeys` into memory, the first of them as the most recently used, and answers how many.
+   * Nothing, when a clear or an invalidation was noticed meanwhile: what Redis had may be older.
+   */
+  fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
+    if (wanted.drops !== this.#drops || wanted.generation !== this.#generation.current) return 0;
+    const { entries, corrupt } = readEntries(undefined, texts);
+    if (corrupt > 0) this.#onCorrupt(corrupt);
+    const nowMs = Date.now();
+    let filled = 0;
+    for (let place = entries.length - 1; place >= 0; place--) {
+      const entry = entries[place];
+      if (entry?.kind !== 'value' || nowMs >= entry.freshUntilMs) continue;
+      this.#memory.set(wanted.keys[place] as string, entry, nowMs, 'hydrated');
+      filled++;
+    }
+    return filled;
   }
 
   /** Throws `RedisUnavailableError`. */

@@ -8,7 +8,15 @@ import type { PutOutcome } from './redis-layer.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { LoadedBatch, Source } from './source.ts';
 
-export type Warmed = { readonly stored: number; readonly newerStored: number };
+export type Warmed = {
+  readonly stored: number;
+  /** Not stored, because something was there that was read later. */
+  readonly newerStored: number;
+  /** What it was stored under: a clear that comes later makes it invisible. */
+  readonly generation: string;
+  /** How long the source took. */
+  readonly loadMs: number;
+};
 
 /** Longer than a load takes that waited for another container first. Who joins it has looked at the generation before. */
 const LOAD_JOINABLE_MS = 5_000;
@@ -16,12 +24,16 @@ const LOAD_JOINABLE_MS = 5_000;
 const RELOADS_MAX = 3;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
 const JITTER = 0.1;
+/** Steps of this size, each begun where the last one ended and 1 taken off, lie more evenly in [0, 1) than chance does. */
+const GOLDEN_RATIO = 0.618033988749895;
 
 export class Loader<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
   readonly #lease: Lease;
   readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
+  /** From 0 to 1; begins anywhere, so that containers differ. */
+  #jitter = Math.random();
 
   constructor(source: Source<Id>, layers: Layers, lease: Lease) {
     this.#source = source;
@@ -72,7 +84,9 @@ export class Loader<Id> {
    */
   async warm(ids: readonly Id[], signal: AbortSignal | undefined): Promise<Warmed> {
     const ticket = this.#layers.beginLoad();
+    const beganAtMs = performance.now();
     const entries = await this.#loadEntries(ids, this.#source.timing.warmFreshMs, ticket);
+    const loadMs = performance.now() - beganAtMs;
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
     const keys = ids.map((id) => this.#source.key(id));
@@ -80,7 +94,7 @@ export class Loader<Id> {
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
     const newerStored = outcomes.filter((outcome) => typeof outcome === 'object').length;
-    return { stored: ids.length - newerStored, newerStored };
+    return { stored: ids.length - newerStored, newerStored, generation: ticket.generation, loadMs };
   }
 
   async #loadAsLeader(id: Id, key: string): Promise<Entry> {
@@ -160,7 +174,8 @@ export class Loader<Id> {
 
   #entryOf(json: string | null, readAtUs: number, freshMs: number, beganAtMs: number): Entry {
     const { absentMs, graceMs } = this.#source.timing;
-    const fresh = Math.round((json === null ? absentMs : freshMs) * (1 - Math.random() * JITTER));
+    this.#jitter = (this.#jitter + GOLDEN_RATIO) % 1;
+    const fresh = Math.round((json === null ? absentMs : freshMs) * (1 - this.#jitter * JITTER));
     const freshUntilMs = beganAtMs + fresh;
     return {
       kind: json === null ? 'absent' : 'value',

@@ -2,15 +2,28 @@
 import { LRUCache } from 'lru-cache';
 import type { Entry } from './entry.ts';
 
+/** `l1` was put there by a read, `hydrated` before this container's first request. */
+export type MemoryOrigin = 'l1' | 'hydrated';
+
 /** An answer from memory: frozen, because all who ask get the same one. */
-export type MemoryRead = { readonly json: string | null; readonly layer: 'l1' };
+export type MemoryRead = { readonly json: string | null; readonly layer: MemoryOrigin };
 
 type MemoryEntry = {
   readonly entry: Entry;
+  readonly origin: MemoryOrigin;
+  /** Hits that nobody was told of yet: an integer here costs a hit less than a place in a map. */
+  hits: number;
   /** Made by the first hit: most entries of a scan never have one. */
   read: MemoryRead | undefined;
   /** Answered from memory until this wall-clock time in ms; never later than the entry is fresh. */
   readonly untilMs: number;
+};
+
+type MemoryOptions = {
+  readonly entriesMax: number;
+  readonly keepMs: number;
+  /** Called with the hits of a value, when it leaves or by `tellAllHits`. */
+  readonly onHits: (key: string, hits: number) => void;
 };
 
 /**
@@ -20,16 +33,24 @@ type MemoryEntry = {
 export class MemoryLayer {
   readonly #entries: LRUCache<string, MemoryEntry>;
   readonly #keepMs: number;
+  readonly #onHits: MemoryOptions['onHits'];
 
-  constructor(options: { entriesMax: number; keepMs: number }) {
-    this.#entries = new LRUCache({ max: options.entriesMax });
+  constructor(options: MemoryOptions) {
+    this.#onHits = options.onHits;
     this.#keepMs = options.keepMs;
+    this.#entries = new LRUCache({
+      max: options.entriesMax,
+      dispose: (left, key) => {
+        if (left.hits > 0) this.#tellHits(key, left);
+      },
+    });
   }
 
   get(key: string, nowMs: number): MemoryRead | undefined {
     const found = this.#entries.get(key);
     if (found === undefined || nowMs >= found.untilMs) return undefined;
-    found.read ??= Object.freeze({ json: found.entry.json, layer: 'l1' });
+    found.read ??= Object.freeze({ json: found.entry.json, layer: found.origin });
+    found.hits++;
     return found.read;
   }
 
@@ -45,12 +66,14 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
-  set(key: string, entry: Entry, nowMs: number): void {
+  set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
     const stored = this.#entries.peek(key);
     // Two loads of one key may end in either order; the older one must not win here either.
     if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
     this.#entries.set(key, {
       entry,
+      origin,
+      hits: 0,
       read: undefined,
       untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
     });
@@ -62,5 +85,15 @@ export class MemoryLayer {
 
   clear(): void {
     this.#entries.clear();
+  }
+
+  /** Tells of all hits that were not told of yet. */
+  tellAllHits(): void {
+    for (const [key, entry] of this.#entries.entries()) if (entry.hits > 0) this.#tellHits(key, entry);
+  }
+
+  #tellHits(key: string, memory: MemoryEntry): void {
+    if (memory.entry.kind === 'value') this.#onHits(key, memory.hits);
+    memory.hits = 0;
   }
 }

@@ -4,8 +4,9 @@
  */
 import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { within } from '../within.ts';
 import type { Entry } from './entry.ts';
-import { Layers } from './layers.ts';
+import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
 import { Loader, type Warmed } from './loader.ts';
 import type { Cleared } from './redis-layer.ts';
@@ -101,14 +102,55 @@ export class TieredCache<Id> {
     await this.#layers.invalidate(this.#keysOf(ids), atUs);
   }
 
+  /** How many entries a new container's memory is worth filling with. */
+  get memoryEntriesMax(): number {
+    return this.#source.memoryEntriesMax;
+  }
+
+  /** The keys that were answered since the last time this was asked, with how often; a bounded number of them. */
+  takeReads(): ReadonlyMap<string, number> {
+    return this.#layers.takeReads();
+  }
+
+  /** So many that no new key is counted until they are taken. */
+  get hasManyReads(): boolean {
+    return this.#layers.hasManyReads;
+  }
+
+  /** Asks Redis what counts now; false when it does not answer. */
+  look(): Promise<boolean> {
+    return this.#layers.lookNow();
+  }
+
+  /** What counts now: entries that were stored under another generation are not seen. Throws `RedisUnavailableError`. */
+  async currentGeneration(): Promise<string> {
+    await this.#lookOrThrow();
+    return this.#layers.generation;
+  }
+
+  /** The first half of filling memory before the first request, after a look: where Redis has what should be in it. */
+  want(keys: readonly string[]): Wanted {
+    return this.#layers.want(keys.slice(0, this.memoryEntriesMax));
+  }
+
+  /** The second half: `texts` is what Redis has under `wanted.entryKeys`. Answers how many entries were of use. */
+  fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
+    return this.#layers.fillMemory(wanted, texts);
+  }
+
   #probeKey(key: string): CacheRead | undefined {
     const read = this.#layers.probe(key);
-    if (read !== undefined) this.counts.l1++;
+    if (read === undefined) return undefined;
+    // A name that is written out is found faster than one that is looked up.
+    if (read.layer === 'l1') this.counts.l1++;
+    else this.counts.hydrated++;
     return read;
   }
 
-  #answer(layer: Layer, entry: Entry): CacheRead {
+  /** A search for what does not exist says nothing about what people read. */
+  #answer(layer: Layer, key: string, entry: Entry): CacheRead {
     this.counts[layer]++;
+    if (entry.kind === 'value') this.#layers.countRead(key);
     return { json: entry.json, layer };
   }
 
@@ -117,13 +159,13 @@ export class TieredCache<Id> {
   }
 
   async #lookOrThrow(): Promise<void> {
-    if (await this.#layers.lookNow()) return;
+    if (await this.look()) return;
     throw new RedisUnavailableError('Redis did not tell the generation.');
   }
 
   async #getFurther(id: Id, key: string): Promise<CacheRead> {
     const inRedis = await this.#layers.ask(key);
-    if (inRedis !== undefined && isFresh(inRedis)) return this.#answer('l2', inRedis);
+    if (inRedis !== undefined && isFresh(inRedis)) return this.#answer('l2', key, inRedis);
     // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
     const confirmed = this.#probeKey(key);
     if (confirmed !== undefined) return confirmed;
@@ -134,23 +176,28 @@ export class TieredCache<Id> {
   async #loadMissing(id: Id, key: string): Promise<CacheRead> {
     try {
       const entry = await this.#loader.load(id, key);
-      return this.#answer(isFresh(entry) ? 'miss' : 'stale', entry);
+      return this.#answer(isFresh(entry) ? 'miss' : 'stale', key, entry);
     } catch (error) {
       const lastKnown = error instanceof DatabaseUnavailableError ? this.#layers.lastKnown(key) : undefined;
       if (lastKnown === undefined) throw error;
-      return this.#answer('stale', lastKnown);
+      return this.#answer('stale', key, lastKnown);
     }
   }
 
   /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
   async #serveStale(id: Id, key: string, stale: Entry): Promise<CacheRead> {
-    if (this.#loader.underWay(key) !== undefined) return this.#answer('stale', stale);
-    return this.#firstOf(this.#loader.refresh(id, key, stale), stale);
+    if (this.#loader.underWay(key) !== undefined) return this.#answer('stale', key, stale);
+    return this.#firstOf(this.#loader.refresh(id, key, stale), key, stale);
   }
 
-  async #firstOf(refresh: Promise<Entry>, stale: Entry): Promise<CacheRead> {
-    const entry = (await within(REFRESH_WAIT_MS, refresh)) ?? stale;
-    return this.#answer(entry !== stale && isFresh(entry) ? 'miss' : 'stale', entry);
+  /**
+   * A failure, which is reported where it happens, counts as not in time, because there is something older to answer. What
+   * comes later is stored all the same, if the container is not frozen by then.
+   */
+  async #firstOf(refresh: Promise<Entry>, key: string, stale: Entry): Promise<CacheRead> {
+    const inTime = within(REFRESH_WAIT_MS, refresh).catch(() => undefined);
+    const entry = (await inTime) ?? stale;
+    return this.#answer(entry !== stale && isFresh(entry) ? 'miss' : 'stale', key, entry);
   }
 
   /** Puts what memory and Redis have fresh into its place in `reads`, and answers what they have stale. */
@@ -181,7 +228,8 @@ export class TieredCache<Id> {
       const key = keys[place] as string;
       const entry = entries[index] ?? this.#layers.leftInMemory(key);
       if (entry === undefined) continue;
-      if (entry === entries[index] && nowMs < entry.freshUntilMs) reads[place] = this.#answer('l2', entry);
+      if (entry === entries[index] && nowMs < entry.freshUntilMs)
+        reads[place] = this.#answer('l2', key, entry);
       else stale.set(key, entry);
     }
   }
@@ -197,7 +245,7 @@ export class TieredCache<Id> {
       const old = stale.get(key);
       if (old === undefined) return this.#loadMissing(id, key);
       const refresh = led.has(key) ? this.#loader.underWay(key) : undefined;
-      return refresh === undefined ? this.#answer('stale', old) : this.#firstOf(refresh, old);
+      return refresh === undefined ? this.#answer('stale', key, old) : this.#firstOf(refresh, key, old);
     };
     await Promise.all([...lacking].map(async ([key, id]) => reads.set(key, await read(key, id))));
     return reads;
@@ -206,20 +254,4 @@ export class TieredCache<Id> {
 
 function isFresh(entry: Entry): boolean {
   return Date.now() < entry.freshUntilMs;
-}
-
-/**
- * The result if it comes in time; a failure, which is reported where it happens, counts as not in time, because there is
- * something older to answer. What comes later is stored all the same, if the container is not frozen by then.
- */
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, undefined);
-  });
-  try {
-    return await Promise.race([work.catch(() => undefined), tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

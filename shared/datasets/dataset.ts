@@ -5,8 +5,12 @@ import type { Database } from '../postgres/database.ts';
 export type Dataset<Id> = Omit<Source<Id>, 'load'> & {
   /** How a warm-up's report names the step that warms it. */
   readonly warmStep: string;
+  /** How many of them a warm-up puts into the cache at most, the most read first. */
+  readonly warmIdsMax: number;
   /** Ids that one statement of a warm-up loads: as many as surely take well under a second. */
   readonly warmBatchSize: number;
+  /** The id of which `key` made this text; undefined for a text of another form, as an older version may have left. */
+  idOf(key: string): Id | undefined;
   /** Reads all `ids` with one statement; `values` in their order, as JSON text, null where there is no such thing. */
   load(database: Database, ids: readonly Id[]): Promise<LoadedBatch>;
   /** The ids that are probably read most, best first, at most `limit`: what is warmed when nobody has read anything yet. */

@@ -64,10 +64,14 @@ GROUP BY 1
 ORDER BY sum(follower_count) DESC, 1
 LIMIT $1`;
 
+/** Limit, the last user of the page before, query. */
+const KEY = /^(\d{1,3}):(?:(\d{1,15})-(\d{1,15}))?:(.+)$/s;
+
 export const userSearch: Dataset<UserSearch> = {
   name: 'user-search',
   schemaVersion: 1,
   warmStep: 'user-search',
+  warmIdsMax: 200,
   warmBatchSize: 10,
   memoryEntriesMax: 100,
   timing: {
@@ -80,6 +84,13 @@ export const userSearch: Dataset<UserSearch> = {
   },
   key({ query, limit, after }) {
     return `${limit}:${after === null ? '' : `${after.followerCount}-${after.id}`}:${query}`;
+  },
+
+  idOf(key) {
+    const [whole, limit, followerCount, id, query = ''] = KEY.exec(key) ?? [];
+    if (whole === undefined) return undefined;
+    const after = id === undefined ? null : { followerCount: Number(followerCount), id: Number(id) };
+    return { query, limit: Number(limit), after };
   },
 
   async load(database, searches) {

@@ -33,10 +33,12 @@ export const users: Dataset<number> = {
   name: 'users',
   schemaVersion: 1,
   warmStep: 'top-users',
-  warmBatchSize: 200,
+  warmIdsMax: 20_000,
+  warmBatchSize: 250,
   memoryEntriesMax: 900,
   timing: {
-    freshMs: 15 * MINUTE_MS,
+    // Longer than the schedule's interval: a hot user that a read had to load is there until a warm-up loads it.
+    freshMs: 40 * MINUTE_MS,
     // Two intervals of the schedule, and the jitter of a tenth, and a late start.
     warmFreshMs: 75 * MINUTE_MS,
     graceMs: 60 * MINUTE_MS,
@@ -44,6 +46,11 @@ export const users: Dataset<number> = {
     memoryMs: 60_000,
   },
   key: String,
+
+  idOf(key) {
+    const id = Number(key);
+    return Number.isSafeInteger(id) && id > 0 ? id : undefined;
+  },
 
   async load(database, ids) {
     const rows = await database.query<{ read_at_us: string; json: string | null }>(LOAD, [ids]);

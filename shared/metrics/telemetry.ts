@@ -1,6 +1,7 @@
 /** When metrics travel: at most every 15 s a container, beside the request and never failing it; at once after a warm-up. */
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { within } from '../within.ts';
 import { FleetTotals, type Gauges } from './fleet-totals.ts';
 import { Publisher } from './publisher.ts';
 import { Recorder } from './recorder.ts';
@@ -44,6 +45,12 @@ export class Telemetry {
     });
   }
 
+  /** Hands on what is recorded; it is published with what comes next. Never rejects. */
+  async flush(): Promise<void> {
+    this.#collect();
+    await settleWithin(REQUEST_TIMEOUT_MS, () => this.#totals.add());
+  }
+
   /** Hands on what is recorded, and `gauges`, and publishes them now; never rejects. */
   async publishNow(gauges?: Gauges): Promise<void> {
     this.#collect();
@@ -69,15 +76,10 @@ export class Telemetry {
   }
 }
 
-/** Waits for `work` for so long and no longer; what fails is told, and what is late goes on, if it is not frozen. */
+/** What fails is told, and what is late goes on, if it is not frozen. */
 async function settleWithin(timeoutMs: number, work: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
   const told = work().catch((error) =>
     log.warn('Metrics could not be handed on; they are kept for the next time.', { error }),
   );
-  await Promise.race([told, timeout]);
-  clearTimeout(timer);
+  await within(timeoutMs, told);
 }

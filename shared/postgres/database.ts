@@ -83,10 +83,10 @@ export class Database {
     }
   }
 
-  /** Opens all connections of the pool, so that the first query needs no connect. */
-  async connect(): Promise<void> {
+  /** Opens connections, all that the pool may have if not told otherwise, so that the first queries need no connect. */
+  async connect(connections = this.#config.max): Promise<void> {
     const pool = await this.#open();
-    const opened = await Promise.allSettled(Array.from({ length: this.#config.max }, () => pool.connect()));
+    const opened = await Promise.allSettled(Array.from({ length: connections }, () => pool.connect()));
     let failure: unknown;
     for (const result of opened) {
       if (result.status === 'fulfilled') result.value.release();

@@ -107,6 +107,17 @@ export class GuardedRedis {
     return this.run((redis) => sendBatch(redis, keys, command));
   }
 
+  /**
+   * The texts of `keys`, in their order, null where there is none: one MGET, or in a cluster one for each key. It answers
+   * null for a value of another type, where GET fails.
+   */
+  async readTexts(keys: readonly string[]): Promise<(string | null)[]> {
+    if (keys.length === 0) return [];
+    if (!this.isCluster) return this.run((redis) => redis.mget([...keys]));
+    const answers = await this.batch(keys, (commands, index) => commands.mget(keys[index] as string));
+    return (answers as (string | null)[][]).flat();
+  }
+
   /** Waits until commands can be sent, so that the first request finds a connection, or the breaker open after `timeoutMs`. */
   async connect(timeoutMs: number): Promise<void> {
     const beganAtMs = Date.now();

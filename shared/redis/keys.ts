@@ -14,6 +14,14 @@ export const keys = {
   warmupFence: 'prewarm:{warmup}:fence',
   /** The last reports, as JSON, scored by fencing number. */
   warmupReports: 'prewarm:{warmup}:reports',
+  /** What a new container fills its memory with: the keys that were warmed last, the most read first. */
+  warmupManifest: 'prewarm:{warmup}:manifest',
+  /** What the last warm-up had no time for: where the next one begins. */
+  warmupUnfinished: 'prewarm:{warmup}:unfinished',
+  /** The fencing number of the warm-up that wrote these two. */
+  warmupHotKeysOrder: 'prewarm:{warmup}:hot-keys-order',
+  /** What people read of a dataset, scored by how much and how lately. */
+  popularity: (dataset: string) => `prewarm:{${dataset}}:popularity`,
   /** An entry of the cache. The generation in it is what `clear` changes. */
   entry: (dataset: string, schemaVersion: number, generation: string, id: string) =>
     `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${plain(id)}`,

@@ -4,24 +4,20 @@ import type { Cluster, Redis, Result } from 'ioredis';
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     /**
-     * Stores `entry` unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`. Answers
-     * null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or `late`.
+     * Stores entries, each unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`; an
+     * entry is three arguments: its text, when it was read in µs, its time to live in ms. Answers for each, in the keys'
+     * order: null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or
+     * `late`. In a cluster all keys must be of one slot.
      */
-    putEntry(
-      key: string,
-      entry: string,
-      readAtUs: number,
-      ttlMs: number,
-      notAfterMs: number,
-    ): Result<string | null, Context>;
+    putEntries(
+      keyCount: number,
+      ...keysNotAfterMsAndEntries: (string | number)[]
+    ): Result<(string | null)[], Context>;
     /** The same for what must be stored also when Redis is full. */
-    putTombstone(
-      key: string,
-      tombstone: string,
-      atUs: number,
-      ttlMs: number,
-      notAfterMs: number,
-    ): Result<string | null, Context>;
+    putTombstones(
+      keyCount: number,
+      ...keysNotAfterMsAndEntries: (string | number)[]
+    ): Result<(string | null)[], Context>;
     /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
     /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
@@ -57,6 +53,29 @@ declare module 'ioredis' {
       order: number,
       ...fieldsAndValues: (string | number)[]
     ): Result<number, Context>;
+    /**
+     * Adds reads to a dataset's popularity. `beganAtMs` is when they were read, or '' for now; `offsetsMs` what their
+     * number adds to it (`shared/warming/popularity.ts` says how). The least popular beyond `keysMax` are forgotten;
+     * answers how many are known then.
+     */
+    addReads(
+      popularityKey: string,
+      beganAtMs: number | '',
+      halfLifeMs: number,
+      keysMax: number,
+      ttlMs: number,
+      ...keysAndOffsetsMs: (string | number)[]
+    ): Result<number, Context>;
+    /** Sets two texts of one warm-up unless a later one (by `order`) has set them; '' deletes. Answers 1 or 0. */
+    setHotKeys(
+      manifestKey: string,
+      unfinishedKey: string,
+      orderKey: string,
+      order: number,
+      ttlMs: number,
+      manifest: string,
+      unfinished: string,
+    ): Result<number, Context>;
     /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
     addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
   }
@@ -80,16 +99,22 @@ local nowMs = math.floor(nowUs / 1000)`;
  * was given by Redis' own clock before it began to read.
  * A value that is no entry (cut short, of another type) has no time, or one far from Redis' own, and is replaced.
  */
-const PUT_ENTRY = `${NOW}
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 16)
-if type(head) == 'string' and #head == 17 then
-  local storedReadAtUs = tonumber(string.sub(head, 2))
-  local isTime = storedReadAtUs and storedReadAtUs < nowUs + 86400000000
-  if isTime and storedReadAtUs >= tonumber(ARGV[2]) then return redis.call('GET', KEYS[1]) end
+const PUT_ENTRIES = `${NOW}
+local isLate = nowMs > tonumber(ARGV[1])
+local function put(key, entry, readAtUs, ttlMs)
+  local head = redis.pcall('GETRANGE', key, 0, 16)
+  if type(head) == 'string' and #head == 17 then
+    local storedReadAtUs = tonumber(string.sub(head, 2))
+    local isTime = storedReadAtUs and storedReadAtUs < nowUs + 86400000000
+    if isTime and storedReadAtUs >= tonumber(readAtUs) then return redis.call('GET', key) end
+  end
+  if isLate then return 'late' end
+  redis.call('SET', key, entry, 'PX', ttlMs)
+  return type(head) == 'table' and 'replaced'
 end
-if nowMs > tonumber(ARGV[4]) then return 'late' end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-return type(head) == 'table' and 'replaced'`;
+local outcomes = {}
+for i, key in ipairs(KEYS) do outcomes[i] = put(key, ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]) end
+return outcomes`;
 
 const RELEASE_IF_OWNER = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -153,6 +178,34 @@ redis.call('SET', KEYS[2], ARGV[1])
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1`;
 
+/**
+ * A score is a time: that at which one single read would weigh as much. Reads of one key add up as their weights do, which
+ * halve with every half-life.
+ */
+const ADD_READS = `${NOW}
+local readAtMs = tonumber(ARGV[1]) or nowMs
+local halfLifeMs = tonumber(ARGV[2])
+for i = 5, #ARGV, 2 do
+  local scoreMs = readAtMs + tonumber(ARGV[i + 1])
+  local storedMs = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or '-inf')
+  local higherMs, lowerMs = math.max(scoreMs, storedMs), math.min(scoreMs, storedMs)
+  if lowerMs > -math.huge then
+    higherMs = higherMs + halfLifeMs * math.log(1 + 2 ^ ((lowerMs - higherMs) / halfLifeMs)) / math.log(2)
+  end
+  redis.call('ZADD', KEYS[1], string.format('%.3f', higherMs), ARGV[i])
+end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return redis.call('ZCARD', KEYS[1])`;
+
+const SET_HOT_KEYS = `
+if tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+for i = 1, 2 do
+  if ARGV[i + 2] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[2]) end
+end
+return 1`;
+
 /** Ordered by fencing number, not by arrival: a run that lost its lock and reports late does not become the last one. */
 const ADD_REPORT = `
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
@@ -160,8 +213,8 @@ return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
 
 /** Makes the scripts methods of `redis` (EVALSHA, with the text only where a server does not know it yet). */
 export function defineScripts(redis: Redis | Cluster): void {
-  redis.defineCommand('putEntry', { numberOfKeys: 1, lua: PUT_ENTRY });
-  redis.defineCommand('putTombstone', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + PUT_ENTRY });
+  redis.defineCommand('putEntries', { lua: PUT_ENTRIES });
+  redis.defineCommand('putTombstones', { lua: ALSO_WHEN_FULL + PUT_ENTRIES });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
   redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });
@@ -169,5 +222,7 @@ export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
+  redis.defineCommand('addReads', { numberOfKeys: 1, lua: ADD_READS });
+  redis.defineCommand('setHotKeys', { numberOfKeys: 3, lua: SET_HOT_KEYS });
   redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
 }

@@ -24,6 +24,8 @@ export type StepReport = KeyCounts & {
   readonly name: string;
   readonly status: 'success' | 'partial' | 'failed';
   readonly durationMs: number;
+  /** With keys: how many of the planned ones people have read in the last day; Postgres guessed the others. */
+  readonly plannedFromReads?: number;
   /** The most tries that any operation of the step took: 1 is none failed, 4 is the last retry. */
   readonly attempts: number;
   /** Causes of failures, with how many keys each cost. */

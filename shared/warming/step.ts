@@ -1,4 +1,5 @@
 /** One step of a warm-up: its operations with their retries, what they achieved, and what failed and why. */
+import type { Warmed } from '../cache/loader.ts';
 import {
   DatabaseUnavailableError,
   OperationTimeoutError,
@@ -9,33 +10,18 @@ import {
 import { log } from '../logger.ts';
 import type { KeyCounts, StepReport } from './report.ts';
 import { type Attempt, retry } from './retry.ts';
-
-/** Batches under way at once, and so the connections to Postgres that a warm-up uses. */
-const LANES = 2;
-
-/** Some keys that one statement loads. */
-type WarmBatch = {
-  readonly keys: number;
-  /** Loads and stores them; answers how many were stored, and how many had something newer there. */
-  warm(signal: AbortSignal): Promise<{ stored: number; newerStored: number }>;
-};
-
-/** What a warm-up must know of a dataset. */
-export type WarmTarget = {
-  readonly step: string;
-  /** What to warm, best first. */
-  choose(): Promise<WarmBatch[]>;
-};
+import type { WarmBatch, WarmPlan } from './target.ts';
 
 /** Collects a step's results while its operations run side by side. */
-class Step {
+export class Step {
   readonly #name: string;
   readonly #signal: AbortSignal;
   readonly #startedAtMs = performance.now();
+  readonly #warmed = new Map<WarmBatch, Warmed>();
+  readonly #unfinished: WarmBatch[] = [];
   readonly #failedKeys = new Map<string, number>();
   #planned = 0;
-  #warmed = 0;
-  #skipped = 0;
+  #plannedFromReads: number | undefined;
   #attempts = 0;
   #failed = false;
   #isHopeless = false;
@@ -62,52 +48,77 @@ class Step {
     }
   }
 
+  plan({ batches, keysFromReads }: Pick<WarmPlan, 'batches' | 'keysFromReads'>): void {
+    this.#planned = keysOf(batches).length;
+    this.#plannedFromReads = keysFromReads;
+  }
+
+  /** One try of each batch; `undefined` when it failed. */
+  async warm(batch: WarmBatch): Promise<Warmed | undefined> {
+    const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal));
+    if (warmed !== undefined) this.#warmed.set(batch, warmed);
+    else if (this.isHopeless) this.#unfinished.push(batch);
+    return warmed;
+  }
+
+  /** Not begun, because the run must end. */
+  leave(batches: readonly WarmBatch[]): void {
+    this.#unfinished.push(...batches);
+  }
+
+  /** The batches that were stored under another generation: a clear has made them invisible since, and they count no more. */
+  takeCleared(generation: string): WarmBatch[] {
+    const cleared = [...this.#warmed].filter(([, warmed]) => warmed.generation !== generation);
+    for (const [batch] of cleared) this.#warmed.delete(batch);
+    return cleared.map(([batch]) => batch);
+  }
+
+  giveUp(batches: readonly WarmBatch[], cause: string): void {
+    if (batches.length > 0) this.#countFailure(cause, keysOf(batches).length);
+  }
+
   /** What an operation needs was away through all its retries, or the run was told to end. */
   get isHopeless(): boolean {
     return this.#isHopeless || this.#signal.aborted;
   }
 
-  plan(keys: number): void {
-    this.#planned = keys;
-  }
-
-  add(warmed: { stored: number; newerStored: number }): void {
-    this.#warmed += warmed.stored;
-    this.#skipped += warmed.newerStored;
+  /** What the next run should begin with. A batch that failed by its own fault is not among it. */
+  get unfinishedKeys(): string[] {
+    return keysOf(this.#unfinished);
   }
 
   /** What was planned and neither warmed nor found newer has failed, whether it was tried or given up. */
   report(): StepReport {
-    const counts: KeyCounts = {
-      planned: this.#planned,
-      warmed: this.#warmed,
-      skipped: this.#skipped,
-      failed: this.#planned - this.#warmed - this.#skipped,
-    };
+    const results = [...this.#warmed.values()];
+    const warmed = results.reduce((sum, { stored }) => sum + stored, 0);
+    const skipped = results.reduce((sum, { newerStored }) => sum + newerStored, 0);
+    const failed = this.#planned - warmed - skipped;
+    const counts: KeyCounts = { planned: this.#planned, warmed, skipped, failed };
     const tried = [...this.#failedKeys].map(([cause, keys]) => ({ cause, keys }));
-    const untriedKeys = counts.failed - tried.reduce((sum, { keys }) => sum + keys, 0);
-    const nothingDone = counts.warmed + counts.skipped === 0;
+    const untriedKeys = failed - tried.reduce((sum, { keys }) => sum + keys, 0);
     return {
       name: this.#name,
-      status: !this.#failed ? 'success' : nothingDone ? 'failed' : 'partial',
+      status: !this.#failed && failed === 0 ? 'success' : warmed + skipped === 0 ? 'failed' : 'partial',
       durationMs: Math.round(performance.now() - this.#startedAtMs),
       attempts: this.#attempts,
       ...counts,
+      ...(this.#plannedFromReads !== undefined && { plannedFromReads: this.#plannedFromReads }),
       failures: untriedKeys > 0 ? [...tried, { cause: 'not tried any more', keys: untriedKeys }] : tried,
     };
   }
 
   #fail(error: unknown, keysAtStake: number): void {
-    this.#failed = true;
     this.#isHopeless ||= isOutage(error);
-    const cause = rootCause(error);
-    this.#failedKeys.set(cause, (this.#failedKeys.get(cause) ?? 0) + keysAtStake);
+    this.#countFailure(rootCause(error), keysAtStake);
     const attempts = error instanceof RetriesExhaustedError ? error.attempts : this.#attempts;
     log.warn('A part of the warm-up failed.', { step: this.#name, attempts, keys: keysAtStake, error });
   }
-}
 
-export const CONNECTION_STEP = 'database-connection';
+  #countFailure(cause: string, keys: number): void {
+    this.#failed = true;
+    this.#failedKeys.set(cause, (this.#failedKeys.get(cause) ?? 0) + keys);
+  }
+}
 
 /** A step of one operation that warms no keys; `value` is undefined when it failed all its tries. */
 export async function runOperation<T>(
@@ -120,22 +131,8 @@ export async function runOperation<T>(
   return { value, report: step.report() };
 }
 
-/** Chooses what to warm and warms it in batches, some side by side; a batch that fails leaves the others alone. */
-export async function warmTarget(target: WarmTarget, signal: AbortSignal): Promise<StepReport> {
-  const step = new Step(target.step, signal);
-  const batches = (await step.attempt(0, () => target.choose())) ?? [];
-  step.plan(batches.reduce((keys, batch) => keys + batch.keys, 0));
-  await Promise.allSettled(Array.from({ length: LANES }, () => runLane(batches, step)));
-  return step.report();
-}
-
-/** Takes batches until none is left, or until the database or Redis is away: then the next batches would fail as well. */
-async function runLane(batches: WarmBatch[], step: Step): Promise<void> {
-  for (let batch = batches.shift(); batch !== undefined && !step.isHopeless; batch = batches.shift()) {
-    const { keys, warm } = batch;
-    const warmed = await step.attempt(keys, ({ signal }) => warm(signal));
-    if (warmed !== undefined) step.add(warmed);
-  }
+function keysOf(batches: readonly WarmBatch[]): string[] {
+  return batches.flatMap(({ keys }) => keys);
 }
 
 /** Not the batch's own fault. */

@@ -1,17 +1,24 @@
 /**
- * The warm-up, as the requirement draws it: lock, database connection, top users, user search, metrics, release. A part
- * that fails leaves the others alone; a lock that somebody else holds means that the work is being done.
+ * The warm-up, as the requirement draws it: lock, database connection, top users, user search, metrics, release; and what
+ * it leaves for new containers and for the next run. A part that fails leaves the others alone; a lock that somebody else
+ * holds means that the work is being done.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCause } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { keepHotKeys } from './hot-keys.ts';
 import { type LockAttempt, LockSeeker, type WarmupLock } from './lock.ts';
 import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport } from './report.ts';
-import { CONNECTION_STEP, runOperation, type WarmTarget, warmTarget } from './step.ts';
+import { runOperation } from './step.ts';
+import type { WarmTarget } from './target.ts';
+import { type WarmedTarget, warmTarget } from './warm-target.ts';
 
 /** The new containers of a deployment start meanwhile. */
 const DEPLOY_DELAY_MS = 500;
+
+/** Also when the function's time is nearly used up, the keys are kept: so the next run carries on from there. */
+const KEEP_TIMEOUT_MS = 2_000;
 
 export type WarmupRun = {
   readonly traceId: string;
@@ -52,7 +59,7 @@ async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepRep
 async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Promise<WarmupReport> {
   const signal = AbortSignal.any([lock.signal, run.signal]);
   try {
-    const steps = await runSteps(run, signal);
+    const steps = await runSteps(run, lock, signal);
     const report = reportOf(run, start, steps, signal);
     await keep(run.redis, lock.fence, report);
     return await finish(run, report, lock.fence);
@@ -62,11 +69,33 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
 }
 
 /** One after the other, as drawn; each one's failure is in its report. Once aborted, the rest fails at once. */
-async function runSteps(run: WarmupRun, signal: AbortSignal): Promise<StepReport[]> {
-  const connection = await runOperation(CONNECTION_STEP, () => run.connect(), signal);
-  const steps = [connection.report];
-  for (const target of run.targets) steps.push(await warmTarget(target, signal));
-  return steps;
+async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): Promise<StepReport[]> {
+  const connection = await runOperation('database-connection', () => run.connect(), signal);
+  const warmed: WarmedTarget[] = [];
+  for (const target of run.targets) warmed.push(await warmTarget(target, signal));
+  return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run.redis, lock, warmed)];
+}
+
+/** Not after the lock was lost: another run knows better then. */
+async function keepKeys(
+  redis: GuardedRedis,
+  lock: WarmupLock,
+  warmed: readonly WarmedTarget[],
+): Promise<StepReport> {
+  const planned = warmed.flatMap((target) => (target.plan ? [{ ...target, plan: target.plan }] : []));
+  const manifest = new Map(planned.map(({ dataset, plan }) => [dataset, plan.hotKeys]));
+  const unfinished = new Map(planned.map(({ dataset, unfinishedKeys }) => [dataset, unfinishedKeys]));
+  const keep = async () => {
+    if (planned.length === 0) return;
+    const saving = planned.map(({ plan }) => plan.save());
+    const settled = await Promise.allSettled([
+      keepHotKeys(redis, lock.fence, manifest, unfinished),
+      ...saving,
+    ]);
+    for (const one of settled) if (one.status === 'rejected') throw one.reason;
+  };
+  const signal = AbortSignal.any([lock.signal, AbortSignal.timeout(KEEP_TIMEOUT_MS)]);
+  return (await runOperation('hot-keys', keep, signal)).report;
 }
 
 function reportOf(

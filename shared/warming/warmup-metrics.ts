@@ -2,7 +2,6 @@
 import { type Series, seriesOf } from '../metrics/definitions.ts';
 import type { Recorder } from '../metrics/recorder.ts';
 import type { WarmupReport } from './report.ts';
-import { CONNECTION_STEP } from './step.ts';
 
 const STATUS_VALUES = { success: 1, partial: 0.5, failed: 0 } as const;
 
@@ -17,7 +16,8 @@ export function warmupGauges(report: WarmupReport): ReadonlyMap<Series, number> 
   gauges.set(seriesOf('cache_warmup_status', []), STATUS_VALUES[report.status]);
   gauges.set(seriesOf('cache_warmup_duration_seconds', []), report.durationMs / 1_000);
   for (const step of report.steps) {
-    if (step.name !== CONNECTION_STEP) gauges.set(seriesOf('cache_keys_warmed', [step.name]), step.warmed);
+    if (step.plannedFromReads !== undefined)
+      gauges.set(seriesOf('cache_keys_warmed', [step.name]), step.warmed);
   }
   if (report.status === 'success') {
     const nowSeconds = Math.floor(Date.now() / 1_000);

@@ -174,7 +174,7 @@ describe('a function', () => {
 
   it.each([
     ['read', addresses],
-    ['warmer', { ...addresses, WARM_USERS_MAX: '5000', WARM_SEARCHES_MAX: '100' }],
+    ['warmer', addresses],
     ['migrate', { DATABASE_URL: addresses.DATABASE_URL }],
   ])('%s gets this environment and no more', (folder, own) => {
     expect(environmentOf(template, folder)).toEqual({ ...common, ...own });

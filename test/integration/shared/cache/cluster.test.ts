@@ -3,8 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
-import { openCaches, warmTargetOf } from '../../../../shared/caches.ts';
-import { datasets } from '../../../../shared/datasets/index.ts';
+import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
@@ -187,7 +186,7 @@ describe('order', () => {
     early.after = async () => {
       await late.cache.warm(IDS.slice(0, 10));
     };
-    expect(await early.cache.warm(IDS.slice(0, 20))).toEqual({ stored: 10, newerStored: 10 });
+    expect(await early.cache.warm(IDS.slice(0, 20))).toMatchObject({ stored: 10, newerStored: 10 });
   });
 });
 
@@ -229,10 +228,10 @@ it('a warm-up puts the best users and searches on all servers', async () => {
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: [
-      warmTargetOf(datasets.users, caches.users, database, 300),
-      warmTargetOf(datasets.userSearch, caches.userSearch, database, 20),
-    ],
+    targets: warmTargetsOf(redis, database, caches, {
+      users: { ...users, warmIdsMax: 300 },
+      userSearch: { ...userSearch, warmIdsMax: 20 },
+    }),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });

@@ -56,6 +56,7 @@ const report: WarmupReport = {
       name: 'top-users',
       status: 'success',
       durationMs: 10,
+      plannedFromReads: 3,
       attempts: 1,
       planned: 7,
       warmed: 7,

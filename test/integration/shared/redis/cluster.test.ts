@@ -207,7 +207,7 @@ describe('what Prewarm keeps in Redis', () => {
   it('is reached by every script, with keys of one slot', async () => {
     const entry = keys.entry('d', 1, '1', '7');
     const answers = await redis.run(async (client) => [
-      await client.putEntry(entry, 'v0000000000000001', 1, 1_000, Date.now() + 60_000),
+      await client.putEntries(1, entry, Date.now() + 60_000, 'v0000000000000001', 1, 1_000),
       await client.set(keys.lease(entry), 'me', 'PX', 1_000, 'NX'),
       await client.renewIfOwner(keys.lease(entry), 'me', 2_000),
       await client.releaseIfOwner(keys.lease(entry), 'me'),
@@ -216,20 +216,37 @@ describe('what Prewarm keeps in Redis', () => {
       (await client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0')).length,
       await client.addTotals(keys.metricTotals, keys.metricFlushed('f'), 1_000, 'a', 1),
       await client.setGauges(keys.metricGauges, keys.metricGaugesOrder, 1, 'b', 2),
+      await client.addReads(keys.popularity('d'), '', 1_000, 10, 1_000, '7', 0),
+      await client.setHotKeys(
+        keys.warmupManifest,
+        keys.warmupUnfinished,
+        keys.warmupHotKeysOrder,
+        1,
+        1_000,
+        '{}',
+        '',
+      ),
       await client.addReport(keys.warmupReports, 1, 'report', 50),
     ]);
-    expect(answers).toEqual([null, 'OK', 1, 1, 16, 2, 4, 1, 1, 0]);
+    expect(answers).toEqual([[null], 'OK', 1, 1, 16, 2, 4, 1, 1, 1, 1, 0]);
   });
 
   it('is written by a batch of scripts that no server knows yet', async () => {
     const names = someKeys('script');
     const putAll = () =>
       redis.batch(names, (commands, index) =>
-        commands.putEntry(names[index] as string, `v${'1'.padStart(16, '0')}`, 1, 9_000, Date.now() + 60_000),
+        commands.putEntries(
+          1,
+          names[index] as string,
+          Date.now() + 60_000,
+          `v${'1'.padStart(16, '0')}`,
+          1,
+          9_000,
+        ),
       );
-    expect(await putAll()).toEqual(names.map(() => null));
+    expect(await putAll()).toEqual(names.map(() => [null]));
     await Promise.all(cluster.masters.map(({ admin }) => admin.script('FLUSH')));
-    expect(await putAll()).toEqual(names.map(() => `v${'1'.padStart(16, '0')}`));
+    expect(await putAll()).toEqual(names.map(() => [`v${'1'.padStart(16, '0')}`]));
   });
 
   it('gives the lock of the warm-up to one, who can give it back', async () => {

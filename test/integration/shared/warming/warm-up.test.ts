@@ -1,14 +1,14 @@
 /** The warm-up on a real Redis and a real PostgreSQL: the requirement's flow, and what it does when parts of it fail. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openCaches, warmTargetOf } from '../../../../shared/caches.ts';
+import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
 import { DatabaseUnavailableError, LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { LockSeeker, type WarmupLock } from '../../../../shared/warming/lock.ts';
 import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
-import type { WarmTarget } from '../../../../shared/warming/step.ts';
+import type { WarmBatch, WarmPlan, WarmTarget } from '../../../../shared/warming/target.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
@@ -32,12 +32,21 @@ beforeEach(async () => {
 afterEach(() => redis.close());
 
 function realTargets(limit: number): WarmTarget[] {
-  const caches = openCaches(redis, database);
-  return [
-    warmTargetOf(datasets.users, caches.users, database, limit),
-    warmTargetOf(datasets.userSearch, caches.userSearch, database, 5),
-  ];
+  return warmTargetsOf(redis, database, openCaches(redis, database), {
+    users: { ...datasets.users, warmIdsMax: limit },
+    userSearch: { ...datasets.userSearch, warmIdsMax: 5 },
+  });
 }
+
+const NO_PLAN: WarmPlan = { batches: [], hotKeys: [], keysFromReads: 0, save: async () => {} };
+const NO_TARGET: WarmTarget = {
+  step: 'nothing',
+  dataset: 'nothing',
+  plan: async () => NO_PLAN,
+  generation: async () => '1',
+};
+
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 /** A target of `batches` keys, one each, of which some fail at every try. */
 function target(
@@ -46,17 +55,14 @@ function target(
   fails: (index: number) => boolean = () => false,
   failure?: Error,
 ): WarmTarget {
-  return {
-    step,
-    choose: async () =>
-      Array.from({ length: batches }, (_, index) => ({
-        keys: 1,
-        warm: async () => {
-          if (fails(index)) throw failure ?? new Error(`batch ${index} is bad`);
-          return { stored: 1, newerStored: 0 };
-        },
-      })),
-  };
+  const batchOf = (index: number): WarmBatch => ({
+    keys: [`${step}-${index}`],
+    warm: async () => {
+      if (fails(index)) throw failure ?? new Error(`batch ${index} is bad`);
+      return { stored: 1, newerStored: 0, generation: '1', loadMs: 1 };
+    },
+  });
+  return { ...NO_TARGET, step, plan: async () => ({ ...NO_PLAN, batches: range(batches).map(batchOf) }) };
 }
 
 function start(overrides: Partial<WarmupRun> = {}): Promise<WarmupReport> {
@@ -86,6 +92,7 @@ describe('a warm-up', () => {
       { name: 'database-connection', attempts: 1, status: 'success' },
       { name: 'top-users', attempts: 1, status: 'success' },
       { name: 'user-search', attempts: 1, status: 'success' },
+      { name: 'hot-keys', attempts: 1, status: 'success' },
     ]);
     const [top] = await datasets.users.rank(database, 1);
     expect(await openCaches(redis, database).users.get(top as number)).toMatchObject({ layer: 'l2' });
@@ -151,8 +158,9 @@ describe('a warm-up', () => {
 
   it('stops when its lock is taken away, and leaves the new owner its lock', async () => {
     const stuck: WarmTarget = {
+      ...NO_TARGET,
       step: 'stuck',
-      choose: async () => {
+      plan: async () => {
         await redis.run((client) => client.set(LOCK, 'thief', 'EX', 30));
         return new Promise(() => {});
       },
@@ -163,6 +171,7 @@ describe('a warm-up', () => {
       ['database-connection', 1],
       ['stuck', 1],
       ['never', 0],
+      ['hot-keys', 0],
     ]);
     expect(await redis.run((client) => client.get(LOCK))).toBe('thief');
   });
@@ -170,10 +179,11 @@ describe('a warm-up', () => {
   it('stops when its time is nearly used up, and releases its lock', async () => {
     const deadline = new AbortController();
     const slow: WarmTarget = {
+      ...NO_TARGET,
       step: 'slow',
-      choose: async () => {
+      plan: async () => {
         deadline.abort(new Error('nearly used up'));
-        return [];
+        return NO_PLAN;
       },
     };
     const report = await start({ targets: [slow, target('never', 3)], signal: deadline.signal });

@@ -6,6 +6,7 @@ import { MemoryLayer } from '../../../../shared/cache/memory-layer.ts';
 const NOW_MS = 1_800_000_000_000;
 const KEEP_MS = 60_000;
 let memory: MemoryLayer;
+let hits: [string, number][];
 
 function entry(json: string, changes: Partial<Entry> = {}): Entry {
   const times = { readAtUs: 1_000, freshUntilMs: NOW_MS + 900_000, staleUntilMs: NOW_MS + 1_800_000 };
@@ -13,7 +14,12 @@ function entry(json: string, changes: Partial<Entry> = {}): Entry {
 }
 
 beforeEach(() => {
-  memory = new MemoryLayer({ entriesMax: 3, keepMs: KEEP_MS });
+  hits = [];
+  memory = new MemoryLayer({
+    entriesMax: 3,
+    keepMs: KEEP_MS,
+    onHits: (key, count) => hits.push([key, count]),
+  });
 });
 
 it('the least recently used gives way, and a look without use is no use', () => {
@@ -48,4 +54,36 @@ it('what is answered cannot be changed by who gets it', () => {
     read.json = 'other';
   }).toThrow(TypeError);
   expect(memory.get('a', NOW_MS)?.json).toBe('text');
+});
+
+it('hits are told once: when the value leaves, is replaced, or when all are asked for', () => {
+  for (const key of ['a', 'b', 'c']) memory.set(key, entry(key), NOW_MS);
+  for (const key of ['a', 'a', 'b', 'c']) memory.get(key, NOW_MS);
+  memory.set('d', entry('d'), NOW_MS); // `a` gives way
+  memory.set('b', entry('newer', { readAtUs: 2_000 }), NOW_MS);
+  memory.delete('c');
+  expect(hits).toEqual([
+    ['a', 2],
+    ['b', 1],
+    ['c', 1],
+  ]);
+  memory.get('d', NOW_MS);
+  memory.tellAllHits();
+  memory.tellAllHits();
+  memory.clear();
+  expect(hits.slice(3)).toEqual([['d', 1]]);
+});
+
+it('hits of what does not exist are not told', () => {
+  memory.set('none', entry('', { kind: 'absent', json: null }), NOW_MS);
+  memory.get('none', NOW_MS);
+  memory.tellAllHits();
+  expect(hits).toEqual([]);
+});
+
+it('what was put there before the first request says so', () => {
+  memory.set('hot', entry('1'), NOW_MS, 'hydrated');
+  memory.set('read', entry('2'), NOW_MS);
+  expect(memory.get('hot', NOW_MS)?.layer).toBe('hydrated');
+  expect(memory.get('read', NOW_MS)?.layer).toBe('l1');
 });

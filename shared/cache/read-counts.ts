@@ -1,0 +1,25 @@
+/** How often each key was answered lately: what tells a warm-up what people read. Bounded: a key too many is not counted. */
+
+/** In 15 s one container answers at most a few thousand different keys; beyond it, what is counted already goes on. */
+const KEYS_MAX = 5_000;
+
+export class ReadCounts {
+  #counts = new Map<string, number>();
+
+  add(key: string, reads: number): void {
+    const counted = this.#counts.get(key);
+    if (counted === undefined && this.isFull) return;
+    this.#counts.set(key, (counted ?? 0) + reads);
+  }
+
+  get isFull(): boolean {
+    return this.#counts.size >= KEYS_MAX;
+  }
+
+  /** Hands over what was counted since the last time. */
+  take(): ReadonlyMap<string, number> {
+    const counts = this.#counts;
+    this.#counts = new Map();
+    return counts;
+  }
+}

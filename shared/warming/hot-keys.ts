@@ -1,0 +1,72 @@
+/** What a warm-up leaves for others: the keys that new containers fill their memory with, and those that it had no time for. */
+import { log } from '../logger.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { keys } from '../redis/keys.ts';
+
+/** Keys by dataset, the most read first. */
+export type HotKeys = ReadonlyMap<string, readonly string[]>;
+
+/** A container that hydrates from what is older finds little of it in Redis. */
+const TTL_MS = 24 * 3_600_000;
+/** A text that is longer was not written by us. */
+const TEXT_LENGTH_MAX = 8_000_000;
+
+/**
+ * Replaces what earlier warm-ups left of the same datasets, and nothing of a later one's. Throws `RedisUnavailableError`.
+ */
+export async function keepHotKeys(
+  redis: GuardedRedis,
+  fence: number,
+  manifest: HotKeys,
+  unfinished: HotKeys,
+): Promise<void> {
+  const [oldManifest, oldUnfinished] = await Promise.all([
+    readManifest(redis),
+    redis.run((client) => client.get(keys.warmupUnfinished)).then(decode),
+  ]);
+  await redis.run((client) =>
+    client.setHotKeys(
+      keys.warmupManifest,
+      keys.warmupUnfinished,
+      keys.warmupHotKeysOrder,
+      fence,
+      TTL_MS,
+      encode(new Map([...oldManifest, ...manifest])),
+      encode(new Map([...oldUnfinished, ...unfinished])),
+    ),
+  );
+}
+
+/** Throws `RedisUnavailableError`. */
+export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
+  return decode(await redis.run((client) => client.get(keys.warmupManifest)));
+}
+
+/** What the last warm-up had planned and not begun. Throws `RedisUnavailableError`. */
+export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<readonly string[]> {
+  const unfinished = decode(await redis.run((client) => client.get(keys.warmupUnfinished)));
+  return unfinished.get(dataset) ?? [];
+}
+
+function encode(hotKeys: HotKeys): string {
+  const some = [...hotKeys].filter(([, keys]) => keys.length > 0);
+  return some.length === 0 ? '' : JSON.stringify(Object.fromEntries(some));
+}
+
+/** What is not of this form costs its warmth and nothing else. */
+function decode(text: string | null): HotKeys {
+  const hotKeys = new Map<string, readonly string[]>();
+  if (text === null || text.length > TEXT_LENGTH_MAX) return hotKeys;
+  try {
+    for (const [dataset, keys] of Object.entries(JSON.parse(text) ?? {})) {
+      if (isTexts(keys)) hotKeys.set(dataset, keys);
+    }
+  } catch (error) {
+    log.warn('The hot keys of the last warm-up cannot be read.', { error });
+  }
+  return hotKeys;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}

@@ -1,0 +1,56 @@
+/** Fills a new container's memory before its first request: with what is hot, from Redis alone, in one MGET. */
+import type { TieredCache } from '../cache/tiered-cache.ts';
+import { RedisUnavailableError } from '../errors.ts';
+import { log } from '../logger.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { within } from '../within.ts';
+import { readManifest } from './hot-keys.ts';
+
+/** A start waits no longer than this for being warm. */
+const TIMEOUT_MS = 200;
+
+/** What of a cache is needed; ids do not matter here. */
+type HydratedCache = Pick<TieredCache<never>, 'name' | 'look' | 'want' | 'fillMemory'>;
+
+export type Hydrated = { readonly keys: number; readonly durationMs: number };
+
+/**
+ * Answers how many entries are in memory now. Never rejects: without Redis, without a manifest or with one that cannot be
+ * read, the container starts with an empty memory.
+ */
+export async function hydrate(
+  redis: GuardedRedis,
+  caches: readonly HydratedCache[],
+  timeoutMs = TIMEOUT_MS,
+): Promise<Hydrated> {
+  const beganAtMs = performance.now();
+  const filling = fill(redis, caches).catch((error) => {
+    const level = error instanceof RedisUnavailableError ? 'info' : 'error';
+    log[level]('Starting with an empty memory.', { error });
+    return 0;
+  });
+  const filled = (await within(timeoutMs, filling)) ?? 0;
+  return { keys: filled, durationMs: performance.now() - beganAtMs };
+}
+
+/**
+ * Two round trips: the manifest and the looks at the generations, then the entries, so that none of them is older than
+ * what the looks told. What comes after the timeout still counts, unless a clear was noticed meanwhile.
+ */
+async function fill(redis: GuardedRedis, caches: readonly HydratedCache[]): Promise<number> {
+  const [manifest, ...looks] = await Promise.all([
+    readManifest(redis),
+    ...caches.map((cache) => cache.look()),
+  ]);
+  const wanted = caches
+    .filter((_, index) => looks[index])
+    .map((cache) => ({ cache, keys: cache.want(manifest.get(cache.name) ?? []) }));
+  const texts = await redis.readTexts(wanted.flatMap(({ keys }) => keys.entryKeys));
+  let from = 0;
+  let filled = 0;
+  for (const { cache, keys } of wanted) {
+    filled += cache.fillMemory(keys, texts.slice(from, from + keys.entryKeys.length));
+    from += keys.entryKeys.length;
+  }
+  return filled;
+}

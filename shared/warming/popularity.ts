@@ -1,0 +1,176 @@
+/**
+ * What people read: every container adds its counts to one ranking a dataset in Redis, and a warm-up takes the top of it.
+ *
+ * A read weighs half as much with every four hours that pass, and next to nothing after a day. Scores are times in ms:
+ * `n` reads at the time `t` score `t + halfLife × log2(n)`, the time at which a single read would weigh the same. So
+ * nothing has to be recalculated as time goes by, the order is right at any moment, and the top is one range.
+ */
+import { log } from '../logger.ts';
+import type { Database } from '../postgres/database.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { keys } from '../redis/keys.ts';
+
+const HOUR_MS = 3_600_000;
+const HALF_LIFE_MS = 4 * HOUR_MS;
+/** A key whose reads weigh less than one a day ago is not popular any more. */
+const REMEMBERED_MS = 24 * HOUR_MS;
+/** Of a dataset that nobody reads any more. */
+const TTL_MS = 2 * REMEMBERED_MS;
+/** The least popular beyond it are forgotten: about 5 MB of Redis a dataset. A crawler's single reads are the first of them. */
+const KEYS_MAX = 50_000;
+/** Redis answers nobody else while it runs a script or a range: about a millisecond for so many. */
+const ADDED_TOGETHER_MAX = 500;
+const READ_TOGETHER_MAX = 5_000;
+const FLUSH_EVERY_MS = 15_000;
+
+/** The highest score, under a key that no dataset has: as long as it is there, nothing of the ranking was lost. */
+const WHOLE = '';
+
+export type Popular = { readonly key: string; readonly score: number };
+
+/** What counts reads; a `TieredCache`. */
+type CountingCache = {
+  readonly name: string;
+  /** So many that it counts no new key until they are taken. */
+  readonly hasManyReads: boolean;
+  takeReads(): ReadonlyMap<string, number>;
+};
+
+/** Hands on what a container's caches counted. A ranking needs no exact sum: what cannot be handed on is forgotten. */
+export class ReadReporter {
+  readonly #redis: GuardedRedis;
+  readonly #caches: readonly CountingCache[];
+  #flushedAtMs = 0;
+
+  constructor(redis: GuardedRedis, caches: readonly CountingCache[]) {
+    this.#redis = redis;
+    this.#caches = caches;
+  }
+
+  /** Never rejects, and takes no longer than a command to Redis may. Await it before the answer: a frozen container sends nothing. */
+  async flushIfDue(): Promise<void> {
+    const isDue = Date.now() - this.#flushedAtMs >= FLUSH_EVERY_MS;
+    if (isDue || this.#caches.some(({ hasManyReads }) => hasManyReads)) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    try {
+      await Promise.all(this.#caches.map((cache) => this.#report(cache.name, cache.takeReads())));
+    } catch (error) {
+      log.debug('What was read could not be handed on.', { error });
+    }
+  }
+
+  async #report(dataset: string, reads: ReadonlyMap<string, number>): Promise<void> {
+    // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
+    if (reads.size === 0) return;
+    this.#flushedAtMs = Date.now();
+    await addReads(this.#redis, dataset, reads);
+  }
+}
+
+/** Adds what was read just now. Throws `RedisUnavailableError`. */
+export function addReads(
+  redis: GuardedRedis,
+  dataset: string,
+  reads: ReadonlyMap<string, number>,
+): Promise<void> {
+  const weighed = [...reads].map(([key, count]) => ({ key, score: HALF_LIFE_MS * Math.log2(count) }));
+  return add(redis, dataset, '', weighed);
+}
+
+/**
+ * The keys that were read most, best first, at most `limit`, with their scores. When Redis has lost what it knew, what
+ * the last warm-up had saved in `database` is put back first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
+ */
+export async function mostRead(
+  redis: GuardedRedis,
+  database: Database,
+  dataset: string,
+  limit: number,
+): Promise<Popular[]> {
+  if ((await redis.run((client) => client.zscore(keys.popularity(dataset), WHOLE))) === null) {
+    await restore(redis, database, dataset);
+  }
+  return readTop(redis, dataset, limit);
+}
+
+const SAVE = `
+INSERT INTO prewarm_popularity (dataset, keys, scores, saved_at) VALUES ($1, $2, $3, now())
+ON CONFLICT (dataset) DO UPDATE SET keys = EXCLUDED.keys, scores = EXCLUDED.scores, saved_at = EXCLUDED.saved_at`;
+
+/** For a Redis that loses everything. Of two warm-ups the last one to save wins: both know nearly the same. */
+export async function savePopularity(
+  database: Database,
+  dataset: string,
+  popular: readonly Popular[],
+): Promise<void> {
+  const savedKeys = popular.map(({ key }) => key);
+  await database.query(SAVE, [dataset, savedKeys, popular.map(({ score }) => score)]);
+}
+
+const RESTORE = `
+SELECT key, score FROM prewarm_popularity, unnest(keys, scores) AS saved (key, score) WHERE dataset = $1`;
+
+/** Once more is no harm: it doubles what all that was saved weighs. */
+async function restore(redis: GuardedRedis, database: Database, dataset: string): Promise<void> {
+  const saved = await database.query<Popular>(RESTORE, [dataset]);
+  if (saved.length > 0)
+    log.info('What people read is known from Postgres again.', { dataset, keys: saved.length });
+  await add(redis, dataset, 0, saved);
+  await redis.run((client) =>
+    client
+      .multi()
+      .zadd(keys.popularity(dataset), '+inf', WHOLE)
+      .pexpire(keys.popularity(dataset), TTL_MS)
+      .exec(),
+  );
+}
+
+async function readTop(redis: GuardedRedis, dataset: string, limit: number): Promise<Popular[]> {
+  const oldestMs = Date.now() - REMEMBERED_MS;
+  const popular: Popular[] = [];
+  while (popular.length < limit) {
+    const count = Math.min(READ_TOGETHER_MAX, limit - popular.length);
+    const page = await readPage(redis, dataset, oldestMs, popular.length, count);
+    popular.push(...page);
+    if (page.length < count) break;
+  }
+  return popular;
+}
+
+async function readPage(
+  redis: GuardedRedis,
+  dataset: string,
+  oldestMs: number,
+  offset: number,
+  count: number,
+): Promise<Popular[]> {
+  const key = keys.popularity(dataset);
+  // Below +inf, which is the mark.
+  const flat = await redis.run((client) =>
+    client.zrange(key, '(+inf', String(oldestMs), 'BYSCORE', 'REV', 'LIMIT', offset, count, 'WITHSCORES'),
+  );
+  return Array.from({ length: flat.length / 2 }, (_, index) => ({
+    key: flat[2 * index] as string,
+    score: Number(flat[2 * index + 1]),
+  }));
+}
+
+/** `beganAtMs` as the script takes it: '' for now, or 0 where the scores are whole. */
+async function add(
+  redis: GuardedRedis,
+  dataset: string,
+  beganAtMs: 0 | '',
+  popular: readonly Popular[],
+): Promise<void> {
+  const key = keys.popularity(dataset);
+  const sending: Promise<number>[] = [];
+  for (let from = 0; from < popular.length; from += ADDED_TOGETHER_MAX) {
+    const part = popular.slice(from, from + ADDED_TOGETHER_MAX).flatMap(({ key, score }) => [key, score]);
+    sending.push(
+      redis.run((client) => client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part)),
+    );
+  }
+  await Promise.all(sending);
+}
