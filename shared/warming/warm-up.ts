@@ -31,7 +31,7 @@ export type WarmupRun = {
   readonly signal: AbortSignal;
   /** Tells the metrics, in the order of the fencing number; there is none when the lock was not taken. Must not throw. */
   recordMetrics(report: WarmupReport, fence?: number): Promise<void>;
-  /** @default 10 s, a third of the lock's time to live */
+  /** @default 5 s, so that a lost lock is noticed within a third of its time to live */
   readonly lockRenewEveryMs?: number;
 };
 
