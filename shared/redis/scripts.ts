@@ -97,11 +97,13 @@ local nowMs = math.floor(nowUs / 1000)`;
  * Without it, R's old value would stay until its time to live ended. A tombstone ends as well, which is why there is a
  * second one: R is frozen after 1 and thawed when the tombstone of 3 is gone; then 4 comes after `notAfterMs`, which R
  * was given by Redis' own clock before it began to read.
+ * Where nothing is stored, one command finds that out and stores.
  * A value that is no entry (cut short, of another type) has no time, or one far from Redis' own, and is replaced.
  */
 const PUT_ENTRIES = `${NOW}
 local isLate = nowMs > tonumber(ARGV[1])
 local function put(key, entry, readAtUs, ttlMs)
+  if not isLate and redis.call('SET', key, entry, 'PX', ttlMs, 'NX') then return false end
   local head = redis.pcall('GETRANGE', key, 0, 16)
   if type(head) == 'string' and #head == 17 then
     local storedReadAtUs = tonumber(string.sub(head, 2))
