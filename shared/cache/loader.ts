@@ -14,8 +14,13 @@ export type Warmed = {
   readonly newerStored: number;
   /** What it was stored under: a clear that comes later makes it invisible. */
   readonly generation: string;
-  /** How long the source took. */
-  readonly loadMs: number;
+};
+
+export type WarmOptions = {
+  /** Nothing is stored after it was aborted. */
+  readonly signal?: AbortSignal;
+  /** Called between the load and the store, with how long the source took. */
+  readonly onLoaded?: (loadMs: number) => void;
 };
 
 /** Longer than a load takes that waited for another container first. Who joins it has looked at the generation before. */
@@ -82,11 +87,11 @@ export class Loader<Id> {
    * Loads `ids` with one statement and stores them as a warm-up does, fresh for longer; what is newer already stays.
    * Throws what the source throws, `RedisUnavailableError`, or `LoadTooOldError`; all may be tried again.
    */
-  async warm(ids: readonly Id[], signal: AbortSignal | undefined): Promise<Warmed> {
+  async warm(ids: readonly Id[], { signal, onLoaded }: WarmOptions): Promise<Warmed> {
     const ticket = this.#layers.beginLoad();
     const beganAtMs = performance.now();
     const entries = await this.#loadEntries(ids, this.#source.timing.warmFreshMs, ticket);
-    const loadMs = performance.now() - beganAtMs;
+    onLoaded?.(performance.now() - beganAtMs);
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
     const keys = ids.map((id) => this.#source.key(id));
@@ -94,7 +99,7 @@ export class Loader<Id> {
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
     const newerStored = outcomes.filter((outcome) => typeof outcome === 'object').length;
-    return { stored: ids.length - newerStored, newerStored, generation: ticket.generation, loadMs };
+    return { stored: ids.length - newerStored, newerStored, generation: ticket.generation };
   }
 
   async #loadAsLeader(id: Id, key: string): Promise<Entry> {

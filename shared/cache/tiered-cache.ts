@@ -8,7 +8,7 @@ import { within } from '../within.ts';
 import type { Entry } from './entry.ts';
 import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
-import { Loader, type Warmed } from './loader.ts';
+import { Loader, type Warmed, type WarmOptions } from './loader.ts';
 import type { Cleared } from './redis-layer.ts';
 import type { Source } from './source.ts';
 
@@ -80,9 +80,9 @@ export class TieredCache<Id> {
   }
 
   /** Loads `ids` and stores them as a warm-up does; see `Loader.warm`. Throws `RedisUnavailableError` without Redis. */
-  async warm(ids: readonly Id[], signal?: AbortSignal): Promise<Warmed> {
+  async warm(ids: readonly Id[], options: WarmOptions = {}): Promise<Warmed> {
     await this.#lookOrThrow();
-    return this.#loader.warm(ids, signal);
+    return this.#loader.warm(ids, options);
   }
 
   /**

@@ -54,8 +54,8 @@ export class Step {
   }
 
   /** One try of each batch; `undefined` when it failed. */
-  async warm(batch: WarmBatch): Promise<Warmed | undefined> {
-    const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal));
+  async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<Warmed | undefined> {
+    const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal, onLoaded));
     if (warmed !== undefined) this.#warmed.set(batch, warmed);
     else if (this.isHopeless) this.#unfinished.push(batch);
     return warmed;

@@ -10,8 +10,8 @@ import { mostRead, type Popular, savePopularity } from './popularity.ts';
 /** Some keys that one statement loads. */
 export type WarmBatch = {
   readonly keys: readonly string[];
-  /** Loads and stores them. */
-  warm(signal: AbortSignal): Promise<Warmed>;
+  /** Loads and stores them. In between it calls `onLoaded`, from when on the database has no work with them. */
+  warm(signal: AbortSignal, onLoaded: (loadMs: number) => void): Promise<Warmed>;
 };
 
 export type WarmPlan = {
@@ -50,14 +50,11 @@ export function warmTargetOf<Id>(
       ]);
       const ids = await chooseIds(dataset, database, popular);
       const keys = [...ids.keys()];
+      const idsOf = (batch: readonly string[]) => batch.map((key) => ids.get(key) as Id);
       return {
         batches: chunksOf(withFirst(unfinished, ids), dataset.warmBatchSize).map((batch) => ({
           keys: batch,
-          warm: (signal) =>
-            cache.warm(
-              batch.map((key) => ids.get(key) as Id),
-              signal,
-            ),
+          warm: (signal, onLoaded) => cache.warm(idsOf(batch), { signal, onLoaded }),
         })),
         hotKeys: keys.slice(0, dataset.memoryEntriesMax),
         keysFromReads: Math.min(popular.length, keys.length),

@@ -17,6 +17,9 @@ export type WarmedTarget = {
 /** Somebody who clears in the middle of warm-ups again and again is left to the next one. */
 const REPEATS_MAX = 2;
 
+/** Loads and stores under way at once: Redis stores what was loaded while Postgres loads what comes next. */
+const UNDER_WAY_MAX = 4;
+
 /** A batch that fails leaves the others alone. */
 export async function warmTarget(target: WarmTarget, signal: AbortSignal): Promise<WarmedTarget> {
   const step = new Step(target.step, signal);
@@ -48,23 +51,42 @@ async function warmBatches(
   signal: AbortSignal,
 ): Promise<void> {
   const waiting = [...batches];
+  const loading = new Set<Promise<void>>();
   const underWay = new Set<Promise<void>>();
   while (waiting.length > 0 && !step.isHopeless) {
-    if (underWay.size >= pace.lanes) {
-      await Promise.race(underWay);
-      continue;
+    if (loading.size >= pace.lanes) await Promise.race(loading);
+    else if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
+    else {
+      const { loaded, stored } = beginBatch(waiting.shift() as WarmBatch, step, pace, signal);
+      keepUntilSettled(loading, loaded);
+      keepUntilSettled(underWay, stored);
     }
-    const warming = warmBatch(waiting.shift() as WarmBatch, step, pace, signal);
-    underWay.add(warming);
-    void warming.finally(() => underWay.delete(warming));
   }
   step.leave(waiting);
   await Promise.all(underWay);
 }
 
-async function warmBatch(batch: WarmBatch, step: Step, pace: Pace, signal: AbortSignal): Promise<void> {
-  const warmed = await step.warm(batch);
-  if (warmed === undefined) return pace.observeFailure();
-  const restMs = pace.observe(warmed.loadMs);
+/** `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. */
+function beginBatch(
+  batch: WarmBatch,
+  step: Step,
+  pace: Pace,
+  signal: AbortSignal,
+): { loaded: Promise<void>; stored: Promise<void> } {
+  const { promise: loaded, resolve } = Promise.withResolvers<void>();
+  const onLoaded = (loadMs: number) => resolve(rest(pace.observe(loadMs), signal));
+  const stored = step.warm(batch, onLoaded).then((warmed) => {
+    if (warmed === undefined) pace.observeFailure();
+    resolve();
+  });
+  return { loaded, stored };
+}
+
+async function rest(restMs: number, signal: AbortSignal): Promise<void> {
   if (restMs > 0) await sleep(restMs, undefined, { signal }).catch(() => undefined); // aborted: nothing to rest for
+}
+
+function keepUntilSettled(some: Set<Promise<void>>, one: Promise<void>): void {
+  some.add(one);
+  void one.then(() => some.delete(one));
 }

@@ -59,7 +59,7 @@ function target(
     keys: [`${step}-${index}`],
     warm: async () => {
       if (fails(index)) throw failure ?? new Error(`batch ${index} is bad`);
-      return { stored: 1, newerStored: 0, generation: '1', loadMs: 1 };
+      return { stored: 1, newerStored: 0, generation: '1' };
     },
   });
   return { ...NO_TARGET, step, plan: async () => ({ ...NO_PLAN, batches: range(batches).map(batchOf) }) };
