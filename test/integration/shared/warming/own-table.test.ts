@@ -1,0 +1,89 @@
+/** A table of one's own: the file that the README shows, registered, read, warmed and hydrated. */
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Caches, openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { datasets } from '../../../../shared/datasets/index.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { hydrate } from '../../../../shared/warming/hydration.ts';
+import { ReadReporter } from '../../../../shared/warming/popularity.ts';
+import type { WarmupReport } from '../../../../shared/warming/report.ts';
+import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { products } from '../../../support/datasets/products.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+const TABLE = `
+CREATE TABLE products (slug text PRIMARY KEY, name text NOT NULL, sold integer NOT NULL);
+INSERT INTO products SELECT 'product-' || n, 'Product ' || n, 1000 - n FROM generate_series(1, 300) n`;
+
+/** The one line of registration. */
+const registered = { ...datasets, products: { ...products, warmIdsMax: 20 } };
+
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+let caches: Caches<typeof registered>;
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+  const client = new pg.Client({ connectionString: servers.databaseUrl });
+  await client.connect();
+  await client.query(TABLE);
+  await client.end();
+  database = new Database(servers.databaseUrl);
+  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  caches = openCaches(redis, database, registered);
+});
+afterAll(async () => {
+  redis.close();
+  await database.close();
+  await servers.dispose();
+});
+
+function warm(): Promise<WarmupReport> {
+  return warmUp({
+    traceId: crypto.randomUUID(),
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: warmTargetsOf(redis, database, caches, registered),
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+  });
+}
+
+it('is read through all layers by its own ids', async () => {
+  const read = await caches.products.get('product-7');
+  expect(read).toEqual({ json: '{"slug":"product-7","name":"Product 7","sold":993}', layer: 'miss' });
+  expect(await caches.products.get('product-7')).toMatchObject({ layer: 'l1' });
+  expect(await caches.products.get('no-such-product')).toEqual({ json: null, layer: 'miss' });
+});
+
+it('is warmed as a step of its own: what people read, then what its rank says', async () => {
+  await caches.products.get('product-250');
+  await new ReadReporter(redis, Object.values(caches)).flush();
+  const report = await warm();
+  expect(report.steps.find(({ name }) => name === 'top-products')).toMatchObject({
+    status: 'success',
+    planned: 20,
+    warmed: 20,
+    plannedFromReads: 2,
+  });
+  const fresh = openCaches(redis, database, registered).products;
+  const layers = await fresh.getMany(['product-250', 'product-7', 'product-1', 'product-18', 'product-30']);
+  expect(layers.map(({ layer }) => layer)).toEqual(['l2', 'l2', 'l2', 'l2', 'miss']);
+});
+
+it('is in the memory of a new container before its first request', async () => {
+  await warm();
+  const fresh = openCaches(redis, database, registered);
+  expect(await hydrate(redis, Object.values(fresh))).toMatchObject({ keys: 20 });
+  expect(fresh.products.probe('product-7')).toMatchObject({ layer: 'hydrated' });
+});
+
+it('looks as the README shows it', () => {
+  const file = readFileSync(new URL('../../../support/datasets/products.ts', import.meta.url), 'utf8');
+  const inPlace = file.replaceAll('../../../shared/datasets/', './').replaceAll('../../../shared/', '../');
+  expect(readFileSync('README.md', 'utf8')).toContain(`\`\`\`ts\n${inPlace}\`\`\``);
+});
