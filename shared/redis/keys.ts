@@ -10,7 +10,7 @@ function plain(text: string): string {
 export const keys = {
   /** Holds the traceId of the warm-up that runs, for 30 s at a time. The name is the requirement's own. */
   warmupLock: 'cache:warmup:lock',
-  /** Counts warm-ups that took the lock: their fencing numbers. */
+  /** The fencing number of the warm-up that took the lock last: when it did, in µs, and higher than the one before. */
   warmupFence: 'prewarm:{warmup}:fence',
   /** The last reports, as JSON, scored by fencing number. */
   warmupReports: 'prewarm:{warmup}:reports',

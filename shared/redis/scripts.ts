@@ -29,7 +29,7 @@ declare module 'ioredis' {
       sinceMs: number,
       knownGeneration: string,
     ): Result<(string | number)[], Context>;
-    /** Begins a new generation, higher than any before, also than `knownGeneration`, and answers it. */
+    /** Begins a new generation (or the turn of a new owner), higher than any before, also than `knownGeneration`, and answers it. */
     raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
     /** Tells the other containers that `ids` were invalidated; when there are too many to tell, they clear all. */
     announceInvalidated(

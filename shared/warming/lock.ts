@@ -44,7 +44,7 @@ export class LockSeeker {
   async acquire(signal: AbortSignal): Promise<LockAttempt> {
     const holderTraceId = await this.#takeOrReadHolder();
     if (holderTraceId !== undefined) return { acquired: false, holderTraceId };
-    const fence = await this.#redis.run((client) => client.incr(keys.warmupFence));
+    const fence = await nextFence(this.#redis);
     if (this.#isAbandoned) await release(this.#redis, this.#traceId);
     signal.throwIfAborted();
     const lock = new WarmupLock(this.#redis, this.#traceId, fence, this.#renewEveryMs);
@@ -90,6 +90,14 @@ export class LockSeeker {
     }
     return false;
   }
+}
+
+/**
+ * A time, as a generation is, not a count: a count begins again when Redis has lost it, and what a run that went on
+ * meanwhile has written under a high number would stay until the count had caught up.
+ */
+async function nextFence(redis: GuardedRedis): Promise<number> {
+  return Number(await redis.run((client) => client.raiseGeneration(keys.warmupFence, '0')));
 }
 
 /** The traceId of the warm-up that runs now, if one does. */

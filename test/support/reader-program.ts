@@ -7,6 +7,7 @@ import { environment } from '../../shared/environment.ts';
 import { setLogLevel } from '../../shared/logger.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
+import { offer } from './program-actions.ts';
 
 type CacheOptions = {
   readonly timing?: Partial<Source<number>['timing']>;
@@ -16,25 +17,14 @@ type CacheOptions = {
 /** One text that was answered, and when the first and the last read that it answered began. */
 export type Sighting = { readonly json: string | null; readonly firstAtMs: number; lastAtMs: number };
 
-type ReaderActions = typeof actions;
-export type ReaderAction = keyof ReaderActions;
-export type ReaderArguments<Action extends ReaderAction> = Parameters<ReaderActions[Action]>;
-export type ReaderResult<Action extends ReaderAction> = Awaited<ReturnType<ReaderActions[Action]>>;
-export type ReaderRequest = {
-  readonly id: number;
-  readonly action: ReaderAction;
-  readonly args: readonly unknown[];
-};
-/** The first answer, with the id 0, says that everything is open. */
-export type ReaderAnswer = { readonly id: number; readonly result?: unknown; readonly error?: string };
+export type ReaderActions = typeof actions;
 
 const CONNECT_TIMEOUT_MS = 1_000;
 /** Between two reads of one `watch`. */
 const WATCH_APART_MS = 5;
 
-const { redisUrl = '', databaseUrl = '' } = JSON.parse(process.argv[2] ?? '{}') as Record<string, string>;
-const redis = new GuardedRedis(redisUrl, REQUEST_GUARD);
-const database = new Database(databaseUrl);
+const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
+const database = new Database(environment.databaseUrl());
 let loads = 0;
 let gate:
   | { readonly held: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
@@ -101,21 +91,6 @@ const actions = {
   },
 };
 
-function send(answer: ReaderAnswer): void {
-  process.send?.(answer, () => {}); // a parent that has gone needs no answer
-}
-
-async function perform({ id, action, args }: ReaderRequest): Promise<void> {
-  try {
-    const perform = actions[action] as (...args: readonly unknown[]) => unknown;
-    send({ id, result: await perform(...args) });
-  } catch (error) {
-    send({ id, error: String(error) });
-  }
-}
-
-process.on('disconnect', () => process.exit(0));
-process.on('message', (request: ReaderRequest) => void perform(request));
 setLogLevel(environment.logLevel());
 await Promise.all([redis.connect(CONNECT_TIMEOUT_MS), database.nowUs()]);
-send({ id: 0 });
+offer(actions);

@@ -11,6 +11,10 @@ export type SlowProxy = {
   hang(): void;
   /** Resolves when the proxy keeps a request to itself; call it after `hang`. */
   untilHolding(): Promise<void>;
+  /** Hangs when `text` comes by for the `times`th time, in a request or an answer; resolves then. */
+  hangAt(text: string, times?: number): Promise<void>;
+  /** When `text` came by, by `performance.now()`; goes on to be filled. */
+  timesOf(text: string): readonly number[];
   /** Cuts the connections and refuses new ones. */
   refuse(): Promise<void>;
   /** Works as a wire again; what was kept is sent on. Can be called at any time. */
@@ -18,11 +22,17 @@ export type SlowProxy = {
   close(): Promise<void>;
 };
 
-type Road = { latencyMs: number; hanging: PromiseWithResolvers<void> | undefined; onHeld: () => void };
+type Road = {
+  latencyMs: number;
+  hanging: PromiseWithResolvers<void> | undefined;
+  onHeld: () => void;
+  /** Are told of each piece just before it may go on. */
+  readonly watchers: Set<(piece: Buffer) => void>;
+};
 
 export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
   const target = new URL(targetUrl);
-  const road: Road = { latencyMs: 0, hanging: undefined, onHeld: () => {} };
+  const road: Road = { latencyMs: 0, hanging: undefined, onHeld: () => {}, watchers: new Set() };
   const sockets = new Set<Socket>();
   const open = (client: Socket) => {
     const upstream = connect(Number(target.port), target.hostname);
@@ -62,6 +72,22 @@ export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
       new Promise((resolve) => {
         road.onHeld = resolve;
       }),
+    hangAt: (text, times = 1) =>
+      new Promise((resolve) => {
+        let seen = 0;
+        const watch = (piece: Buffer) => {
+          if (!piece.includes(text) || ++seen < times) return;
+          road.watchers.delete(watch);
+          road.hanging ??= Promise.withResolvers();
+          resolve();
+        };
+        road.watchers.add(watch);
+      }),
+    timesOf(text) {
+      const seenAtMs: number[] = [];
+      road.watchers.add((piece) => piece.includes(text) && seenAtMs.push(performance.now()));
+      return seenAtMs;
+    },
     refuse: cut,
     async recover() {
       road.latencyMs = 0;
@@ -84,19 +110,20 @@ async function listen(onConnection: (client: Socket) => void, port: number): Pro
 /** Sends each piece on in its order, not before its time; those that come close together travel together. */
 function forward(from: Socket, to: Socket, road: Road, latencyMs: () => number): void {
   let last = Promise.resolve();
-  from.on('data', (chunk) => {
+  from.on('data', (chunk: Buffer) => {
     const arrivesAtMs = performance.now() + latencyMs();
     last = last.then(async () => {
-      await hold(road, arrivesAtMs);
+      await hold(road, arrivesAtMs, chunk);
       if (to.writable) to.write(chunk);
     });
   });
   from.on('end', () => void last.then(() => to.end()));
 }
 
-async function hold(road: Road, arrivesAtMs: number): Promise<void> {
+async function hold(road: Road, arrivesAtMs: number, piece: Buffer): Promise<void> {
   const leftMs = arrivesAtMs - performance.now();
   if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+  for (const watch of road.watchers) watch(piece);
   if (road.hanging === undefined) return;
   road.onHeld();
   await road.hanging.promise;

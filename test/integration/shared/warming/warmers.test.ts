@@ -1,0 +1,210 @@
+/** What warmers promise each other: processes with the real handler over one Redis and one PostgreSQL, of which one at a time warms. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { openWarmers, type Warmers } from '../../../support/warmer-process.ts';
+import type { Invocation } from '../../../support/warmer-program.ts';
+import {
+  openWorld,
+  PLANNED,
+  USERS,
+  USERS_LOAD,
+  USERS_STORE,
+  type World,
+} from '../../../support/warmer-world.ts';
+
+const LOCK = keys.warmupLock;
+const LOCK_TTL_MS = 30_000;
+/** After so long at most an owner asks whether the lock is its own. */
+const RENEW_EVERY_MS = 5_000;
+/** What a run that lost its lock has to notice it and to stop. */
+const NOTICED_WITHIN_MS = LOCK_TTL_MS / 3;
+
+let warmers: Warmers;
+
+beforeAll(async () => {
+  warmers = await openWarmers();
+});
+afterAll(() => warmers.end());
+
+async function enter({ onTestFinished }: TestContext): Promise<World> {
+  const world = await openWorld(warmers);
+  onTestFinished(() => world.close());
+  return world;
+}
+
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+
+/** What a run leaves besides entries and its report: of two runs it is not the same. */
+const snapshotOf = async (redis: Redis) => ({
+  manifest: await redis.get(keys.warmupManifest),
+  gauges: await redis.hgetall(keys.metricGauges),
+});
+
+describe('of a hundred warm-ups that are started at once', () => {
+  const PROCESSES = 10;
+  const EACH = 10;
+
+  // A machine that is busy with something else may need another go.
+  it('one runs, and each other one answers within 100 ms whose it is', { retry: 2 }, async (context) => {
+    const world = await enter(context);
+    const processes = await Promise.all(range(PROCESSES).map(() => world.startAnother()));
+    // None of them ends before the last one was answered: what it needs of Postgres is held.
+    await world.admin.query('BEGIN; LOCK TABLE prewarm_popularity IN ACCESS EXCLUSIVE MODE');
+    const atMs = Date.now() + 300;
+    const answered: Invocation[] = [];
+    const invocations = processes.flatMap((warmer, process) =>
+      range(EACH).map((place) => warmer.call('invokeAt', atMs, 'schedule', `run-${process}-${place}`)),
+    );
+    for (const invocation of invocations) void invocation.then((answer) => answered.push(answer));
+    await expect.poll(() => answered.length).toBe(PROCESSES * EACH - 1);
+    const others = [...answered];
+    await world.admin.query('ROLLBACK');
+    const ran = (await Promise.all(invocations)).filter((answer) => !others.includes(answer));
+    expect(ran).toMatchObject([{ report: { status: 'success', planned: PLANNED, warmed: PLANNED } }]);
+    const holders = new Set(others.map(({ report }) => `${report.status} ${report.holderTraceId}`));
+    expect(holders).toEqual(new Set([`skipped ${ran[0]?.report.traceId}`]));
+    expect(Math.max(...others.map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(100);
+  });
+});
+
+describe.concurrent('a warm-up whose lock', () => {
+  const LOSSES = [
+    {
+      loss: 'is taken by another one',
+      lose: ({ redis }: World) => redis.set(LOCK, 'thief', 'PX', LOCK_TTL_MS),
+      aborted: 'The lock belongs to somebody else.',
+      holder: 'thief',
+    },
+    {
+      loss: 'is deleted',
+      lose: ({ redis }: World) => redis.del(LOCK),
+      aborted: 'The lock belongs to somebody else.',
+      holder: null,
+    },
+    {
+      loss: 'cannot be renewed, because Redis does not answer,',
+      lose: ({ redisProxy }: World) => redisProxy.hang(),
+      aborted: expect.stringMatching(/^Redis /),
+      holder: 'first',
+    },
+    {
+      loss: 'cannot be renewed, because Redis refuses connections,',
+      lose: ({ redisProxy }: World) => redisProxy.refuse(),
+      aborted: expect.stringMatching(/^Redis /),
+      holder: 'first',
+    },
+  ];
+
+  it.for(LOSSES)(
+    '$loss stops within 10 s and leaves it alone',
+    async ({ lose, aborted, holder }, context) => {
+      const world = await enter(context);
+      const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
+      const run = world.first.call('invoke', 'schedule', 'first');
+      await loading;
+      await lose(world);
+      const lostAtMs = Date.now();
+      const { report, beganAtMs } = await run;
+      expect(report).toMatchObject({ aborted, planned: USERS });
+      expect(report.warmed + report.skipped + report.failed).toBe(USERS);
+      expect(beganAtMs + report.durationMs - lostAtMs).toBeLessThanOrEqual(NOTICED_WITHIN_MS);
+      expect(await world.redis.get(LOCK)).toBe(holder);
+    },
+  );
+
+  it('was lost writes nothing more of what it has read', async (context) => {
+    const world = await enter(context);
+    const run = world.first.call('warmHeld', 'first', 50);
+    await world.first.call('untilRead');
+    await world.redis.set(LOCK, 'thief', 'PX', LOCK_TTL_MS);
+    expect(await run).toMatchObject({ status: 'failed', aborted: 'The lock belongs to somebody else.' });
+    await world.first.call('releaseLoads');
+    expect(await world.countStored()).toBe(0);
+    expect(await world.redis.get(LOCK)).toBe('thief');
+  });
+});
+
+describe.concurrent('a warmer', () => {
+  it('that is killed leaves a lock that ends within 30 s, and the next one warms everything', async (context) => {
+    const { expect } = context;
+    const world = await enter(context);
+    const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
+    const lost = world.first.call('invoke', 'schedule', 'killed').catch(() => 'lost');
+    await loading;
+    await world.first.kill();
+    expect(await lost).toBe('lost');
+    const ttlMs = await world.redis.pttl(LOCK);
+    expect(ttlMs).toBeGreaterThan(0);
+    expect(ttlMs).toBeLessThanOrEqual(LOCK_TTL_MS);
+    const next = await world.startAnother();
+    const early = await next.call('invoke', 'schedule', 'early');
+    expect(early.report).toMatchObject({ status: 'skipped', holderTraceId: 'killed' });
+    await world.redis.pexpire(LOCK, 200); // as if most of the 30 s were over
+    await expect.poll(() => world.redis.exists(LOCK)).toBe(0);
+    const { report } = await next.call('invoke', 'schedule', 'next');
+    expect(report).toMatchObject({ status: 'success', planned: PLANNED, failed: 0 });
+    expect(await world.countStored()).toBe(PLANNED);
+  });
+
+  const THIRD_TTL_MS = 20_000;
+
+  /** `first` is frozen with its next write on the way to Redis; its lock ends, and a newer run comes and goes. */
+  async function overtake(world: World, written: string): Promise<{ run: Promise<Invocation> }> {
+    await world.first.call('invoke', 'schedule', 'earlier'); // Redis knows the scripts: what comes late is executed
+    const second = await world.startAnother();
+    const writing = world.redisProxy.hangAt(written);
+    const run = world.first.call('invoke', 'schedule', 'first');
+    await writing;
+    world.first.freeze();
+    await world.redis.del(LOCK);
+    await world.admin.query('UPDATE users SET follower_count = 2000000 WHERE id = $1', [USERS]);
+    const { report } = await second.call('invoke', 'schedule', 'second');
+    expect(report).toMatchObject({ status: 'success', warmed: PLANNED });
+    await world.redis.set(LOCK, 'third', 'PX', THIRD_TTL_MS);
+    return { run };
+  }
+
+  async function expectThirdToHoldTheLock({ redis }: World): Promise<void> {
+    expect(await redis.get(LOCK)).toBe('third');
+    expect(await redis.pttl(LOCK)).toBeLessThanOrEqual(THIRD_TTL_MS);
+  }
+
+  it.for([
+    { what: 'users', written: USERS_STORE },
+    { what: 'hot keys', written: keys.warmupHotKeysOrder },
+    { what: 'a report', written: keys.warmupReports },
+    { what: 'gauges', written: keys.metricGaugesOrder },
+  ])(
+    'that is frozen past its lock, with $what to write, replaces nothing newer',
+    async ({ written }, context) => {
+      const world = await enter(context);
+      const { run } = await overtake(world, written);
+      const [stored, snapshot] = [await world.stored(), await snapshotOf(world.redis)];
+      await world.redisProxy.recover();
+      world.first.thaw();
+      await run;
+      const older = [...(await world.stored())].filter(
+        ([key, readAtUs]) => readAtUs < (stored.get(key) ?? 0),
+      );
+      expect(older).toEqual([]);
+      expect(await snapshotOf(world.redis)).toEqual(snapshot);
+      expect((await world.lastReport()).traceId).toBe('second');
+      await expectThirdToHoldTheLock(world);
+    },
+  );
+
+  it("that is frozen past its lock stops when it is thawed, and renews nobody else's lock", async (context) => {
+    const world = await enter(context);
+    const { run } = await overtake(world, USERS_STORE);
+    await sleep(RENEW_EVERY_MS);
+    const [stored, snapshot] = [await world.stored(), await snapshotOf(world.redis)];
+    await world.redisProxy.recover();
+    world.first.thaw();
+    expect((await run).report).toMatchObject({ aborted: 'The lock belongs to somebody else.' });
+    expect(await world.stored()).toEqual(stored);
+    expect(await snapshotOf(world.redis)).toEqual(snapshot);
+    await expectThirdToHoldTheLock(world);
+  });
+});

@@ -1,0 +1,99 @@
+/** A warmer in a process of its own: what `warmer-process` starts, and tells what to do. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from 'aws-lambda';
+import { handler } from '../../functions/warmer/handler.ts';
+import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
+import { users } from '../../shared/datasets/users.ts';
+import { environment } from '../../shared/environment.ts';
+import { Database } from '../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
+import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
+import type { WarmBatch, WarmTarget } from '../../shared/warming/target.ts';
+import { warmUp } from '../../shared/warming/warm-up.ts';
+import { offer } from './program-actions.ts';
+
+export type Invocation = {
+  readonly report: WarmupReport;
+  readonly beganAtMs: number;
+  readonly tookMs: number;
+};
+export type WarmerActions = typeof actions;
+
+const REMAINING_MS = 60_000;
+
+/** As Lambda invokes it. `tookMs` runs from the call to the answer; `beganAtMs` is a wall-clock time. */
+async function invoke(trigger: Trigger, traceId: string, remainingMs = REMAINING_MS): Promise<Invocation> {
+  const [beganAtMs, calledAtMs] = [Date.now(), performance.now()];
+  const context = { awsRequestId: traceId, getRemainingTimeInMillis: () => remainingMs } as Context;
+  const report = await handler({ trigger }, context);
+  return { report, beganAtMs, tookMs: performance.now() - calledAtMs };
+}
+
+const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
+const database = new Database(environment.databaseUrl());
+const read = Promise.withResolvers<void>();
+const released = Promise.withResolvers<void>();
+const warming: Promise<unknown>[] = [];
+
+/** Users whose loads stop between reading the rows and answering them. */
+const heldUsers = {
+  ...users,
+  async load(...asked: Parameters<typeof users.load>) {
+    const loaded = await users.load(...asked);
+    read.resolve();
+    await released.promise;
+    return loaded;
+  },
+};
+
+/** Keeps hold of each batch that is being warmed: a run that is aborted leaves them behind. */
+function watched(target: WarmTarget): WarmTarget {
+  const watch = (batch: WarmBatch): WarmBatch => ({
+    keys: batch.keys,
+    warm(...args) {
+      const warmed = batch.warm(...args);
+      warming.push(warmed);
+      return warmed;
+    },
+  });
+  const plan = async () => {
+    const planned = await target.plan();
+    return { ...planned, batches: planned.batches.map(watch) };
+  };
+  return { ...target, plan };
+}
+
+function warmHeld(traceId: string, lockRenewEveryMs: number): Promise<WarmupReport> {
+  const datasets = { users: heldUsers };
+  const targets = warmTargetsOf(redis, database, openCaches(redis, database, datasets), datasets);
+  return warmUp({
+    traceId,
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: targets.map(watched),
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+    lockRenewEveryMs,
+  });
+}
+
+const actions = {
+  invoke,
+  /** Waits for a wall-clock time first: all that are told the same one begin together. */
+  async invokeAt(atMs: number, trigger: Trigger, traceId: string): Promise<Invocation> {
+    await sleep(Math.max(0, atMs - Date.now()));
+    return invoke(trigger, traceId);
+  },
+  /** A run that renews its lock more often, and whose loads wait for `releaseLoads` with what they have read. */
+  warmHeld,
+  untilRead: () => read.promise,
+  /** Resolves when all batches that were begun have come to their end. */
+  async releaseLoads() {
+    released.resolve();
+    await Promise.allSettled(warming);
+  },
+};
+
+await redis.connect(1_000);
+offer(actions);
