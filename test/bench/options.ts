@@ -1,7 +1,18 @@
 /** What `npm run bench` was asked for: which cases, how many rounds, and whether the figures go into the documentation. */
 import { parseArgs } from 'node:util';
 
-const CASE_GROUPS = ['l1', 'l2', 'many', 'stampede', 'failing', 'frozen', 'import', 'memory'] as const;
+const CASE_GROUPS = [
+  'l1',
+  'l2',
+  'many',
+  'stampede',
+  'failing',
+  'frozen',
+  'import',
+  'memory',
+  'warm-up',
+  'foreground',
+] as const;
 export type CaseGroup = (typeof CASE_GROUPS)[number];
 
 export type BenchOptions = {

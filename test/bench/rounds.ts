@@ -1,12 +1,12 @@
 /** The timed cases: every contestant in a process of its own, one sample of each in every round, the order turned by one a round. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { createRandom } from '../../infra/local/sample-users/seed-users.ts';
 import { LIMITED_CONNECTION } from './contestants/contestant.ts';
 import type { EntrantName } from './contestants/index.ts';
 import { ContestantClient } from './processes/contestant-client.ts';
 import { MANY, type Opening, type SampleKind, type Timing } from './processes/orders.ts';
 import type { BenchRedis } from './servers.ts';
+import { shuffled } from './shuffle.ts';
 
 export type TimedSpec = SampleKind & {
   readonly layer: 'l1' | 'l2';
@@ -135,13 +135,10 @@ async function keyspaceHits(admin: Redis): Promise<number> {
   return Number(/^keyspace_hits:(\d+)/m.exec(await admin.info('stats'))?.[1]);
 }
 
-/** Far from the order in which they were put in, as requests are; the same in every process and run. */
+/** Far from the order in which they were put in, as requests are. */
 function shuffledIds(count: number): string[] {
-  const random = createRandom(count);
-  const ids = Array.from({ length: count }, (_, index) => String(index + 1));
-  for (let last = count - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
-    [ids[last], ids[other]] = [ids[other] as string, ids[last] as string];
-  }
-  return ids;
+  return shuffled(
+    Array.from({ length: count }, (_, index) => String(index + 1)),
+    count,
+  );
 }

@@ -5,9 +5,8 @@ export type Verdict = {
   readonly what: string;
   readonly value: number;
   readonly unit: string;
-  readonly atMost: number;
   readonly aim?: number;
-};
+} & ({ readonly atMost: number } | { readonly atLeast: number });
 
 export type CaseResult = {
   readonly title: string;
@@ -20,6 +19,6 @@ export type CaseResult = {
   readonly raw: unknown;
 };
 
-export function isReached({ value, atMost }: Verdict): boolean {
-  return value <= atMost;
+export function isReached(verdict: Verdict): boolean {
+  return 'atMost' in verdict ? verdict.value <= verdict.atMost : verdict.value >= verdict.atLeast;
 }

@@ -3,10 +3,12 @@ import type { BenchOptions, CaseGroup } from '../options.ts';
 import type { BenchRedis } from '../servers.ts';
 import type { CaseResult } from './case-result.ts';
 import { runFailingLoad } from './failing-load.ts';
+import { runForeground } from './foreground.ts';
 import { runFrozenRedis } from './frozen-redis.ts';
 import { runMemory } from './memory.ts';
 import { runStampede } from './stampede.ts';
 import { runTimedCase, TIMED_CASES } from './timed.ts';
+import { runWarmUp } from './warm-up.ts';
 
 type CaseContext = {
   /** For the cases that need not harm their Redis. */
@@ -30,6 +32,8 @@ const CASES: readonly Case[] = [
     run: async ({ redis }) => (await import('./cold-import.ts')).runColdImport(redis),
   },
   { group: 'memory', run: ({ report }) => runMemory(report) },
+  { group: 'warm-up', run: ({ report }) => runWarmUp(report) },
+  { group: 'foreground', run: ({ report }) => runForeground(report) },
 ];
 
 export function casesOf(options: BenchOptions): readonly Case[] {

@@ -6,6 +6,7 @@ import { importEntrant, variantOf } from '../contestants/index.ts';
 import { userOf } from '../sample-users.ts';
 import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample } from './orders.ts';
 import { Sampler } from './sampler.ts';
+import { takeOrders } from './take-orders.ts';
 
 /** Ids that are read at the same time when the caches are filled. */
 const FILL_BATCH = 50;
@@ -121,14 +122,6 @@ const orders: Orders = {
   close: async () => void (await contestant.close()),
 };
 
-type Message = { readonly id: number; readonly order: keyof Orders; readonly argument: never };
-
-process.on('message', ({ id, order, argument }: Message) => {
-  orders[order](argument).then(
-    (result) => process.send?.({ id, result }),
-    (error: unknown) => process.send?.({ id, error: String((error as Error)?.stack ?? error) }),
-  );
-});
+takeOrders(orders);
 // Reads of a dead server may fail after they were given up.
 process.on('unhandledRejection', () => {});
-process.on('disconnect', () => process.exit());

@@ -40,6 +40,16 @@ export async function describeMachine(redis: Redis): Promise<Machine> {
   };
 }
 
+/** "AMD EPYC, 2 cores, …; Node v24.21.0, Redis 7.0.15", and what else was measured. */
+export function showMachine(
+  { cpu, cores, memoryGb, system, node, redis, packages }: Machine,
+  others: readonly string[] = [],
+): string {
+  const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
+  const programs = [`Node ${node}`, `Redis ${redis}`, ...others];
+  return `${cpu}, ${cores} cores, ${memoryGb} GB, ${system}; ${programs.join(', ')}; ${versions.join(', ')}`;
+}
+
 function packageVersions(): Record<string, string> {
   const manifest = fileURLToPath(new URL('../../../package.json', import.meta.url));
   const { dependencies } = JSON.parse(readFileSync(manifest, 'utf8')) as {

@@ -38,10 +38,16 @@ export function toMarkdownTable(header: readonly string[], rows: readonly (reado
 }
 
 function describeVerdict(verdict: Verdict): string {
-  const { what, unit, atMost, aim } = verdict;
+  const { what, unit, aim } = verdict;
   const wish = aim === undefined ? '' : `, aim ${showFigure(aim, unit)}`;
   const reached = isReached(verdict) ? 'reached' : 'NOT reached';
-  return `${what}: ${showFigure(verdict.value, unit)}, at most ${showFigure(atMost, unit)}${wish}: ${reached}`;
+  return `${what}: ${showFigure(verdict.value, unit)}, ${showLimit(verdict)}${wish}: ${reached}`;
+}
+
+export function showLimit(verdict: Verdict): string {
+  return 'atMost' in verdict
+    ? `at most ${showFigure(verdict.atMost, verdict.unit)}`
+    : `at least ${showFigure(verdict.atLeast, verdict.unit)}`;
 }
 
 export function showFigure(value: number, unit: string): string {

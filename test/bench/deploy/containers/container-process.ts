@@ -1,0 +1,72 @@
+/** A process that stands for one Lambda container: one contestant, one request at a time. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { takeOrders } from '../../processes/take-orders.ts';
+import { waitUntil } from '../../processes/wait-until.ts';
+import { type DeployContestant, WrongAnswerError } from '../contestants/contestant.ts';
+import { openContestant } from '../contestants/index.ts';
+import type { ContainerOpening, ContainerOrders, Outcome, PacedAnswers, PacedRequests } from './orders.ts';
+
+let contestant: DeployContestant;
+let statements = 0;
+
+async function open({ entrant, redisUrl, databaseUrl }: ContainerOpening): Promise<void> {
+  const database = new Database(databaseUrl);
+  countStatements(database);
+  const opening = openContestant(entrant, { redisUrl, database });
+  // For everybody, because the reading function does so: what a first load would wait for, and its first statement.
+  [contestant] = await Promise.all([opening, database.connect(1)]);
+}
+
+/** All that a container sends to Postgres goes through this one method. */
+function countStatements(database: Database): void {
+  const query = database.query.bind(database);
+  database.query = (...statement) => {
+    statements++;
+    return query(...statement);
+  };
+}
+
+async function replay(userIds: readonly number[]): Promise<number> {
+  let failed = 0;
+  for (const userId of userIds) {
+    if ((await outcomeOf(userId)) === 'failed') failed++;
+    await nextTurn(); // each request is an event of its own: what came from Redis meanwhile is heard
+  }
+  return failed;
+}
+
+async function answer({ userIds, startAtMs, paceMs }: PacedRequests): Promise<PacedAnswers> {
+  const answers = { latenciesMs: [] as number[], outcomes: [] as Outcome[], statements: [] as number[] };
+  let dueMs = startAtMs - performance.timeOrigin;
+  for (const userId of userIds) {
+    await waitUntil(dueMs);
+    answers.outcomes.push(await outcomeOf(userId));
+    answers.latenciesMs.push(roundToUs(performance.now() - dueMs));
+    answers.statements.push(statements);
+    dueMs += paceMs;
+  }
+  return answers;
+}
+
+function roundToUs(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}
+
+/** A read that fails is a figure; one that answers another user makes all figures worthless. */
+async function outcomeOf(userId: number): Promise<Outcome> {
+  try {
+    return (await contestant.read(userId)) ? 'hit' : 'miss';
+  } catch (error) {
+    if (error instanceof WrongAnswerError) throw error;
+    return 'failed';
+  }
+}
+
+takeOrders({
+  open,
+  replay,
+  flush: async () => contestant.flush?.(),
+  answer,
+  close: async () => void (await contestant.close()),
+} satisfies ContainerOrders);

@@ -1,0 +1,87 @@
+/** What `npm run bench:deploy` was asked for. */
+import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DEPLOY_ENTRANTS, type DeployEntrant } from './contestants/index.ts';
+import { RATE_DEFAULT, REQUESTS_DEFAULT } from './plan.ts';
+
+export type DeployOptions = {
+  /** @default - the built-in one */
+  readonly trace:
+    | { readonly path: string; readonly name: string; readonly about: string | undefined }
+    | undefined;
+  readonly entrants: readonly DeployEntrant[];
+  readonly requests: number;
+  readonly rate: number;
+  readonly writesDocs: boolean;
+};
+
+export const USAGE = `npm run bench:deploy -- [options]
+  --trace FILE      requests to read, one id a line, compressed if FILE ends in .gz; by default Zipf's law
+  --name NAME       what files and the documentation call the trace; by default as its file is called
+  --about TEXT      what the documentation says of the trace
+  --only A,B        of ${DEPLOY_ENTRANTS.join(', ')}
+  --rate N          requests of each container in a second, ${RATE_DEFAULT} by default
+  --requests N      requests of each container that are measured, ${REQUESTS_DEFAULT} by default
+  --write-docs      puts tables and plot of a whole run into docs/
+  --help            prints this`;
+
+const RATE_MAX = 1_000;
+/** Fewer have no 99th percentile. */
+const REQUESTS_MIN = 50;
+const REQUESTS_MAX = 10_000;
+
+const SPEC = {
+  trace: { type: 'string' },
+  name: { type: 'string' },
+  about: { type: 'string' },
+  only: { type: 'string' },
+  rate: { type: 'string', default: String(RATE_DEFAULT) },
+  requests: { type: 'string', default: String(REQUESTS_DEFAULT) },
+  'write-docs': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+/** Undefined when asked for help. Throws an error that says what is wrong with the arguments. */
+export function readDeployOptions(args: readonly string[]): DeployOptions | undefined {
+  const { values } = parseArgs({ args: [...args], options: SPEC });
+  if (values.help) return undefined;
+  const entrants = readEntrants(values.only);
+  const requests = readInteger('--requests', values.requests, REQUESTS_MIN, REQUESTS_MAX);
+  const writesDocs = values['write-docs'];
+  if (writesDocs && (entrants.length < DEPLOY_ENTRANTS.length || requests !== REQUESTS_DEFAULT))
+    throw new Error('--write-docs takes a run of all contestants, with the default --requests.');
+  return {
+    trace: readTraceOptions(values),
+    entrants,
+    requests,
+    rate: readInteger('--rate', values.rate, 1, RATE_MAX),
+    writesDocs,
+  };
+}
+
+type TraceValues = { trace?: string; name?: string; about?: string };
+
+function readTraceOptions({ trace, name, about }: TraceValues): DeployOptions['trace'] {
+  if (trace === undefined) {
+    if (name !== undefined || about !== undefined) throw new Error('--name and --about are of a --trace.');
+    return undefined;
+  }
+  const called = name ?? basename(trace).replace(/\..*$/, '').toLowerCase();
+  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(called) || called === 'zipf')
+    throw new Error('--name must be of lower case letters, digits and hyphens, at most 40, and not "zipf".');
+  return { path: trace, name: called, about };
+}
+
+function readEntrants(text: string | undefined): readonly DeployEntrant[] {
+  if (text === undefined) return DEPLOY_ENTRANTS;
+  const asked = text.split(',').map((name) => name.trim());
+  const unknown = asked.filter((name) => !DEPLOY_ENTRANTS.some((entrant) => entrant === name));
+  if (unknown.length > 0) throw new Error(`There is no contestant ${unknown.join(', ')}.`);
+  return DEPLOY_ENTRANTS.filter((entrant) => asked.includes(entrant));
+}
+
+function readInteger(option: string, text: string, lowest: number, highest: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= lowest && value <= highest) return value;
+  throw new Error(`${option} must be an integer from ${lowest} to ${highest}.`);
+}

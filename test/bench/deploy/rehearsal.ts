@@ -1,0 +1,124 @@
+/** One contestant through one deploy: its containers fill the caches, serve at a steady pace, end, and new ones go on. */
+import { Fleet } from './containers/fleet.ts';
+import type { PacedAnswers } from './containers/orders.ts';
+import { runWarmUp, type WarmUp } from './containers/warmer.ts';
+import { type DeployEntrant, WARMED } from './contestants/index.ts';
+import type { Plan } from './plan.ts';
+import { measureBusy } from './processor-time.ts';
+import type { DeployServers } from './servers.ts';
+import type { TraceParts } from './trace/split-trace.ts';
+
+/** What one part at the pace showed; the answers by container. */
+export type Stretch = { readonly answers: readonly PacedAnswers[]; readonly busy: number };
+
+export type Rehearsal = {
+  readonly entrant: DeployEntrant;
+  readonly steady: Stretch;
+  readonly after: Stretch;
+  /** Of the deployment; undefined for those who have none. */
+  readonly warmUp: WarmUp | undefined;
+  /** After the deploy, by PostgreSQL's own count. */
+  readonly transactions: number;
+};
+
+/** Of the history, so much is read when the last scheduled warm-up before the deploy runs: popularity is a little old. */
+const SCHEDULED_AT_SHARE = 0.9;
+
+/** Beyond it, processes wait for a processor, and not only for each other. */
+const BUSY_MAX = 0.5;
+
+type Context = {
+  readonly entrant: DeployEntrant;
+  readonly servers: DeployServers;
+  readonly plan: Plan;
+  readonly parts: TraceParts;
+  report(step: string): void;
+};
+type Situation = Context & { readonly databaseUrl: string };
+
+export async function rehearse(context: Context): Promise<Rehearsal> {
+  const { entrant, servers } = context;
+  const databaseUrl = await servers.makeDatabase(`deploy_${entrant.toLowerCase().replace(/\W+/g, '_')}`);
+  const situation = { ...context, databaseUrl };
+  await servers.redis.flushall();
+  const steady = await serveBefore(situation);
+  const before = await servers.transactionsOf(databaseUrl);
+  await servers.redis.flushall();
+  const { after, warmUp } = await serveAfter(situation);
+  const transactions = (await servers.transactionsOf(databaseUrl)) - before;
+  checkCounts(entrant, transactions, after, warmUp);
+  return { entrant, steady, after, warmUp, transactions };
+}
+
+async function serveBefore(situation: Situation): Promise<Stretch> {
+  const { history, steady } = situation.parts;
+  const fleet = await startFleet(situation);
+  try {
+    await fillCaches(situation, fleet, history);
+    situation.report(`${situation.entrant}: steady state`);
+    return await serve(fleet, steady, situation);
+  } finally {
+    await fleet.end();
+  }
+}
+
+async function fillCaches(situation: Situation, fleet: Fleet, history: readonly number[]): Promise<void> {
+  const { entrant, report } = situation;
+  report(`${entrant}: ${history.length.toLocaleString('en')} requests of history`);
+  const scheduledAt = Math.floor(history.length * SCHEDULED_AT_SHARE);
+  await fleet.replay(history.slice(0, scheduledAt));
+  if (entrant === WARMED) {
+    await fleet.flush(); // which would have been due long ago, were the history not read in seconds
+    await warmUpBy(situation, 'schedule');
+  }
+  await fleet.replay(history.slice(scheduledAt));
+}
+
+async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after' | 'warmUp'>> {
+  const { entrant, parts, report } = situation;
+  report(`${entrant}: deploy`);
+  const fleet = await startFleet(situation);
+  try {
+    const warmUp = entrant === WARMED ? await warmUpBy(situation, 'deploy') : undefined;
+    report(`${entrant}: after the deploy`);
+    return { after: await serve(fleet, parts.after, situation), warmUp };
+  } finally {
+    await fleet.end();
+  }
+}
+
+function startFleet({ entrant, servers, databaseUrl, plan }: Situation): Promise<Fleet> {
+  return Fleet.start(servers.run, { entrant, redisUrl: servers.redisUrl, databaseUrl }, plan.containers);
+}
+
+function warmUpBy({ servers, databaseUrl }: Situation, trigger: 'schedule' | 'deploy'): Promise<WarmUp> {
+  return runWarmUp(servers.run, { redisUrl: servers.redisUrl, databaseUrl }, trigger);
+}
+
+async function serve(
+  fleet: Fleet,
+  userIds: readonly number[],
+  { plan, report }: Situation,
+): Promise<Stretch> {
+  const busySince = measureBusy();
+  const answers = await fleet.answer(userIds, plan.paceMs);
+  const busy = busySince();
+  if (busy > BUSY_MAX)
+    report(`The machine was ${Math.round(100 * busy)} % busy: these latencies are about the machine.`);
+  return { answers, busy };
+}
+
+/** A statement that nobody counted would make a figure better than it is. */
+function checkCounts(
+  entrant: DeployEntrant,
+  transactions: number,
+  after: Stretch,
+  warmUp: WarmUp | undefined,
+): void {
+  const byContainers = after.answers.reduce((sum, { statements }) => sum + (statements.at(-1) ?? 0), 0);
+  const counted = byContainers + (warmUp?.statements ?? 0);
+  if (transactions <= counted) return;
+  throw new Error(
+    `${entrant}: PostgreSQL ran ${transactions} transactions, of which ${counted} were counted.`,
+  );
+}

@@ -1,0 +1,108 @@
+/** The tables and verdicts of a run. */
+import type { CaseResult, Verdict } from '../../cases/case-result.ts';
+import { milliseconds, times } from '../../report/format.ts';
+import { DEPLOY_PEERS, type DeployEntrant, WARMED } from '../contestants/index.ts';
+import { type DeployFigures, figuresOf } from '../figures.ts';
+import type { Plan } from '../plan.ts';
+import type { Rehearsal } from '../rehearsal.ts';
+
+/** After the deploy: of the hits before it, of the latency before it, and of the best peer's statements. */
+const HITS_KEPT_MIN_PERCENT = 99;
+const P99_RATIO_MAX = 2;
+const STATEMENTS_RATIO_MAX = 0.1;
+
+const COLUMNS = [
+  'hits before, %',
+  'after, %',
+  'kept, %',
+  'p50 before, ms',
+  'after, ms',
+  'p99 before, ms',
+  'after, ms',
+  'p99 ratio',
+  'Postgres queries after',
+  'machine busy before, after, %',
+];
+
+export type DeployTable = { readonly title: string; readonly how: string };
+type Row = { readonly rehearsal: Rehearsal; readonly figures: DeployFigures };
+
+export function resultOf(table: DeployTable, rehearsals: readonly Rehearsal[], plan: Plan): CaseResult {
+  const rows = rehearsals.map((rehearsal) => ({ rehearsal, figures: figuresOf(rehearsal, plan) }));
+  return {
+    ...table,
+    columns: COLUMNS,
+    rows: rows.map(({ rehearsal, figures }) => [rehearsal.entrant, ...cellsOf(rehearsal, figures)]),
+    verdicts: verdictsOf(rows),
+    raw: rows.map(({ rehearsal: { entrant }, figures }) => ({ entrant, ...figures })),
+  };
+}
+
+function cellsOf(
+  { steady: before, after: later }: Rehearsal,
+  { steady, after, statements }: DeployFigures,
+): string[] {
+  return [
+    percent(steady.hitRatio),
+    percent(after.hitRatio),
+    percent(after.hitRatio / steady.hitRatio),
+    precise(steady.p50Ms),
+    precise(after.p50Ms),
+    precise(steady.p99Ms),
+    precise(after.p99Ms),
+    times(after.p99Ms / steady.p99Ms),
+    statements.toLocaleString('en') + failures(steady.failed + after.failed),
+    `${percent(before.busy, 0)}, ${percent(later.busy, 0)}`,
+  ];
+}
+
+/** Most runs have none, and a column of zeros tells nothing. */
+function failures(failed: number): string {
+  return failed === 0 ? '' : ` (${failed} reads failed)`;
+}
+
+/** None without Prewarm; none about the peers without them. */
+function verdictsOf(rows: readonly Row[]): Verdict[] {
+  const prewarm = figuresBy(rows, WARMED);
+  if (prewarm === undefined) return [];
+  const { steady, after, statements } = prewarm;
+  const verdicts: Verdict[] = [
+    {
+      what: 'Hit ratio with Prewarm after the deploy, to its steady state',
+      value: (100 * after.hitRatio) / steady.hitRatio,
+      unit: '%',
+      atLeast: HITS_KEPT_MIN_PERCENT,
+    },
+    {
+      what: 'p99 with Prewarm after the deploy, to its steady state',
+      value: after.p99Ms / steady.p99Ms,
+      unit: '×',
+      atMost: P99_RATIO_MAX,
+    },
+  ];
+  const peers = DEPLOY_PEERS.flatMap((peer) => figuresBy(rows, peer)?.statements ?? []);
+  if (peers.length === 0) return verdicts;
+  const ratio = statements / Math.min(...peers);
+  return [
+    ...verdicts,
+    {
+      what: "Postgres queries with Prewarm, to the best peer's",
+      value: ratio,
+      unit: '×',
+      atMost: STATEMENTS_RATIO_MAX,
+    },
+  ];
+}
+
+function figuresBy(rows: readonly Row[], entrant: DeployEntrant): DeployFigures | undefined {
+  return rows.find(({ rehearsal }) => rehearsal.entrant === entrant)?.figures;
+}
+
+function percent(share: number, digits = 1): string {
+  return (100 * share).toFixed(digits);
+}
+
+/** A read from memory takes some microseconds. */
+function precise(ms: number): string {
+  return ms < 1 ? ms.toFixed(3) : milliseconds(ms);
+}

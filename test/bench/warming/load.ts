@@ -1,0 +1,6 @@
+/** How much the benchmarks of the warmer warm. */
+
+/** The figure that a warm-up is held to. */
+export const USERS_TIMED = 5_000;
+/** All sample users but a few: what the warmer is registered for. */
+export const USERS_WARMED = 20_000;

@@ -1,0 +1,45 @@
+/** A process that reads as people do, at a fixed rate: most of it from the caches, some of it from Postgres. */
+import { createRandom } from '../../../infra/local/sample-users/seed-users.ts';
+import { type Caches, openCaches } from '../../../shared/caches.ts';
+import { setLogLevel } from '../../../shared/logger.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { takeOrders } from '../processes/take-orders.ts';
+import { waitUntil } from '../processes/wait-until.ts';
+import { USERS_WARMED } from './load.ts';
+import type { ReaderOrders } from './orders.ts';
+
+const CONNECT_TIMEOUT_MS = 1_000;
+/** Ids that nobody has: each is asked of Postgres. More than one in a hundred, so that the p99 is theirs. */
+const LOADED_SHARE = 0.03;
+const NO_USER_FROM = 1_000_000_000;
+
+let database: Database;
+let redis: GuardedRedis;
+let caches: Caches;
+let lastUnknownId = NO_USER_FROM + process.pid * 1_000_000;
+
+takeOrders({
+  async open({ redisUrl, databaseUrl }) {
+    setLogLevel('silent');
+    database = new Database(databaseUrl);
+    redis = new GuardedRedis(redisUrl, REQUEST_GUARD);
+    caches = openCaches(redis, database);
+    await Promise.all([redis.connect(CONNECT_TIMEOUT_MS), database.connect()]);
+  },
+  async read({ count, apartMs, seed }) {
+    const random = createRandom(seed);
+    const latenciesMs: number[] = [];
+    for (let dueMs = performance.now(); latenciesMs.length < count; dueMs += apartMs) {
+      const id = random() < LOADED_SHARE ? ++lastUnknownId : Math.ceil(random() * USERS_WARMED);
+      await waitUntil(dueMs);
+      if (caches.users.probe(id) === undefined) await caches.users.get(id);
+      latenciesMs.push(performance.now() - dueMs);
+    }
+    return latenciesMs;
+  },
+  async close() {
+    redis.close();
+    await database.close();
+  },
+} satisfies ReaderOrders);

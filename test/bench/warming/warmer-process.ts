@@ -1,0 +1,126 @@
+/** A process that warms: as Prewarm does, and as bare drivers would, over the same connections and in the same batches. */
+import { setPriority } from 'node:os';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { openCaches, warmTargetsOf } from '../../../shared/caches.ts';
+import { users } from '../../../shared/datasets/users.ts';
+import { setLogLevel } from '../../../shared/logger.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { warmUp } from '../../../shared/warming/warm-up.ts';
+import { takeOrders } from '../processes/take-orders.ts';
+import type { Servers, WarmerOrders, Warming } from './orders.ts';
+
+const CONNECTIONS = 2;
+const CONNECT_TIMEOUT_MS = 1_000;
+const COMMAND_TIMEOUT_MS = 5_000;
+const TTL_MS = 3_600_000;
+/** On Lambda nobody waits for the processor on which the warmer runs: here whoever else wants it goes first. */
+const LOWEST_PRIORITY = 19;
+
+class CountingDatabase extends Database {
+  statements = 0;
+  override query<Row extends pg.QueryResultRow>(
+    text: string,
+    values: readonly unknown[] = [],
+  ): Promise<Row[]> {
+    this.statements++;
+    return super.query<Row>(text, values);
+  }
+}
+
+let database: CountingDatabase;
+let redis: GuardedRedis;
+let bareRedis: Redis;
+let barePool: pg.Pool;
+let isStopped = false;
+
+async function open({ redisUrl, databaseUrl }: Servers): Promise<void> {
+  setLogLevel('silent');
+  setPriority(LOWEST_PRIORITY);
+  database = new CountingDatabase(databaseUrl, { connectionsMax: CONNECTIONS, statementTimeoutMs: 900 });
+  redis = new GuardedRedis(redisUrl, WARMER_GUARD);
+  bareRedis = new Redis(redisUrl, { commandTimeout: COMMAND_TIMEOUT_MS });
+  barePool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  await redis.connect(CONNECT_TIMEOUT_MS);
+}
+
+async function timed(work: () => Promise<number>): Promise<Warming> {
+  const beganMs = performance.now();
+  const statements = await work();
+  return { tookMs: performance.now() - beganMs, statements };
+}
+
+async function warm(count: number): Promise<number> {
+  const before = database.statements;
+  const registered = { users: { ...users, warmIdsMax: count } };
+  const caches = openCaches(redis, database, registered);
+  const report = await warmUp({
+    traceId: crypto.randomUUID(),
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: warmTargetsOf(redis, database, caches, registered),
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+  });
+  if (report.warmed !== count) throw new Error(`The warm-up ended: ${JSON.stringify(report)}`);
+  return database.statements - before;
+}
+
+/** The batches of Prewarm, over as many connections. */
+async function batched(count: number): Promise<number> {
+  const ids = await users.rank(database, count);
+  const { warmBatchSize: size } = users;
+  const batches = Array.from({ length: Math.ceil(count / size) }, (_, at) =>
+    ids.slice(at * size, (at + 1) * size),
+  );
+  const statements = batches.length + 1;
+  const lane = async () => {
+    for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) await copy(batch);
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+  return statements;
+}
+
+async function copy(ids: readonly number[]): Promise<void> {
+  const { rows } = await barePool.query<{ id: string }>('SELECT * FROM users WHERE id = ANY($1)', [ids]);
+  const commands = bareRedis.pipeline();
+  for (const row of rows) commands.set(`bare:${row.id}`, JSON.stringify(row), 'PX', TTL_MS);
+  await commands.exec();
+}
+
+async function oneByOne(count: number): Promise<number> {
+  for (const id of await users.rank(database, count)) {
+    const { rows } = await barePool.query('SELECT * FROM users WHERE id = $1', [id]);
+    await bareRedis.set(`bare:${id}`, JSON.stringify(rows[0]), 'PX', TTL_MS);
+  }
+  return count + 1;
+}
+
+async function keepWarming(count: number): Promise<number> {
+  isStopped = false;
+  let runs = 0;
+  for (; !isStopped; runs++) await warm(count);
+  return runs;
+}
+
+takeOrders({
+  open,
+  warm: (count) => timed(() => warm(count)),
+  batched: (count) => timed(() => batched(count)),
+  oneByOne: (count) => timed(() => oneByOne(count)),
+  keepWarming,
+  stop: async () => {
+    isStopped = true;
+  },
+  close: async () => {
+    redis.close();
+    bareRedis.disconnect();
+    await Promise.all([database.close(), barePool.end()]);
+  },
+} satisfies WarmerOrders);
