@@ -81,7 +81,7 @@ export class Layers {
   }
 
   get hasManyReads(): boolean {
-    return this.#reads.isFull;
+    return this.#reads.hasMany;
   }
 
   /** How often each key was answered since the last time. */

@@ -112,7 +112,7 @@ export class TieredCache<Id> {
     return this.#layers.takeReads();
   }
 
-  /** So many that no new key is counted until they are taken. */
+  /** So many that they should be taken now: soon no new key is counted until they are. */
   get hasManyReads(): boolean {
     return this.#layers.hasManyReads;
   }

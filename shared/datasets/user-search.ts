@@ -64,8 +64,9 @@ GROUP BY 1
 ORDER BY sum(follower_count) DESC, 1
 LIMIT $1`;
 
-/** Limit, the last user of the page before, query. */
-const KEY = /^(\d{1,3}):(?:(\d{1,15})-(\d{1,15}))?:(.+)$/s;
+/** Limit, the last user of the page before, query, in which Postgres takes any character but one. */
+const KEY = /^(\d{1,3}):(?:(\d{1,10})-(\d{1,15}))?:([^\0]+)$/;
+const FOLLOWERS_MAX = 2_147_483_647;
 
 export const userSearch: Dataset<UserSearch> = {
   name: 'user-search',
@@ -88,7 +89,7 @@ export const userSearch: Dataset<UserSearch> = {
 
   idOf(key) {
     const [whole, limit, followerCount, id, query = ''] = KEY.exec(key) ?? [];
-    if (whole === undefined) return undefined;
+    if (whole === undefined || Number(followerCount ?? 0) > FOLLOWERS_MAX) return undefined;
     const after = id === undefined ? null : { followerCount: Number(followerCount), id: Number(id) };
     return { query, limit: Number(limit), after };
   },

@@ -20,10 +20,8 @@ export async function keepHotKeys(
   manifest: HotKeys,
   unfinished: HotKeys,
 ): Promise<void> {
-  const [oldManifest, oldUnfinished] = await Promise.all([
-    readManifest(redis),
-    redis.run((client) => client.get(keys.warmupUnfinished)).then(decode),
-  ]);
+  const old = await redis.readTexts([keys.warmupManifest, keys.warmupUnfinished]);
+  const [oldManifest, oldUnfinished] = [decode(old[0]), decode(old[1])];
   await redis.run((client) =>
     client.setHotKeys(
       keys.warmupManifest,
@@ -44,8 +42,8 @@ export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
 
 /** What the last warm-up had planned and not begun. Throws `RedisUnavailableError`. */
 export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<readonly string[]> {
-  const unfinished = decode(await redis.run((client) => client.get(keys.warmupUnfinished)));
-  return unfinished.get(dataset) ?? [];
+  const [text] = await redis.readTexts([keys.warmupUnfinished]);
+  return decode(text).get(dataset) ?? [];
 }
 
 function encode(hotKeys: HotKeys): string {
@@ -54,9 +52,9 @@ function encode(hotKeys: HotKeys): string {
 }
 
 /** What is not of this form costs its warmth and nothing else. */
-function decode(text: string | null): HotKeys {
+function decode(text: string | null | undefined): HotKeys {
   const hotKeys = new Map<string, readonly string[]>();
-  if (text === null || text.length > TEXT_LENGTH_MAX) return hotKeys;
+  if (text == null || text.length > TEXT_LENGTH_MAX) return hotKeys;
   try {
     for (const [dataset, keys] of Object.entries(JSON.parse(text) ?? {})) {
       if (isTexts(keys)) hotKeys.set(dataset, keys);

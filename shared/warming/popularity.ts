@@ -31,7 +31,7 @@ export type Popular = { readonly key: string; readonly score: number };
 /** What counts reads; a `TieredCache`. */
 type CountingCache = {
   readonly name: string;
-  /** So many that it counts no new key until they are taken. */
+  /** So many that they should be taken now. */
   readonly hasManyReads: boolean;
   takeReads(): ReadonlyMap<string, number>;
 };
@@ -99,12 +99,16 @@ const SAVE = `
 INSERT INTO prewarm_popularity (dataset, keys, scores, saved_at) VALUES ($1, $2, $3, now())
 ON CONFLICT (dataset) DO UPDATE SET keys = EXCLUDED.keys, scores = EXCLUDED.scores, saved_at = EXCLUDED.saved_at`;
 
-/** For a Redis that loses everything. Of two warm-ups the last one to save wins: both know nearly the same. */
+/**
+ * For a Redis that loses everything. Of two warm-ups the last one to save wins: both know nearly the same. Knowing nothing
+ * is no reason to forget what is saved.
+ */
 export async function savePopularity(
   database: Database,
   dataset: string,
   popular: readonly Popular[],
 ): Promise<void> {
+  if (popular.length === 0) return;
   const savedKeys = popular.map(({ key }) => key);
   await database.query(SAVE, [dataset, savedKeys, popular.map(({ score }) => score)]);
 }

@@ -48,7 +48,9 @@ export function warmTargetOf<Id>(
         readUnfinished(redis, dataset.name),
         mostRead(redis, database, dataset.name, dataset.warmIdsMax),
       ]);
-      const ids = await chooseIds(dataset, database, popular);
+      const ids = idsOfPopular(dataset, popular);
+      const keysFromReads = ids.size;
+      await fillUp(ids, dataset, database);
       const keys = [...ids.keys()];
       const idsOf = (batch: readonly string[]) => batch.map((key) => ids.get(key) as Id);
       return {
@@ -57,30 +59,30 @@ export function warmTargetOf<Id>(
           warm: (signal, onLoaded) => cache.warm(idsOf(batch), { signal, onLoaded }),
         })),
         hotKeys: keys.slice(0, dataset.memoryEntriesMax),
-        keysFromReads: Math.min(popular.length, keys.length),
+        keysFromReads,
         save: () => savePopularity(database, dataset.name, popular),
       };
     },
   };
 }
 
-/** By their keys, best first: what people read, and as far as there is room what the database thinks that they would. */
-async function chooseIds<Id>(
-  dataset: Dataset<Id>,
-  database: Database,
-  popular: readonly Popular[],
-): Promise<Map<string, Id>> {
+/** By their keys, best first. Without what is no key of the dataset's, or not the only spelling of one. */
+function idsOfPopular<Id>(dataset: Dataset<Id>, popular: readonly Popular[]): Map<string, Id> {
   const chosen = new Map<string, Id>();
   for (const { key } of popular) {
     const id = dataset.idOf(key);
     if (id !== undefined && dataset.key(id) === key) chosen.set(key, id);
   }
-  if (chosen.size >= dataset.warmIdsMax) return chosen;
+  return chosen;
+}
+
+/** As far as there is room, with what the database thinks that people would read. */
+async function fillUp<Id>(chosen: Map<string, Id>, dataset: Dataset<Id>, database: Database): Promise<void> {
+  if (chosen.size >= dataset.warmIdsMax) return;
   for (const id of await dataset.rank(database, dataset.warmIdsMax)) {
-    if (chosen.size >= dataset.warmIdsMax) break;
+    if (chosen.size >= dataset.warmIdsMax) return;
     chosen.set(dataset.key(id), id);
   }
-  return chosen;
 }
 
 /** The keys of `ids`, those of them that are in `first` before the others. */

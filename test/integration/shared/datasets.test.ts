@@ -1,4 +1,5 @@
 /** The two datasets on a real PostgreSQL with its 20,500 users. */
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type UserSearch, userSearch } from '../../../shared/datasets/user-search.ts';
 import { users } from '../../../shared/datasets/users.ts';
@@ -99,5 +100,69 @@ describe('a search', () => {
     expect(searches).toHaveLength(10);
     const pages = await userSearch.load(database, searches);
     for (const json of pages.values) expect((JSON.parse(json ?? '') as Page).items.length).toBeGreaterThan(0);
+  });
+});
+
+describe('the id of a key', () => {
+  const userIds = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+  const searches: fc.Arbitrary<UserSearch> = fc.record({
+    query: fc.string({ minLength: 1, unit: 'binary' }).filter((query) => !query.includes('\0')),
+    limit: fc.integer({ min: 1, max: 50 }),
+    after: fc.option(
+      fc.record({
+        followerCount: fc.nat({ max: 2_147_483_647 }),
+        id: fc.integer({ min: 1, max: 999_999_999_999_999 }),
+      }),
+    ),
+  });
+
+  it('is the one that made it, also of a query that looks like a part of a key', () => {
+    const ofUser = fc.property(userIds, (id) => {
+      expect(users.idOf(users.key(id))).toBe(id);
+    });
+    const ofSearch = fc.property(searches, (search) => {
+      expect(userSearch.idOf(userSearch.key(search))).toEqual(search);
+    });
+    fc.assert(ofUser, { seed: 1 });
+    fc.assert(ofSearch, { seed: 1 });
+    for (const query of ['20::ann', '1-2:ann', ':', '\n', 'a\nb', '{ann}', ' '])
+      expect(userSearch.idOf(userSearch.key({ query, limit: 20, after: null }))).toMatchObject({ query });
+  });
+
+  it.each(['', '0', '-1', '1.5', 'ann', '1 2', 'NaN', 'Infinity', '1e400', '9007199254740993', '{}'])(
+    'of a user is none for %j',
+    (text) => {
+      expect(users.idOf(text)).toBeUndefined();
+    },
+  );
+
+  it.each([
+    '',
+    'ann',
+    '20',
+    '20:',
+    '20::',
+    ':ann',
+    '::ann',
+    '2000::ann',
+    '-1::ann',
+    '20:1:ann',
+    '20:1-:ann',
+    '20:-2:ann',
+    '20:1--2:ann',
+    '20:2147483648-1:ann',
+    '20::a\0b',
+  ])('of a search is none for %j', (text) => {
+    expect(userSearch.idOf(text)).toBeUndefined();
+  });
+
+  it('is none, or one that can be loaded, for any text', () => {
+    const ofAny = (text: string) => {
+      const id = users.idOf(text);
+      expect(id === undefined || (Number.isSafeInteger(id) && id > 0)).toBe(true);
+      expect(userSearch.idOf(text)?.query).not.toBe('');
+    };
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), ofAny), { seed: 2 });
+    fc.assert(fc.property(fc.stringMatching(/^[0-9:.e+-]{0,20}$/), ofAny), { seed: 3 });
   });
 });

@@ -1,0 +1,154 @@
+/** How long what a warm-up stored is good for, on a real Redis and a real PostgreSQL: past the next two runs, and not all until the same moment. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createRandom } from '../../../../infra/local/sample-users/seed-users.ts';
+import { decodeEntry } from '../../../../shared/cache/entry.ts';
+import type { Dataset } from '../../../../shared/datasets/dataset.ts';
+import type { datasets } from '../../../../shared/datasets/index.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { type Container, openContainer } from '../../../support/containers.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
+
+const MINUTE_MS = 60_000;
+/** Of the schedule. */
+const INTERVAL_MS = 30 * MINUTE_MS;
+/** The same in the test's time. */
+const SHORT_INTERVAL_MS = 1_500;
+const READ_APART_MS = 2;
+
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+});
+afterAll(async () => {
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  await redis.run((client) => client.flushdb());
+});
+afterEach(() => redis.close());
+
+type Timing = (typeof datasets)['users']['timing'];
+
+/** The dataset's own times, all as much shorter as the interval is. */
+function shorten(timing: Timing): Timing {
+  const shortened = Object.entries(timing).map(([name, ms]) => [
+    name,
+    (ms * SHORT_INTERVAL_MS) / INTERVAL_MS,
+  ]);
+  return Object.fromEntries(shortened) as Timing;
+}
+
+function shortLived(usersMax: number, searchesMax: number): typeof datasets {
+  const { users, userSearch } = datasetsOf(usersMax, searchesMax);
+  return {
+    users: { ...users, timing: shorten(users.timing) },
+    userSearch: { ...userSearch, timing: shorten(userSearch.timing) },
+  };
+}
+
+it('nobody meets a miss or a stale value of what is hot after the first run, also when a run is left out', async () => {
+  const registered = shortLived(200, 10);
+  const warm = async () => (await runWarmUp(redis, database, registered)).report.status;
+  const beganAtMs = performance.now();
+  const untilRun = (number: number) =>
+    sleep(Math.max(0, beganAtMs + number * SHORT_INTERVAL_MS - performance.now()));
+  expect(await warm()).toBe('success');
+  const containers = await Promise.all([1, 2].map(() => openContainer({ ...servers, registered })));
+  const over = new AbortController();
+  const traffic = Promise.all(
+    containers.map((container, seed) => readHot(container, registered, seed, over.signal)),
+  );
+  await untilRun(1);
+  expect(await warm()).toBe('success');
+  await untilRun(2);
+  await redis.run((client) => client.set(keys.warmupLock, 'somebody who died'));
+  expect(await warm()).toBe('skipped');
+  await redis.run((client) => client.del(keys.warmupLock));
+  await untilRun(3);
+  expect(await warm()).toBe('success');
+  await untilRun(4);
+  over.abort();
+  await traffic;
+  for (const { counts } of containers.flatMap(({ caches }) => Object.values(caches))) {
+    expect(counts).toMatchObject({ miss: 0, stale: 0, corrupt: 0 });
+    expect(counts.l1).toBeGreaterThan(0);
+    expect(counts.l2).toBeGreaterThan(20);
+  }
+});
+
+/** Hot users and hot searches, one after the other, until it is over. */
+async function readHot(
+  { caches }: Container,
+  { users, userSearch }: typeof datasets,
+  seed: number,
+  over: AbortSignal,
+): Promise<void> {
+  const random = createRandom(seed);
+  const pick = <T>(some: readonly T[]) => some[Math.floor(random() * some.length)] as T;
+  const hotUsers = await users.rank(database, users.warmIdsMax);
+  const hotSearches = await userSearch.rank(database, userSearch.warmIdsMax);
+  while (!over.aborted) {
+    await Promise.all([caches.users.get(pick(hotUsers)), caches.userSearch.get(pick(hotSearches))]);
+    await sleep(READ_APART_MS);
+  }
+}
+
+it('what is warmed outlives the next two runs, also one that comes late, and does not expire all at once', async () => {
+  const registered = datasetsOf(10_000, 100);
+  expect((await runWarmUp(redis, database, registered)).report.status).toBe('success');
+  await expectToLast(registered.users, 10_000);
+  await expectToLast(registered.userSearch, 100);
+});
+
+async function expectToLast<Id>(dataset: Dataset<Id>, count: number): Promise<void> {
+  const warmedAtMs = Date.now();
+  const freshUntilMs = await freshTimes(dataset, count);
+  expect(freshUntilMs).toHaveLength(count);
+  expect(Math.min(...freshUntilMs) - warmedAtMs).toBeGreaterThan(2 * INTERVAL_MS + 5 * MINUTE_MS);
+  const spreadMs = Math.max(...freshUntilMs) - Math.min(...freshUntilMs);
+  expect(spreadMs).toBeGreaterThan(dataset.timing.warmFreshMs * 0.09);
+}
+
+it('of 10,000 keys that are warmed together at most twice as many as on average expire in any second', async ({
+  annotate,
+}) => {
+  const registered = datasetsOf(10_000, 1);
+  await runWarmUp(redis, database, registered);
+  const freshUntilMs = (await freshTimes(registered.users, 10_000)).sort((a, b) => a - b);
+  const seconds = ((freshUntilMs.at(-1) ?? 0) - (freshUntilMs[0] ?? 0)) / 1_000;
+  expect(seconds).toBeGreaterThan(6 * 60);
+  const ratio = mostWithin(1_000, freshUntilMs) / (freshUntilMs.length / seconds);
+  await annotate(`In the worst second ${ratio.toFixed(2)} times as many expire as on average.`);
+  expect(ratio).toBeLessThanOrEqual(2);
+});
+
+/** How many of some ascending times lie in the fullest window of so many ms. */
+function mostWithin(windowMs: number, timesMs: readonly number[]): number {
+  let first = 0;
+  let most = 0;
+  for (const [place, timeMs] of timesMs.entries()) {
+    while ((timesMs[first] as number) <= timeMs - windowMs) first++;
+    most = Math.max(most, place + 1 - first);
+  }
+  return most;
+}
+
+/** Until when the entries of the highest ranked ids are fresh, as Redis has them. */
+async function freshTimes<Id>(dataset: Dataset<Id>, count: number): Promise<number[]> {
+  const generation = await redis.run((client) => client.get(keys.generation(dataset.name)));
+  const entryKeys = (await dataset.rank(database, count)).map((id) =>
+    keys.entry(dataset.name, dataset.schemaVersion, generation ?? '', dataset.key(id)),
+  );
+  const texts = await redis.readTexts(entryKeys);
+  return texts.flatMap((text) => decodeEntry(text ?? '')?.freshUntilMs ?? []);
+}

@@ -1,0 +1,430 @@
+/** How a new container gets warm before its first request, on a real Redis of its own and a real PostgreSQL. */
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Entry, encodeEntry } from '../../../../shared/cache/entry.ts';
+import { userSearch } from '../../../../shared/datasets/user-search.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import {
+  type HotKeys,
+  keepHotKeys,
+  readManifest,
+  readUnfinished,
+} from '../../../../shared/warming/hot-keys.ts';
+import { type Container, openContainer } from '../../../support/containers.ts';
+import { startReadFunction } from '../../../support/read-function.ts';
+import {
+  type IsolatedServers,
+  isolatedServers,
+  type OwnRedis,
+  startOwnRedis,
+} from '../../../support/servers.ts';
+import { openSlowProxy, type SlowProxy } from '../../../support/slow-proxy.ts';
+import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
+
+/** Quickly warmed, for the tests whose sizes do not matter. */
+const USERS = 40;
+const SEARCHES = 5;
+
+let servers: IsolatedServers;
+let own: OwnRedis;
+let database: Database;
+let redis: GuardedRedis;
+let hotIds: number[];
+let hotSearch: Parameters<typeof userSearch.key>[0];
+
+beforeAll(async () => {
+  [servers, own] = await Promise.all([isolatedServers(), startOwnRedis()]);
+  database = new Database(servers.databaseUrl);
+  redis = new GuardedRedis(own.url, WARMER_GUARD);
+  hotIds = await users.rank(database, USERS);
+  [hotSearch] = (await userSearch.rank(database, 1)) as [typeof hotSearch];
+});
+afterAll(async () => {
+  redis.close();
+  await database.close();
+  await Promise.all([own.stop(), servers.dispose()]);
+});
+beforeEach(async () => {
+  await redis.run((client) => client.flushdb());
+  await warm(USERS, SEARCHES);
+});
+
+async function warm(usersMax: number, searchesMax: number): Promise<void> {
+  const { report } = await runWarmUp(redis, database, datasetsOf(usersMax, searchesMax));
+  expect(report.status).toBe('success');
+}
+
+/** One that has no database: what it answers comes from its memory or from Redis. */
+const openWithoutDatabase = (redisUrl = own.url) => openContainer({ redisUrl });
+const openWithDatabase = () => openContainer({ redisUrl: own.url, databaseUrl: servers.databaseUrl });
+
+function keepManifest(text: string): Promise<unknown> {
+  return redis.run((client) => client.set(keys.warmupManifest, text));
+}
+
+async function commandCalls(command: string): Promise<number> {
+  const info = await redis.run((client) => client.info('commandstats'));
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0);
+}
+
+describe('a new container', () => {
+  it('answers what is hot from its memory at its first request, after one MGET and no query', async () => {
+    const { caches, hydrate } = await openWithoutDatabase();
+    await redis.run((client) => client.config('RESETSTAT'));
+    expect(await hydrate()).toMatchObject({ keys: USERS + SEARCHES });
+    expect(await commandCalls('mget')).toBe(1);
+    expect(hotIds.map((id) => caches.users.probe(id)?.layer)).toEqual(hotIds.map(() => 'hydrated'));
+    expect(JSON.parse(caches.users.probe(hotIds[0] as number)?.json ?? '')).toMatchObject({ id: hotIds[0] });
+    expect(caches.userSearch.probe(hotSearch)?.layer).toBe('hydrated');
+    expect(await commandCalls('mget')).toBe(1);
+    expect(caches.users.counts).toMatchObject({ hydrated: USERS + 1, l1: 0, l2: 0, miss: 0 });
+  });
+
+  it('fills its memory with 1,000 keys within 20 ms', async ({ annotate }) => {
+    await warm(1_000, 100);
+    const durationsMs: number[] = [];
+    for (let tries = 0; tries < 7; tries++) {
+      const container = await openWithoutDatabase();
+      const hydrated = await container.hydrate();
+      expect(hydrated.keys).toBe(users.memoryEntriesMax + userSearch.memoryEntriesMax);
+      durationsMs.push(hydrated.durationMs);
+    }
+    await annotate(`Hydrated in ${durationsMs.map((ms) => ms.toFixed(1)).join(', ')} ms.`);
+    // Of its tries the best: a busy machine takes longer for anything.
+    expect(Math.min(...durationsMs)).toBeLessThanOrEqual(20);
+  });
+
+  it('keeps what was read most the longest, when its memory is full', async () => {
+    await warm(1_000, 100);
+    const ranked = await users.rank(database, users.memoryEntriesMax);
+    const { caches, hydrate } = await openWithDatabase();
+    await hydrate();
+    await caches.users.getMany([20_001, 20_002, 20_003].filter((id) => !ranked.includes(id)));
+    expect(caches.users.probe(ranked[0] as number)?.layer).toBe('hydrated');
+    expect(caches.users.probe(ranked.at(-1) as number)).toBeUndefined();
+  });
+
+  it('counts what it answers from there as reads, like any other', async () => {
+    const { caches, hydrate } = await openWithoutDatabase();
+    await hydrate();
+    for (let times = 0; times < 3; times++) caches.users.probe(hotIds[0] as number);
+    expect(caches.users.takeReads()).toEqual(new Map([[String(hotIds[0]), 3]]));
+  });
+});
+
+describe('the read function', () => {
+  it('starts with what is hot and one connection to Postgres, which its first query uses', async () => {
+    const isolated = { redisUrl: own.url, databaseUrl: servers.databaseUrl };
+    const watch = await openBackendWatch();
+    const [get, many] = [await startReadFunction(isolated), hotIds.slice(0, 3).join(',')];
+    const [connected] = await watch.opened();
+    const answers = [
+      await get.get({ resource: '/users/{id}', pathParameters: { id: String(hotIds[0]) } }),
+      await get.get({ resource: '/users', queryStringParameters: { ids: many } }),
+      await get.get({ resource: '/users/search', queryStringParameters: { q: hotSearch.query } }),
+    ];
+    expect(answers.map(({ statusCode, headers }) => [statusCode, headers?.['x-cache']])).toEqual([
+      [200, 'hydrated'],
+      [200, 'hydrated'],
+      [200, 'hydrated'],
+    ]);
+    // All that the connection was used for until now.
+    expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: 'SELECT 1' }]);
+    const missed = await get.get({ resource: '/users/{id}', pathParameters: { id: '20001' } });
+    expect(missed.headers?.['x-cache']).toBe('miss');
+    expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: expect.stringContaining('users') }]);
+  });
+});
+
+type Backend = { readonly pid: number; readonly query: string };
+
+/** The connections to this test's database that were opened since. */
+async function openBackendWatch(): Promise<{ opened(): Promise<Backend[]> }> {
+  const admin = new pg.Client({ connectionString: servers.databaseUrl });
+  await admin.connect();
+  onTestFinished(() => admin.end());
+  const list = async () => {
+    const { rows } = await admin.query<Backend>(
+      `SELECT pid, query FROM pg_stat_activity
+       WHERE datname = current_database() AND backend_type = 'client backend'`,
+    );
+    return rows;
+  };
+  const before = new Set((await list()).map(({ pid }) => pid));
+  return { opened: async () => (await list()).filter(({ pid }) => !before.has(pid)) };
+}
+
+describe('a start waits no longer than its time for being warm', () => {
+  async function behindProxy(guard = WARMER_GUARD): Promise<{ proxy: SlowProxy; container: Container }> {
+    const proxy = await openSlowProxy(own.url);
+    onTestFinished(() => proxy.close());
+    return { proxy, container: await openContainer({ redisUrl: proxy.url, guard }) };
+  }
+
+  it('when Redis hangs', async () => {
+    const { proxy, container } = await behindProxy();
+    proxy.hang();
+    const { keys: filled, durationMs } = await container.hydrate();
+    expect(filled).toBe(0);
+    expect(durationMs).toBeGreaterThan(190);
+    expect(durationMs).toBeLessThan(400); // the wait for Redis itself would last for 900 ms
+  });
+
+  it('when Redis hangs after the manifest, and what comes later is still of use', async () => {
+    const { proxy, container } = await behindProxy();
+    const { look } = container.caches.users;
+    vi.spyOn(container.caches.users, 'look').mockImplementation(async () => {
+      const looked = await look.call(container.caches.users);
+      proxy.hang();
+      return looked;
+    });
+    expect(await container.hydrate(50)).toMatchObject({ keys: 0 });
+    await proxy.recover();
+    await expect.poll(() => container.caches.users.probe(hotIds[0] as number)?.layer).toBe('hydrated');
+  });
+
+  it('when Redis refuses', async () => {
+    const { proxy, container } = await behindProxy(REQUEST_GUARD);
+    await proxy.refuse();
+    const { keys: filled, durationMs } = await container.hydrate();
+    expect(filled).toBe(0);
+    expect(durationMs).toBeLessThan(400);
+  });
+});
+
+describe('costs nothing but warmth:', () => {
+  /** The container starts, and reads from Redis. */
+  async function expectCold(): Promise<void> {
+    const { caches, hydrate } = await openWithoutDatabase();
+    expect(await hydrate()).toMatchObject({ keys: 0 });
+    expect(await caches.users.get(hotIds[0] as number)).toMatchObject({ layer: 'l2' });
+  }
+
+  it('no manifest', async () => {
+    await redis.run((client) => client.del(keys.warmupManifest));
+    await expectCold();
+  });
+
+  it.each(['', '{', 'null', '5', '"users"', '[]', '[["1"]]', '{"nobody":["1"]}', '{"__proto__":["1"]}'])(
+    'a manifest that is %j, which the next run replaces',
+    async (text) => {
+      await keepManifest(text);
+      await expectCold();
+      await warm(5, 1);
+      expect((await readManifest(redis)).get(users.name)).toEqual(hotIds.slice(0, 5).map(String));
+    },
+  );
+
+  it.each<[string, (id: number) => unknown]>([
+    ['a number', (id) => id],
+    ['a text', String],
+    ['nothing', () => null],
+    ['no list', (id) => ({ 0: String(id) })],
+    ['a list of numbers', (id) => [id]],
+    ['a list of lists', (id) => [[String(id)]]],
+  ])('a part of the manifest that is %s, for its own dataset alone', async (_, partOf) => {
+    const manifest = Object.fromEntries(await readManifest(redis));
+    await keepManifest(JSON.stringify({ ...manifest, [users.name]: partOf(hotIds[0] as number) }));
+    const { hydrate } = await openWithoutDatabase();
+    expect(await hydrate()).toMatchObject({ keys: SEARCHES });
+  });
+
+  it.each(['warmupManifest', 'warmupUnfinished'] as const)(
+    'a %s of another type, which the next run replaces',
+    async (name) => {
+      await redis.run((client) => client.del(keys[name]));
+      await redis.run((client) => client.rpush(keys[name], 'no text'));
+      if (name === 'warmupManifest') await expectCold();
+      await warm(USERS, SEARCHES);
+      expect((await readManifest(redis)).get(users.name)).toEqual(hotIds.map(String));
+    },
+  );
+
+  it('keys that are not in Redis, and what is hot of a dataset that is not cached here', async () => {
+    await keepManifest(
+      JSON.stringify({ nobody: ['1'], users: ['999999', 'x', '{}', '', String(hotIds[3])] }),
+    );
+    const { caches, hydrate } = await openWithoutDatabase();
+    expect(await hydrate()).toMatchObject({ keys: 1 });
+    expect(caches.users.probe(hotIds[3] as number)?.layer).toBe('hydrated');
+  });
+
+  it('a manifest of 100,000 keys, of which no more are asked for than memory holds', async () => {
+    const many = [
+      ...hotIds.map(String),
+      ...Array.from({ length: 100_000 }, (_, index) => `made-up-${index}`),
+    ];
+    await keepManifest(JSON.stringify({ [users.name]: many, [userSearch.name]: many }));
+    const container = await openWithoutDatabase();
+    const readTexts = vi.spyOn(container.redis, 'readTexts');
+    expect(await container.hydrate(2_000)).toMatchObject({ keys: USERS });
+    const asked = readTexts.mock.calls.flatMap(([entryKeys]) => entryKeys);
+    expect(asked).toHaveLength(users.memoryEntriesMax + userSearch.memoryEntriesMax);
+  });
+});
+
+describe('is not taken into memory', () => {
+  it('what is corrupt, stale, a tombstone, or known not to exist', async () => {
+    const [corrupt, cut, stale, absent, invalidated] = hotIds as [number, number, number, number, number];
+    const { caches: others } = await openWithoutDatabase();
+    const generation = await others.users.currentGeneration();
+    const entryKey = (id: number) => keys.entry(users.name, users.schemaVersion, generation, String(id));
+    const nowMs = Date.now();
+    const times = { readAtUs: 1, freshUntilMs: nowMs - 1, staleUntilMs: nowMs + 60_000 };
+    const old: Entry = { kind: 'value', json: '{}', ...times };
+    const put = (id: number, text: string) => redis.run((client) => client.set(entryKey(id), text));
+    await put(corrupt, 'garbage');
+    await put(cut, (await redis.run((client) => client.get(entryKey(cut))))?.slice(0, -1) ?? '');
+    await put(stale, encodeEntry(old));
+    await put(absent, encodeEntry({ ...old, kind: 'absent', freshUntilMs: times.staleUntilMs, json: null }));
+    await others.users.invalidate([invalidated], await database.nowUs());
+    const { caches, hydrate } = await openWithoutDatabase();
+    expect(await hydrate()).toMatchObject({ keys: USERS + SEARCHES - 5 });
+    const taken = hotIds.filter((id) => caches.users.probe(id) !== undefined);
+    expect(taken).toEqual(hotIds.slice(5));
+    expect(caches.users.counts.corrupt).toBe(2);
+  });
+
+  it('what memory has newer already', async () => {
+    const id = hotIds[0] as number;
+    const { caches, redis: its } = await openWithDatabase();
+    await caches.users.look();
+    const wanted = caches.users.want([String(id)]);
+    const old = await its.readTexts(wanted.entryKeys);
+    await redis.run((client) => client.del(wanted.entryKeys[0] as string));
+    await rename(id, 'Somebody Newer');
+    expect(await caches.users.get(id)).toMatchObject({ layer: 'miss' });
+    caches.users.fillMemory(wanted, old);
+    expect(nameIn(caches.users.probe(id))).toBe('Somebody Newer');
+  });
+});
+
+async function rename(id: number, name: string): Promise<void> {
+  const admin = new pg.Client({ connectionString: servers.databaseUrl });
+  await admin.connect();
+  try {
+    await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
+  } finally {
+    await admin.end();
+  }
+}
+
+function nameIn(read: { readonly json: string | null } | undefined): string | undefined {
+  return read && (JSON.parse(read.json ?? '{}') as { displayName?: string }).displayName;
+}
+
+describe('what has changed since the manifest was written is not answered as it was', () => {
+  let id: number;
+  let newName: string;
+  let changes = 0;
+  let owner: Container;
+
+  beforeEach(async () => {
+    id = hotIds[0] as number;
+    newName = `New Name ${++changes}`;
+    owner = await openWithDatabase();
+  });
+
+  const clear = async () => {
+    await rename(id, newName);
+    await owner.caches.users.clear();
+  };
+  const invalidate = async () => {
+    await rename(id, newName);
+    await owner.caches.users.invalidate([id], await database.nowUs());
+  };
+  const changed = [
+    ['cleared', clear],
+    ['invalidated', invalidate],
+  ] as const;
+
+  it.each(changed)('when it was %s before the container started', async (_, change) => {
+    await change();
+    const container = await openWithDatabase();
+    await container.hydrate();
+    expect(container.caches.users.probe(id)).toBeUndefined();
+    expect(nameIn(await container.caches.users.get(id))).toBe(newName);
+  });
+
+  it.each(changed)(
+    'when it is %s between the look and the reading, a second later at most',
+    async (_, change) => {
+      const container = await openWithDatabase();
+      let changedAtMs = 0;
+      aroundReading(container, async (read) => {
+        await change();
+        changedAtMs = Date.now();
+        return read();
+      });
+      await container.hydrate(5_000);
+      expect(changedAtMs).toBeGreaterThan(0);
+      while (nameIn(await container.caches.users.get(id)) !== newName)
+        expect(Date.now() - changedAtMs).toBeLessThan(1_000);
+      expect(nameIn(await container.caches.users.get(id))).toBe(newName);
+    },
+  );
+
+  it.each(changed)(
+    'when it is %s after the reading and heard of before memory is filled',
+    async (_, change) => {
+      const container = await openWithDatabase();
+      aroundReading(container, async (read) => {
+        const texts = await read();
+        await change();
+        await container.caches.users.look();
+        return texts;
+      });
+      expect(await container.hydrate(5_000)).toMatchObject({ keys: SEARCHES });
+      expect(container.caches.users.probe(id)).toBeUndefined();
+      expect(nameIn(await container.caches.users.get(id))).toBe(newName);
+    },
+  );
+});
+
+type Texts = (string | null)[];
+
+/** Acts around the container's first reading of entries, which comes after its look at what counts. */
+function aroundReading({ redis: its }: Container, act: (read: () => Promise<Texts>) => Promise<Texts>): void {
+  const readTexts = its.readTexts.bind(its);
+  let isFirst = true;
+  vi.spyOn(its, 'readTexts').mockImplementation((entryKeys) => {
+    const read = () => readTexts(entryKeys);
+    if (entryKeys.length === 0 || !isFirst) return read(); // a look alone reads none
+    isFirst = false;
+    return act(read);
+  });
+}
+
+describe('hot keys', () => {
+  /** Higher than those of the runs before. */
+  const FENCE = 8_000_000_000_000_000;
+  const hot = (...read: string[]): HotKeys => new Map([[users.name, read]]);
+  const none: HotKeys = new Map();
+
+  it('of a later run are not replaced by those of an earlier one that ends late', async () => {
+    await keepHotKeys(redis, FENCE + 20, hot('of-20'), hot('left-by-20'));
+    await keepHotKeys(redis, FENCE + 19, hot('of-19'), hot('left-by-19'));
+    expect((await readManifest(redis)).get(users.name)).toEqual(['of-20']);
+    expect(await readUnfinished(redis, users.name)).toEqual(['left-by-20']);
+    await keepHotKeys(redis, FENCE + 21, hot('of-21'), none);
+    expect((await readManifest(redis)).get(users.name)).toEqual(['of-21']);
+  });
+
+  it('of a dataset for which a run could choose nothing stay as they are', async () => {
+    const before = await readManifest(redis);
+    await keepHotKeys(redis, FENCE + 20, hot('of-20'), none);
+    const after = await readManifest(redis);
+    expect(after.get(users.name)).toEqual(['of-20']);
+    expect(after.get(userSearch.name)).toEqual(before.get(userSearch.name));
+  });
+
+  it('of a run that did everything leave nothing to do', async () => {
+    await keepHotKeys(redis, FENCE + 20, hot('a'), hot('b'));
+    await keepHotKeys(redis, FENCE + 21, hot('a'), hot());
+    expect(await readUnfinished(redis, users.name)).toEqual([]);
+    expect(await redis.run((client) => client.exists(keys.warmupUnfinished))).toBe(0);
+  });
+});

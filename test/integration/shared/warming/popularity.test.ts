@@ -1,0 +1,340 @@
+/** What the warmer knows of people's reads, on a real Redis and a real PostgreSQL: counted, forgotten in time, warmed first, and not to be lost. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { userSearch } from '../../../../shared/datasets/user-search.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { addReads, mostRead, ReadReporter } from '../../../../shared/warming/popularity.ts';
+import { type Container, openContainer, readAll } from '../../../support/containers.ts';
+import { knownReads, letHoursPass, weightOf } from '../../../support/known-reads.ts';
+import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
+import { readTrace, recallOf, scatterIds } from '../../../support/traces.ts';
+import { datasetsOf, keysOf, runWarmUp, targetsOf } from '../../../support/warm-ups.ts';
+
+const HOT = 1_000;
+/** Of a dataset, in Redis. */
+const KNOWN_KEYS_MAX = 50_000;
+const NOBODY = 999_999;
+
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+});
+afterAll(async () => {
+  redis.close();
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  await redis.run((client) => client.flushdb());
+  await database.query('DELETE FROM prewarm_popularity');
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const range = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
+const search = (query: string) => ({ query, limit: 20, after: null });
+
+function openContainers(count: number): Promise<Container[]> {
+  return Promise.all(range(0, count).map(() => openContainer(servers)));
+}
+
+/** Each of `read` that often, in one report. */
+function tell(read: Readonly<Record<string, number>>, dataset = users.name): Promise<void> {
+  return addReads(redis, dataset, new Map(Object.entries(read)));
+}
+
+function eachOnce(count: number, name: (index: number) => string): Record<string, number> {
+  return Object.fromEntries(range(0, count).map((index) => [name(index), 1]));
+}
+
+async function mostReadKeys(limit: number): Promise<string[]> {
+  return (await mostRead(redis, database, users.name, limit)).map(({ key }) => key);
+}
+
+async function plannedKeys(usersMax: number, searchesMax = 1): Promise<string[]> {
+  const [target] = targetsOf(redis, database, datasetsOf(usersMax, searchesMax));
+  return keysOf(await target?.plan());
+}
+
+/** What a whole run of the real size warms first. */
+async function firstWarmed(): Promise<number[]> {
+  const { report, plans } = await runWarmUp(redis, database, datasetsOf(users.warmIdsMax, 1));
+  expect(report.status).toBe('success');
+  return keysOf(plans.get(users.name)).slice(0, HOT).map(Number);
+}
+
+describe('reads are counted', () => {
+  it('in every container and dataset: hits in memory and in Redis, misses, and several at once', async () => {
+    const [one, other] = (await openContainers(2)) as [Container, Container];
+    await one.caches.users.get(1); // a miss
+    await one.caches.users.get(1); // from memory
+    one.caches.users.probe(1);
+    await one.caches.users.getMany([1, 2, 3]); // from memory, and misses
+    await other.caches.users.getMany([1, 2]); // from Redis
+    await one.caches.userSearch.get(search('ann'));
+    await one.caches.userSearch.get(search('ann'));
+    await other.caches.userSearch.get(search('bob'));
+    await Promise.all([one.reads.flush(), other.reads.flush()]);
+    expect([one, other].map(({ caches }) => caches.users.counts)).toMatchObject([
+      { miss: 3, l1: 3, l2: 0 },
+      { miss: 0, l1: 0, l2: 2 },
+    ]);
+    expect(await knownReads(redis, users.name)).toEqual({ 1: 5, 2: 2, 3: 1 });
+    expect(await knownReads(redis, userSearch.name)).toEqual({ '20::ann': 2, '20::bob': 1 });
+  });
+
+  it('but not those of what does not exist, however often it is asked for', async () => {
+    const container = await openContainer(servers);
+    const { caches, reads } = container;
+    for (let times = 0; times < 3; times++) await caches.users.get(NOBODY);
+    await caches.users.getMany([NOBODY, NOBODY + 1, 7]);
+    await reads.flush();
+    expect(await knownReads(redis, users.name)).toEqual({ 7: 1 });
+  });
+
+  it('and handed on every 15 s at most', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+    const { caches, reads } = await openContainer(servers);
+    const readAndReport = async () => {
+      await caches.users.get(5);
+      await reads.flushIfDue();
+      return knownReads(redis, users.name);
+    };
+    await reads.flushIfDue(); // nothing to tell yet: the next one need not wait
+    expect(await readAndReport()).toEqual({ 5: 1 });
+    vi.advanceTimersByTime(14_900);
+    expect(await readAndReport()).toEqual({ 5: 1 });
+    vi.advanceTimersByTime(100);
+    expect(await readAndReport()).toEqual({ 5: 3 });
+  });
+
+  it('and handed on earlier by a container that counted very many', async () => {
+    await runWarmUp(redis, database, datasetsOf(6_000, 1));
+    const ids = (await users.rank(database, 6_000)).slice(1);
+    const { caches, reads } = await openContainer(servers);
+    await caches.users.get(1);
+    await reads.flushIfDue();
+    for (let from = 0; from < ids.length; from += 100) {
+      await caches.users.getMany(ids.slice(from, from + 100));
+      await reads.flushIfDue();
+    }
+    expect(Object.keys(await knownReads(redis, users.name)).length).toBeGreaterThan(3_900);
+  });
+
+  it('and what memory answered is among them when many other keys were read as well', async () => {
+    await runWarmUp(redis, database, datasetsOf(8_000, 1));
+    const [hot = 0, ...others] = await users.rank(database, 8_000);
+    const { caches, reads } = await openContainer(servers);
+    let hotReads = 0;
+    for (let from = 0; from < others.length; from += 99) {
+      await caches.users.getMany([hot, ...others.slice(from, from + 99)]);
+      hotReads++;
+      await reads.flushIfDue();
+    }
+    await reads.flush();
+    expect(Math.round((await weightOf(redis, users.name, String(hot))) ?? 0)).toBe(hotReads);
+  });
+
+  it('and cost a container whose Redis is away nothing but the counts', async () => {
+    const own = await startOwnRedis();
+    onTestFinished(() => own.stop());
+    const guarded = { ...servers, redisUrl: own.url, guard: REQUEST_GUARD };
+    const { caches, reads, redis: its } = await openContainer(guarded);
+    await caches.users.get(1);
+    await own.stop();
+    const beganAtMs = performance.now();
+    expect(await reads.flush()).toBeUndefined();
+    await caches.users.get(2);
+    expect(await reads.flushIfDue()).toBeUndefined();
+    expect(performance.now() - beganAtMs).toBeLessThan(1_000);
+    expect(caches.users.takeReads()).toEqual(new Map([['2', 1]]));
+    const back = await startOwnRedis({ port: own.port });
+    onTestFinished(() => back.stop());
+    await expect.poll(() => its.run((client) => client.ping()).catch(() => 'away')).toBe('PONG');
+    await caches.users.get(3);
+    await reads.flush();
+    expect(await knownReads(its, users.name)).toEqual({ 3: 1 });
+  });
+
+  it('of so many keys at most in Redis, where the least popular give way', async () => {
+    const popular = range(0, HOT).map((index) => `popular-${index}`);
+    await tell(Object.fromEntries(popular.map((key) => [key, 2])));
+    await tell(eachOnce(60_000, (index) => `once-${index}`));
+    const cardinality = await redis.run((client) => client.zcard(keys.popularity(users.name)));
+    expect(cardinality).toBe(KNOWN_KEYS_MAX);
+    expect(new Set(await mostReadKeys(HOT))).toEqual(new Set(popular));
+  });
+
+  it('only as long as anybody reads anything of a dataset', async () => {
+    await tell({ 1: 1 });
+    const ttlMs = await redis.run((client) => client.pttl(keys.popularity(users.name)));
+    expect(ttlMs).toBeGreaterThan(24 * 3_600_000);
+    expect(ttlMs).toBeLessThanOrEqual(48 * 3_600_000);
+  });
+});
+
+describe('a read', () => {
+  it('weighs half as much after four hours, and reads of different hours add up as they weigh', async () => {
+    await tell({ 1: 8, 2: 8 });
+    await letHoursPass(redis, users.name, 4);
+    expect(await weightOf(redis, users.name, '1')).toBeCloseTo(4, 1);
+    await tell({ 2: 3, 3: 5 });
+    expect(await weightOf(redis, users.name, '2')).toBeCloseTo(7, 1);
+    expect(await mostReadKeys(3)).toEqual(['2', '3', '1']);
+    await letHoursPass(redis, users.name, 8);
+    expect(await weightOf(redis, users.name, '2')).toBeCloseTo(7 / 4, 1);
+  });
+
+  it('of yesterday gives way to one of now', async () => {
+    const yesterday = Object.fromEntries(range(0, HOT).map((index) => [`old-${index}`, 60]));
+    await tell(yesterday);
+    await letHoursPass(redis, users.name, 24);
+    const today = eachOnce(HOT, (index) => `new-${index}`);
+    await tell(today);
+    expect(new Set(await mostReadKeys(HOT))).toEqual(new Set(Object.keys(today)));
+  });
+
+  it('that weighs next to nothing is not known any more', async () => {
+    await tell({ once: 1, often: 1_000 });
+    await letHoursPass(redis, users.name, 24.1);
+    expect(await mostReadKeys(10)).toEqual(['often']);
+  });
+});
+
+describe('a run', () => {
+  it("takes what Postgres ranks highest when nobody has read anything, and tells that it's a guess", async () => {
+    const { report } = await runWarmUp(redis, database, datasetsOf(300, 1));
+    expect(await plannedKeys(300)).toEqual((await users.rank(database, 300)).map(String));
+    expect(report.steps.find(({ name }) => name === 'top-users')?.plannedFromReads).toBe(0);
+  });
+
+  it('takes what was read first, and fills the rest with what Postgres ranks highest', async () => {
+    const ranked = (await users.rank(database, 300)).map(String);
+    const read = [ranked[150] as string, '20001', '20002'];
+    await tell({ [read[0] as string]: 9, [read[1] as string]: 6, [read[2] as string]: 3 });
+    const planned = await plannedKeys(300);
+    expect(planned).toEqual([...read, ...ranked.filter((key) => !read.includes(key))].slice(0, 300));
+    const { report } = await runWarmUp(redis, database, datasetsOf(300, 1));
+    expect(report.steps.find(({ name }) => name === 'top-users')?.plannedFromReads).toBe(3);
+  });
+
+  it('follows what people read: the hot set of a day, and of the next day, when it is another', async ({
+    annotate,
+  }) => {
+    const trace = readTrace();
+    expect(recallOf(await firstWarmed(), trace, HOT)).toBeLessThan(0.5);
+    const containers = await openContainers(4);
+    await readAll(containers, trace);
+    const ofFirstDay = recallOf(await firstWarmed(), trace, HOT);
+    await letHoursPass(redis, users.name, 24);
+    const other = scatterIds(1, Math.max(20_500, ...new Set(trace)));
+    const nextTrace = trace.map((id) => other[id - 1] as number);
+    await readAll(containers, nextTrace);
+    const ofNextDay = recallOf(await firstWarmed(), nextTrace, HOT);
+    await annotate(`Recall ${ofFirstDay}, and ${ofNextDay} on the next day.`);
+    expect(ofFirstDay).toBeGreaterThanOrEqual(0.95);
+    expect(ofNextDay).toBeGreaterThanOrEqual(0.95);
+  }, 60_000);
+
+  it('keeps the hot set when a crawler reads everybody once, and many that do not exist', async ({
+    annotate,
+  }) => {
+    await runWarmUp(redis, database, datasetsOf(users.warmIdsMax, 1));
+    const containers = await openContainers(4);
+    await readAll(containers, readTrace());
+    const before = new Set(await mostReadKeys(HOT));
+    const displaced = async () => (await mostReadKeys(HOT)).filter((key) => !before.has(key)).length;
+    await Promise.all(containers.map((container, index) => crawl(container, index, containers.length)));
+    const byUsers = await displaced();
+    await crawlMadeUpKeys(200_000);
+    const byMadeUp = await displaced();
+    await annotate(`Of ${HOT} were displaced: ${byUsers}, and ${byMadeUp} by made-up keys.`);
+    expect(byUsers).toBeLessThan(HOT / 100);
+    expect(byMadeUp).toBeLessThan(HOT / 100);
+  }, 60_000);
+});
+
+/** Every user once, by a hundred, this container's share of them. */
+async function crawl({ caches, reads }: Container, index: number, containers: number): Promise<void> {
+  for (let first = 1 + 100 * index; first <= 20_500; first += 100 * containers) {
+    await caches.users.getMany(range(first, 100));
+    await reads.flushIfDue();
+  }
+  await reads.flush();
+}
+
+async function crawlMadeUpKeys(count: number): Promise<void> {
+  for (let from = 0; from < count; from += 5_000) {
+    await tell(eachOnce(5_000, (index) => String(1_000_000 + from + index)));
+  }
+}
+
+describe('what people read', () => {
+  it('is known from Postgres again when Redis has lost everything, also when some was read in between', async () => {
+    await tell({ 20001: 9, 20002: 6, 20003: 3 });
+    await runWarmUp(redis, database, datasetsOf(10, 1));
+    await redis.run((client) => client.flushdb());
+    await tell({ 20004: 30, 20003: 30 });
+    expect((await plannedKeys(10)).slice(0, 4)).toEqual(['20003', '20004', '20001', '20002']);
+    expect(await weightOf(redis, users.name, '20003')).toBeCloseTo(33, 0);
+  });
+
+  it('is taken from Postgres once, not at each run', async () => {
+    await tell({ 20001: 8 });
+    for (let runs = 0; runs < 3; runs++) await runWarmUp(redis, database, datasetsOf(10, 1));
+    expect(await weightOf(redis, users.name, '20001')).toBeCloseTo(8, 1);
+  });
+
+  it('is not lost in Postgres by a run that knows nothing', async () => {
+    const saved = () => database.query('SELECT dataset, keys FROM prewarm_popularity');
+    await runWarmUp(redis, database, datasetsOf(10, 1));
+    expect(await saved()).toEqual([]);
+    await tell({ 20001: 8 });
+    await runWarmUp(redis, database, datasetsOf(10, 1));
+    expect(await saved()).toEqual([{ dataset: users.name, keys: ['20001'] }]);
+    // Its mark is there, and all else has gone.
+    await redis.run((client) => client.zremrangebyscore(keys.popularity(users.name), '-inf', '(+inf'));
+    await runWarmUp(redis, database, datasetsOf(10, 1));
+    expect(await saved()).toEqual([{ dataset: users.name, keys: ['20001'] }]);
+  });
+
+  it('may hold what is no key, or another spelling of one, and that is not warmed', async () => {
+    await tell({
+      '07': 9,
+      '7.0': 9,
+      ' 7': 9,
+      '7e0': 9,
+      abc: 9,
+      '-1': 9,
+      '0': 9,
+      NaN: 9,
+      '1e400': 9,
+      '20001': 2,
+    });
+    const page = { '20::ann': 2, '20:': 9, x: 9, '020::ann': 9, '20:1-2-3:ann': 9, '20:007-1:ann': 9 };
+    await tell(page, userSearch.name);
+    const { report, plans } = await runWarmUp(redis, database, datasetsOf(10, 10));
+    const [ranked, guessed] = await Promise.all([users.rank(database, 9), userSearch.rank(database, 10)]);
+    expect(keysOf(plans.get(users.name))).toEqual(['20001', ...ranked.map(String)]);
+    const guesses = guessed.map(userSearch.key).filter((key) => key !== '20::ann');
+    expect(keysOf(plans.get(userSearch.name))).toEqual(['20::ann', ...guesses.slice(0, 9)]);
+    expect(report).toMatchObject({ status: 'success', planned: 20, warmed: 20 });
+    expect(report.steps.flatMap(({ plannedFromReads }) => plannedFromReads ?? [])).toEqual([1, 1]);
+  });
+});
+
+it('a report of several caches of which one has nothing to tell is one of the others', async () => {
+  const told = { name: users.name, hasManyReads: false, takeReads: () => new Map([['1', 2]]) };
+  const silent = { name: userSearch.name, hasManyReads: false, takeReads: () => new Map() };
+  await new ReadReporter(redis, [silent, told]).flushIfDue();
+  expect(await knownReads(redis, users.name)).toEqual({ 1: 2 });
+  expect(await redis.run((client) => client.exists(keys.popularity(userSearch.name)))).toBe(0);
+});

@@ -1,0 +1,54 @@
+/** Whole warm-ups of the real datasets, or of smaller and quicker ones, for tests of what they leave behind. */
+import { randomUUID } from 'node:crypto';
+import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
+import { datasets } from '../../shared/datasets/index.ts';
+import type { Database } from '../../shared/postgres/database.ts';
+import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
+import type { WarmupReport } from '../../shared/warming/report.ts';
+import type { WarmPlan, WarmTarget } from '../../shared/warming/target.ts';
+import { warmUp } from '../../shared/warming/warm-up.ts';
+
+type Registered = typeof datasets;
+
+/** The datasets, with at most so many users and searches to warm. */
+export function datasetsOf(users: number, searches: number): Registered {
+  return {
+    users: { ...datasets.users, warmIdsMax: users },
+    userSearch: { ...datasets.userSearch, warmIdsMax: searches },
+  };
+}
+
+export function targetsOf(redis: GuardedRedis, database: Database, registered: Registered): WarmTarget[] {
+  return warmTargetsOf(redis, database, openCaches(redis, database, registered), registered);
+}
+
+export async function runWarmUp(
+  redis: GuardedRedis,
+  database: Database,
+  registered: Registered,
+): Promise<{ report: WarmupReport; plans: ReadonlyMap<string, WarmPlan> }> {
+  const plans = new Map<string, WarmPlan>();
+  const watched = targetsOf(redis, database, registered).map((target) => ({
+    ...target,
+    plan: async () => {
+      const plan = await target.plan();
+      plans.set(target.dataset, plan);
+      return plan;
+    },
+  }));
+  const report = await warmUp({
+    traceId: randomUUID(),
+    trigger: 'schedule',
+    redis,
+    connect: () => database.connect(),
+    targets: watched,
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+  });
+  return { report, plans };
+}
+
+/** What a plan warms, in its order. */
+export function keysOf(plan: WarmPlan | undefined): string[] {
+  return plan?.batches.flatMap(({ keys }) => keys) ?? [];
+}
