@@ -93,7 +93,6 @@ export class Database {
       else failure = result.reason;
     }
     if (failure !== undefined) throw asUnavailable(failure);
-    await this.query('SELECT 1');
   }
 
   /** The database's clock, in microseconds: what orders reads and invalidations everywhere. */

@@ -11,17 +11,26 @@ const TTL_MS = 24 * 3_600_000;
 /** A text that is longer was not written by us. */
 const TEXT_LENGTH_MAX = 8_000_000;
 
+export type KeptKeys = {
+  /** Those that are registered: what is kept of others is forgotten. */
+  readonly datasets: readonly string[];
+  readonly manifest: HotKeys;
+  readonly unfinished: HotKeys;
+};
+
 /**
  * Replaces what earlier warm-ups left of the same datasets, and nothing of a later one's. Throws `RedisUnavailableError`.
  */
 export async function keepHotKeys(
   redis: GuardedRedis,
   fence: number,
-  manifest: HotKeys,
-  unfinished: HotKeys,
+  { datasets, manifest, unfinished }: KeptKeys,
 ): Promise<void> {
-  const old = await redis.readTexts([keys.warmupManifest, keys.warmupUnfinished]);
-  const [oldManifest, oldUnfinished] = [decode(old[0]), decode(old[1])];
+  const [oldManifest, oldUnfinished] = await redis.readTexts([keys.warmupManifest, keys.warmupUnfinished]);
+  const encodeWith = (old: string | null | undefined, kept: HotKeys) => {
+    const all = new Map([...decode(old), ...kept]);
+    return encode(new Map([...all].filter(([dataset]) => datasets.includes(dataset))));
+  };
   await redis.run((client) =>
     client.setHotKeys(
       keys.warmupManifest,
@@ -29,8 +38,8 @@ export async function keepHotKeys(
       keys.warmupHotKeysOrder,
       fence,
       TTL_MS,
-      encode(new Map([...oldManifest, ...manifest])),
-      encode(new Map([...oldUnfinished, ...unfinished])),
+      encodeWith(oldManifest, manifest),
+      encodeWith(oldUnfinished, unfinished),
     ),
   );
 }

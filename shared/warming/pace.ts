@@ -1,6 +1,7 @@
 /**
- * How hard a warm-up works the database: two loads at once while it keeps its speed; one when loads take twice as long as
- * they did; one with rests when they take longer still, so that what is under way on average falls as its speed does.
+ * How hard a warm-up works the database. When somebody waits for it: two loads at once while the database keeps its speed;
+ * one when loads take twice as long as they did; one with rests when they take longer still, so that what is under way on
+ * average falls as its speed does. When nobody waits, because all of it is warm already: one load, and a long rest.
  */
 
 /** Loads under way at once, and so the connections to Postgres that a warm-up uses. */
@@ -16,6 +17,9 @@ const FOLLOWS_SLOWER = 0.05;
 /** The middle one of three is judged: one load that happens to be slow says nothing. */
 const JUDGED_LOADS = 3;
 const REST_MAX_MS = 1_000;
+/** Without hurry the database works for a warm-up during a twentieth of the time, as long as its loads are quick. */
+const LEISURE = 19;
+const LEISURE_REST_MAX_MS = 100;
 /** As long as a failed load is taken to have lasted: its time limit. */
 const FAILED_MS = 1_000;
 
@@ -24,10 +28,15 @@ export class Pace {
   #usualMs: number | undefined;
   /** How many times as long as usual loads take. */
   #slowdown = 1;
+  readonly #isUrgent: boolean;
+
+  constructor(isUrgent: boolean) {
+    this.#isUrgent = isUrgent;
+  }
 
   /** Loads under way at once. */
   get lanes(): number {
-    return this.#slowdown < SLOW_RATIO ? LANES_MAX : 1;
+    return this.#isUrgent && this.#slowdown < SLOW_RATIO ? LANES_MAX : 1;
   }
 
   /** Takes in how long a load took, and answers how long to rest before the next one. */
@@ -35,7 +44,9 @@ export class Pace {
     this.#latestMs.push(loadMs);
     if (this.#latestMs.length > JUDGED_LOADS) this.#latestMs.shift();
     if (this.#latestMs.length === JUDGED_LOADS) this.#judge();
-    return Math.min(REST_MAX_MS, loadMs * Math.max(0, this.#slowdown / LANES_MAX - 1));
+    const recoveryMs = Math.min(REST_MAX_MS, loadMs * Math.max(0, this.#slowdown / LANES_MAX - 1));
+    const leisureMs = this.#isUrgent ? 0 : Math.min(LEISURE_REST_MAX_MS, loadMs * LEISURE);
+    return Math.max(recoveryMs, leisureMs);
   }
 
   observeFailure(): void {

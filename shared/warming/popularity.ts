@@ -5,6 +5,7 @@
  * `n` reads at the time `t` score `t + halfLife × log2(n)`, the time at which a single read would weigh the same. So
  * nothing has to be recalculated as time goes by, the order is right at any moment, and the top is one range.
  */
+import { ReplyError } from 'ioredis';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
@@ -19,9 +20,11 @@ const TTL_MS = 2 * REMEMBERED_MS;
 /** The least popular beyond it are forgotten: about 5 MB of Redis a dataset. A crawler's single reads are the first of them. */
 const KEYS_MAX = 50_000;
 /** Redis answers nobody else while it runs a script or a range: about a millisecond for so many. */
-const ADDED_TOGETHER_MAX = 500;
+const ADDED_TOGETHER_MAX = 200;
 const READ_TOGETHER_MAX = 5_000;
 const FLUSH_EVERY_MS = 15_000;
+/** Each container's interval is longer by up to this share: those that a deployment started together drift apart. */
+const FLUSH_SPREAD = 1 / 3;
 
 /** The highest score, under a key that no dataset has: as long as it is there, nothing of the ranking was lost. */
 const WHOLE = '';
@@ -36,36 +39,61 @@ type CountingCache = {
   takeReads(): ReadonlyMap<string, number>;
 };
 
+/** Some keys of one dataset, with how often they were read. */
+type Part = { readonly dataset: string; readonly reads: ReadonlyMap<string, number> };
+
 /** Hands on what a container's caches counted. A ranking needs no exact sum: what cannot be handed on is forgotten. */
 export class ReadReporter {
   readonly #redis: GuardedRedis;
   readonly #caches: readonly CountingCache[];
-  #flushedAtMs = 0;
+  readonly #flushEveryMs = FLUSH_EVERY_MS * (1 + Math.random() * FLUSH_SPREAD);
+  #collectedAtMs = 0;
+  #waiting: Part[] = [];
 
   constructor(redis: GuardedRedis, caches: readonly CountingCache[]) {
     this.#redis = redis;
     this.#caches = caches;
   }
 
-  /** Never rejects, and takes no longer than a command to Redis may. Await it before the answer: a frozen container sends nothing. */
+  /**
+   * Collects what was counted, if it is time, and hands on a part of it; the next requests take the other parts with them.
+   * Never rejects, and takes no longer than a command to Redis may. Await it before the answer: a frozen container sends nothing.
+   */
   async flushIfDue(): Promise<void> {
-    const isDue = Date.now() - this.#flushedAtMs >= FLUSH_EVERY_MS;
-    if (isDue || this.#caches.some(({ hasManyReads }) => hasManyReads)) await this.flush();
+    if (this.#waiting.length === 0 && this.#isDue()) this.#collect();
+    await this.#sendPart(this.#waiting.shift());
   }
 
+  /** Hands on all of it. */
   async flush(): Promise<void> {
+    this.#collect();
+    while (this.#waiting.length > 0) await this.#sendPart(this.#waiting.shift());
+  }
+
+  #isDue(): boolean {
+    if (Date.now() - this.#collectedAtMs >= this.#flushEveryMs) return true;
+    return this.#caches.some(({ hasManyReads }) => hasManyReads);
+  }
+
+  #collect(): void {
+    for (const cache of this.#caches) {
+      const reads = [...cache.takeReads()];
+      for (let from = 0; from < reads.length; from += ADDED_TOGETHER_MAX) {
+        const some = new Map(reads.slice(from, from + ADDED_TOGETHER_MAX));
+        this.#waiting.push({ dataset: cache.name, reads: some });
+      }
+    }
+    // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
+    if (this.#waiting.length > 0) this.#collectedAtMs = Date.now();
+  }
+
+  async #sendPart(part: Part | undefined): Promise<void> {
+    if (part === undefined) return;
     try {
-      await Promise.all(this.#caches.map((cache) => this.#report(cache.name, cache.takeReads())));
+      await addReads(this.#redis, part.dataset, part.reads);
     } catch (error) {
       log.debug('What was read could not be handed on.', { error });
     }
-  }
-
-  async #report(dataset: string, reads: ReadonlyMap<string, number>): Promise<void> {
-    // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
-    if (reads.size === 0) return;
-    this.#flushedAtMs = Date.now();
-    await addReads(this.#redis, dataset, reads);
   }
 }
 
@@ -81,7 +109,7 @@ export function addReads(
 
 /**
  * The keys that were read most, best first, at most `limit`, with their scores. When Redis has lost what it knew, what
- * the last warm-up had saved in `database` is put back first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
+ * the last warm-up had saved in `database` is put back first; what is no ranking tells nothing. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
  */
 export async function mostRead(
   redis: GuardedRedis,
@@ -89,10 +117,15 @@ export async function mostRead(
   dataset: string,
   limit: number,
 ): Promise<Popular[]> {
-  if ((await redis.run((client) => client.zscore(keys.popularity(dataset), WHOLE))) === null) {
-    await restore(redis, database, dataset);
+  try {
+    const mark = await redis.run((client) => client.zscore(keys.popularity(dataset), WHOLE));
+    if (mark === null) await restore(redis, database, dataset);
+    return await readTop(redis, dataset, limit);
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error;
+    log.error('What people read cannot be read.', { dataset, error });
+    return [];
   }
-  return readTop(redis, dataset, limit);
 }
 
 const SAVE = `
@@ -169,12 +202,8 @@ async function add(
   popular: readonly Popular[],
 ): Promise<void> {
   const key = keys.popularity(dataset);
-  const sending: Promise<number>[] = [];
   for (let from = 0; from < popular.length; from += ADDED_TOGETHER_MAX) {
     const part = popular.slice(from, from + ADDED_TOGETHER_MAX).flatMap(({ key, score }) => [key, score]);
-    sending.push(
-      redis.run((client) => client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part)),
-    );
+    await redis.run((client) => client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part));
   }
-  await Promise.all(sending);
 }

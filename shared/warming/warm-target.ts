@@ -20,13 +20,22 @@ const REPEATS_MAX = 2;
 /** Loads and stores under way at once: Redis stores what was loaded while Postgres loads what comes next. */
 const UNDER_WAY_MAX = 4;
 
+export type WarmTargetOptions = {
+  readonly signal: AbortSignal;
+  /** Somebody waits for it, or nothing is warm. */
+  readonly isUrgent: boolean;
+};
+
 /** A batch that fails leaves the others alone. */
-export async function warmTarget(target: WarmTarget, signal: AbortSignal): Promise<WarmedTarget> {
+export async function warmTarget(
+  target: WarmTarget,
+  { signal, isUrgent }: WarmTargetOptions,
+): Promise<WarmedTarget> {
   const step = new Step(target.step, signal);
   const plan = await step.attempt(0, () => target.plan());
   const { batches, keysFromReads } = plan ?? { batches: [], keysFromReads: 0 };
   step.plan({ batches, keysFromReads });
-  const pace = new Pace();
+  const pace = new Pace(isUrgent);
   await warmBatches(batches, step, pace, signal);
   await repeatCleared(target, step, pace, signal);
   return { report: step.report(), dataset: target.dataset, plan, unfinishedKeys: step.unfinishedKeys };

@@ -72,24 +72,27 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
 async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): Promise<StepReport[]> {
   const connection = await runOperation('database-connection', () => run.connect(), signal);
   const warmed: WarmedTarget[] = [];
-  for (const target of run.targets) warmed.push(await warmTarget(target, signal));
-  return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run.redis, lock, warmed)];
+  // What the schedule warms is warm already, as a rule: it has the time not to be felt.
+  const isUrgent = run.trigger !== 'schedule';
+  for (const target of run.targets) warmed.push(await warmTarget(target, { signal, isUrgent }));
+  return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];
 }
 
 /** Not after the lock was lost: another run knows better then. */
 async function keepKeys(
-  redis: GuardedRedis,
+  { redis, targets }: WarmupRun,
   lock: WarmupLock,
   warmed: readonly WarmedTarget[],
 ): Promise<StepReport> {
   const planned = warmed.flatMap((target) => (target.plan ? [{ ...target, plan: target.plan }] : []));
   const manifest = new Map(planned.map(({ dataset, plan }) => [dataset, plan.hotKeys]));
   const unfinished = new Map(planned.map(({ dataset, unfinishedKeys }) => [dataset, unfinishedKeys]));
+  const datasets = targets.map(({ dataset }) => dataset);
   const keep = async () => {
     if (planned.length === 0) return;
     const saving = planned.map(({ plan }) => plan.save());
     const settled = await Promise.allSettled([
-      keepHotKeys(redis, lock.fence, manifest, unfinished),
+      keepHotKeys(redis, lock.fence, { datasets, manifest, unfinished }),
       ...saving,
     ]);
     for (const one of settled) if (one.status === 'rejected') throw one.reason;

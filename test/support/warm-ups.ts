@@ -38,7 +38,7 @@ export async function runWarmUp(
   }));
   const report = await warmUp({
     traceId: randomUUID(),
-    trigger: 'schedule',
+    trigger: 'manual',
     redis,
     connect: () => database.connect(),
     targets: watched,

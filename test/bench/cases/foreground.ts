@@ -12,7 +12,13 @@ const APART_MS = 4;
 const ROUNDS = 7;
 const P99_RATIO_MAX = 1.2;
 
-type Round = { readonly alone: number[]; readonly beside: number[]; readonly warmUps: number };
+const BESIDE = ['schedule', 'deploy'] as const;
+type Trigger = (typeof BESIDE)[number];
+type Part = 'alone' | Trigger;
+/** The latencies of each part, and how many keys were warmed beside it. */
+type Round = Readonly<Record<Part, readonly number[]>> & {
+  readonly warmed: Readonly<Record<Trigger, number>>;
+};
 
 export async function runForeground(report: (step: string) => void): Promise<CaseResult> {
   return describe(await withWarmingBench(READERS, report, (bench) => measure(bench)));
@@ -26,15 +32,24 @@ async function measure(bench: WarmingBench): Promise<Round[]> {
   return rounds;
 }
 
-/** The same reads alone and beside warm-ups; which comes first turns from round to round. */
+/** The same reads alone and beside warm-ups; what comes first turns from round to round. */
 async function measureRound(bench: WarmingBench, round: number): Promise<Round> {
-  const isAloneFirst = round % 2 === 0;
-  const before = isAloneFirst ? await readAll(bench, round) : [];
-  const warming = bench.warmer.order('keepWarming', USERS_WARMED);
-  const beside = await readAll(bench, round);
+  const latencies: Record<Part, readonly number[]> = { alone: [], schedule: [], deploy: [] };
+  const warmed: Record<Trigger, number> = { schedule: 0, deploy: 0 };
+  const parts: readonly Part[] = ['alone', ...BESIDE];
+  for (const offset of parts.keys()) {
+    const part = parts[(round + offset) % parts.length] as Part;
+    if (part === 'alone') latencies.alone = await readAll(bench, round);
+    else [latencies[part], warmed[part]] = await readBeside(bench, round, part);
+  }
+  return { ...latencies, warmed };
+}
+
+async function readBeside(bench: WarmingBench, round: number, trigger: Trigger): Promise<[number[], number]> {
+  const warming = bench.warmer.order('keepWarming', { users: USERS_WARMED, trigger });
+  const latencies = await readAll(bench, round);
   await bench.warmer.order('stop');
-  const warmUps = await warming;
-  return { alone: isAloneFirst ? before : await readAll(bench, round), beside, warmUps };
+  return [latencies, await warming];
 }
 
 async function readAll({ readers }: WarmingBench, round: number): Promise<number[]> {
@@ -44,25 +59,33 @@ async function readAll({ readers }: WarmingBench, round: number): Promise<number
   return (await Promise.all(reads)).flat();
 }
 
+const NAMES: Readonly<Record<Part, string>> = {
+  alone: 'alone',
+  schedule: 'beside warm-ups of the schedule',
+  deploy: 'beside warm-ups of deployments',
+};
+
 function describe(rounds: readonly Round[]): CaseResult {
-  const row = (kind: 'alone' | 'beside', share: number) =>
-    median(rounds.map((round) => quantile(round[kind], share)));
-  const p99 = (kind: 'alone' | 'beside') => rounds.map((round) => quantile(round[kind], 0.99));
-  const ratio = pairedRatio(p99('beside'), p99('alone'));
-  const cells = (kind: 'alone' | 'beside') => [0.5, 0.9, 0.99].map((share) => milliseconds(row(kind, share)));
+  const quantiles = (part: Part, share: number) => rounds.map((round) => quantile(round[part], share));
+  const cells = (part: Part) => [0.5, 0.9, 0.99].map((share) => milliseconds(median(quantiles(part, share))));
+  const keys = (part: Part) => (part === 'alone' ? '' : showKeys(rounds.map(({ warmed }) => warmed[part])));
   return {
     title: 'Reads during a warm-up',
-    how: `${READERS} readers, each ${1_000 / APART_MS} reads a second of ${USERS_WARMED.toLocaleString('en')} users, most from Redis, 3 % from Postgres; ${ROUNDS} times ${(READERS * READS).toLocaleString('en')} reads alone and as many beside a process that warms all of them again and again without a pause. That process has the lowest priority of the system, for on Lambda the warmer has processors of its own; Redis and Postgres have none.`,
-    columns: ['p50 ms', 'p90 ms', 'p99 ms', 'warm-ups'],
-    rows: [
-      ['alone', ...cells('alone'), ''],
-      ['beside warm-ups', ...cells('beside'), rounds.map(({ warmUps }) => warmUps).join(', ')],
-    ],
-    verdicts: [{ what: 'p99 beside / alone', value: ratio, unit: '×', atMost: P99_RATIO_MAX }],
-    raw: rounds.map(({ warmUps, ...round }) => ({
-      warmUps,
-      aloneP99Ms: quantile(round.alone, 0.99),
-      besideP99Ms: quantile(round.beside, 0.99),
+    how: `${READERS} readers, each ${1_000 / APART_MS} reads a second of ${USERS_WARMED.toLocaleString('en')} users, most from Redis, 3 % from Postgres; ${ROUNDS} rounds of ${(READERS * READS).toLocaleString('en')} reads alone, and as many beside a process that warms all of them again and again without a pause. That process has the lowest priority of the system, for on Lambda the warmer has processors of its own; Redis and Postgres share theirs with the readers. A deployment's warm-up is in a hurry, because everything may be cold; the schedule's is not.`,
+    columns: ['p50 ms', 'p90 ms', 'p99 ms', 'keys warmed'],
+    rows: (['alone', ...BESIDE] as const).map((part) => [NAMES[part], ...cells(part), keys(part)]),
+    verdicts: BESIDE.map((part) => ({
+      what: `p99 ${NAMES[part]} / alone`,
+      value: pairedRatio(quantiles(part, 0.99), quantiles('alone', 0.99)),
+      unit: '×',
+      atMost: P99_RATIO_MAX,
     })),
+    raw: {
+      p99Ms: Object.fromEntries(['alone', ...BESIDE].map((part) => [part, quantiles(part as Part, 0.99)])),
+    },
   };
+}
+
+function showKeys(warmed: readonly number[]): string {
+  return `${median(warmed).toLocaleString('en')} in each round`;
 }

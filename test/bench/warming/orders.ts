@@ -1,5 +1,7 @@
 /** What the benchmarks of the warmer can tell their processes to do. */
 
+import type { Trigger } from '../../../shared/warming/report.ts';
+
 export type Servers = { readonly redisUrl: string; readonly databaseUrl: string };
 
 /** How long it took, and how many statements it sent to Postgres. */
@@ -13,8 +15,8 @@ export type WarmerOrders = {
   batched(users: number): Promise<Warming>;
   /** The same users by one SELECT and one SET each. */
   oneByOne(users: number): Promise<Warming>;
-  /** Warm-ups without a pause between them, until `stop`; answers how many there were. */
-  keepWarming(users: number): Promise<number>;
+  /** Warm-ups without a pause between them, until `stop`; answers how many keys they warmed. */
+  keepWarming(kind: { readonly users: number; readonly trigger: Trigger }): Promise<number>;
   stop(): Promise<void>;
   close(): Promise<void>;
 };

@@ -7,6 +7,7 @@ import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import type { Trigger } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import type { Servers, WarmerOrders, Warming } from './orders.ts';
@@ -55,13 +56,13 @@ async function timed(work: () => Promise<number>): Promise<Warming> {
   return { tookMs: performance.now() - beganMs, statements };
 }
 
-async function warm(count: number): Promise<number> {
+async function warm(count: number, trigger: Trigger = 'manual'): Promise<number> {
   const before = database.statements;
   const registered = { users: { ...users, warmIdsMax: count } };
   const caches = openCaches(redis, database, registered);
   const report = await warmUp({
     traceId: crypto.randomUUID(),
-    trigger: 'manual',
+    trigger,
     redis,
     connect: () => database.connect(),
     targets: warmTargetsOf(redis, database, caches, registered),
@@ -102,12 +103,12 @@ async function oneByOne(count: number): Promise<number> {
   return count + 1;
 }
 
-async function keepWarming(count: number): Promise<number> {
+const keepWarming: WarmerOrders['keepWarming'] = async ({ users: count, trigger }) => {
   isStopped = false;
   let runs = 0;
-  for (; !isStopped; runs++) await warm(count);
-  return runs;
-}
+  for (; !isStopped; runs++) await warm(count, trigger);
+  return runs * count;
+};
 
 takeOrders({
   open,

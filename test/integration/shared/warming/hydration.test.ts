@@ -131,8 +131,8 @@ describe('the read function', () => {
       [200, 'hydrated'],
       [200, 'hydrated'],
     ]);
-    // All that the connection was used for until now.
-    expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: 'SELECT 1' }]);
+    // It was not used for anything until now.
+    expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: '' }]);
     const missed = await get.get({ resource: '/users/{id}', pathParameters: { id: '20001' } });
     expect(missed.headers?.['x-cache']).toBe('miss');
     expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: expect.stringContaining('users') }]);
@@ -403,27 +403,38 @@ describe('hot keys', () => {
   const FENCE = 8_000_000_000_000_000;
   const hot = (...read: string[]): HotKeys => new Map([[users.name, read]]);
   const none: HotKeys = new Map();
+  const keep = (
+    fence: number,
+    manifest: HotKeys,
+    unfinished: HotKeys,
+    registered = [users.name, userSearch.name],
+  ) => keepHotKeys(redis, fence, { datasets: registered, manifest, unfinished });
 
   it('of a later run are not replaced by those of an earlier one that ends late', async () => {
-    await keepHotKeys(redis, FENCE + 20, hot('of-20'), hot('left-by-20'));
-    await keepHotKeys(redis, FENCE + 19, hot('of-19'), hot('left-by-19'));
+    await keep(FENCE + 20, hot('of-20'), hot('left-by-20'));
+    await keep(FENCE + 19, hot('of-19'), hot('left-by-19'));
     expect((await readManifest(redis)).get(users.name)).toEqual(['of-20']);
     expect(await readUnfinished(redis, users.name)).toEqual(['left-by-20']);
-    await keepHotKeys(redis, FENCE + 21, hot('of-21'), none);
+    await keep(FENCE + 21, hot('of-21'), none);
     expect((await readManifest(redis)).get(users.name)).toEqual(['of-21']);
   });
 
   it('of a dataset for which a run could choose nothing stay as they are', async () => {
     const before = await readManifest(redis);
-    await keepHotKeys(redis, FENCE + 20, hot('of-20'), none);
+    await keep(FENCE + 20, hot('of-20'), none);
     const after = await readManifest(redis);
     expect(after.get(users.name)).toEqual(['of-20']);
     expect(after.get(userSearch.name)).toEqual(before.get(userSearch.name));
   });
 
+  it('of a dataset that is registered no more are forgotten', async () => {
+    await keep(FENCE + 20, hot('of-20'), none, [users.name]);
+    expect([...(await readManifest(redis)).keys()]).toEqual([users.name]);
+  });
+
   it('of a run that did everything leave nothing to do', async () => {
-    await keepHotKeys(redis, FENCE + 20, hot('a'), hot('b'));
-    await keepHotKeys(redis, FENCE + 21, hot('a'), hot());
+    await keep(FENCE + 20, hot('a'), hot('b'));
+    await keep(FENCE + 21, hot('a'), hot());
     expect(await readUnfinished(redis, users.name)).toEqual([]);
     expect(await redis.run((client) => client.exists(keys.warmupUnfinished))).toBe(0);
   });

@@ -6,7 +6,11 @@ import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { type WarmedTarget, warmTarget } from '../../../../shared/warming/warm-target.ts';
+import {
+  type WarmedTarget,
+  type WarmTargetOptions,
+  warmTarget,
+} from '../../../../shared/warming/warm-target.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { openSlowProxy, type SlowProxy } from '../../../support/slow-proxy.ts';
 
@@ -44,7 +48,7 @@ beforeEach(async () => {
 });
 
 /** Ten keys a statement: so many statements that there is something to see. */
-function start(keys: number, signal = new AbortController().signal): Promise<WarmedTarget> {
+function start(keys: number, options: Partial<WarmTargetOptions> = {}): Promise<WarmedTarget> {
   let underWay = 0;
   const watched: Dataset<number> = {
     ...users,
@@ -58,7 +62,8 @@ function start(keys: number, signal = new AbortController().signal): Promise<War
   const registered = { users: watched };
   const caches = openCaches(redis, database, registered);
   const [target] = warmTargetsOf(redis, database, caches, registered);
-  return warmTarget(target as NonNullable<typeof target>, signal);
+  const signal = new AbortController().signal;
+  return warmTarget(target as NonNullable<typeof target>, { signal, isUrgent: true, ...options });
 }
 
 const untilLoads = (count: number) => expect.poll(() => loads.length, { interval: 5 }).toBeGreaterThan(count);
@@ -102,7 +107,7 @@ it('a warm-up has two connections at most', async () => {
 
 it('an end of the run does not wait for a rest', async () => {
   const end = new AbortController();
-  const warming = start(3_000, end.signal);
+  const warming = start(3_000, { signal: end.signal });
   await untilLoads(10);
   proxy.slow(8 * LATENCY_MS);
   await untilLoads(15); // those after the first ones that were slow come after a rest
@@ -112,4 +117,11 @@ it('an end of the run does not wait for a rest', async () => {
   expect(performance.now() - endedAtMs).toBeLessThan(300); // a rest would be 600 ms
   expect(report.status).toBe('partial');
   expect(unfinishedKeys.length).toBe(report.failed);
+});
+
+it('without hurry, the database rests most of the time', async () => {
+  const { report } = await start(200, { isUrgent: false });
+  expect(Math.max(...loads.map(({ underWay }) => underWay))).toBe(1);
+  expect(report.durationMs).toBeGreaterThan(20 * 100); // 20 batches, a tenth of a second after each
+  expect(report.status).toBe('success');
 });

@@ -112,8 +112,29 @@ describe('reads are counted', () => {
     expect(await readAndReport()).toEqual({ 5: 1 });
     vi.advanceTimersByTime(14_900);
     expect(await readAndReport()).toEqual({ 5: 1 });
-    vi.advanceTimersByTime(100);
+    vi.advanceTimersByTime(5_100); // intervals differ by up to a third
     expect(await readAndReport()).toEqual({ 5: 3 });
+  });
+
+  it('a part with each request, so that none of them waits for much', async () => {
+    await runWarmUp(redis, database, datasetsOf(500, 1));
+    const { caches, reads } = await openContainer(servers);
+    await caches.users.getMany(await users.rank(database, 450));
+    const known: number[] = [];
+    for (let request = 0; request < 4; request++) {
+      await reads.flushIfDue();
+      known.push(Object.keys(await knownReads(redis, users.name)).length);
+    }
+    expect(known).toEqual([200, 400, 450, 450]);
+  });
+
+  it('a ranking of another type costs what it knew and nothing else', async () => {
+    await redis.run((client) => client.set(keys.popularity(users.name), 'no ranking'));
+    const { caches, reads } = await openContainer(servers);
+    await caches.users.get(5);
+    await reads.flush();
+    const { report } = await runWarmUp(redis, database, datasetsOf(10, 1));
+    expect(report).toMatchObject({ status: 'success', planned: 11, warmed: 11 });
   });
 
   it('and handed on earlier by a container that counted very many', async () => {

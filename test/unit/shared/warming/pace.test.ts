@@ -4,7 +4,7 @@ import { Pace } from '../../../../shared/warming/pace.ts';
 
 /** A pace that has seen a database of this speed. */
 function paceAt(loadMs: number): Pace {
-  const pace = new Pace();
+  const pace = new Pace(true);
   observeAll(pace, [loadMs, loadMs, loadMs]);
   return pace;
 }
@@ -12,7 +12,7 @@ function paceAt(loadMs: number): Pace {
 const observeAll = (pace: Pace, loadsMs: readonly number[]) => loadsMs.map((loadMs) => pace.observe(loadMs));
 
 it('two loads at once and no rests, as long as the database keeps its speed', () => {
-  const pace = new Pace();
+  const pace = new Pace(true);
   expect(observeAll(pace, [9, 12, 10, 11, 13, 9, 10])).toEqual([0, 0, 0, 0, 0, 0, 0]);
   expect(pace.lanes).toBe(2);
 });
@@ -68,4 +68,17 @@ it('does not take slow loads for the usual ones, however many there are', () => 
   const pace = paceAt(10);
   for (let load = 0; load < 200; load++) pace.observe(20);
   expect(pace.lanes).toBe(1);
+});
+
+it('without hurry there is one load at a time, and rests nineteen times as long, a tenth of a second at most', () => {
+  const pace = new Pace(false);
+  expect(observeAll(pace, [2, 2, 2])).toEqual([38, 38, 38]);
+  expect(pace.lanes).toBe(1);
+  expect(pace.observe(50)).toBe(100);
+});
+
+it('without hurry too, a slow database is given the longer rest', () => {
+  const pace = new Pace(false);
+  observeAll(pace, [20, 20, 20]);
+  expect(observeAll(pace, [160, 160, 160]).at(-1)).toBe(3 * 160);
 });
