@@ -6,7 +6,7 @@ import { log, setLogLevel } from '../../shared/logger.ts';
 import { Telemetry } from '../../shared/metrics/telemetry.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
-import { hydrate } from '../../shared/warming/hydration.ts';
+import { type Hydrated, hydrate } from '../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../shared/warming/popularity.ts';
 import { within } from '../../shared/within.ts';
 import { healthCheck } from './health.ts';
@@ -25,13 +25,21 @@ const reads = new ReadReporter(redis, Object.values(caches));
 
 /** What a first request would wait for, before there is one: both connections, and a memory that knows what is hot. */
 async function prepare(): Promise<void> {
-  const connecting = database
-    .connect(1)
-    .catch((error) => log.warn('Starting without the database.', { error }));
-  await redis.connect(CONNECT_TIMEOUT_MS);
-  const hydrated = await hydrate(redis, Object.values(caches));
-  await within(CONNECT_TIMEOUT_MS, connecting);
+  const [hydrated] = await Promise.all([connectAndHydrate(), within(CONNECT_TIMEOUT_MS, connectDatabase())]);
   log.info('Container is ready.', hydrated);
+}
+
+async function connectAndHydrate(): Promise<Hydrated> {
+  await redis.connect(CONNECT_TIMEOUT_MS);
+  return hydrate(redis, Object.values(caches));
+}
+
+async function connectDatabase(): Promise<void> {
+  try {
+    await database.connect(1);
+  } catch (error) {
+    log.warn('Starting without the database.', { error });
+  }
 }
 
 await prepare();

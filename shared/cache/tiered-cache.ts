@@ -102,11 +102,6 @@ export class TieredCache<Id> {
     await this.#layers.invalidate(this.#keysOf(ids), atUs);
   }
 
-  /** How many entries a new container's memory is worth filling with. */
-  get memoryEntriesMax(): number {
-    return this.#source.memoryEntriesMax;
-  }
-
   /** The keys that were answered since the last time this was asked, with how often; a bounded number of them. */
   takeReads(): ReadonlyMap<string, number> {
     return this.#layers.takeReads();
@@ -130,7 +125,7 @@ export class TieredCache<Id> {
 
   /** The first half of filling memory before the first request, after a look: where Redis has what should be in it. */
   want(keys: readonly string[]): Wanted {
-    return this.#layers.want(keys.slice(0, this.memoryEntriesMax));
+    return this.#layers.want(keys.slice(0, this.#source.memoryEntriesMax));
   }
 
   /** The second half: `texts` is what Redis has under `wanted.entryKeys`. Answers how many entries were of use. */

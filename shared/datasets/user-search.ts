@@ -65,7 +65,7 @@ ORDER BY sum(follower_count) DESC, 1
 LIMIT $1`;
 
 /** Limit, the last user of the page before, query, in which Postgres takes any character but one. */
-const KEY = /^(\d{1,3}):(?:(\d{1,10})-(\d{1,15}))?:([^\0]+)$/;
+const KEY = /^(\d{1,3}):(?:(\d{1,10})-(\d{1,16}))?:([^\0]+)$/;
 const FOLLOWERS_MAX = 2_147_483_647;
 
 export const userSearch: Dataset<UserSearch> = {

@@ -38,7 +38,7 @@ function isConnectionLost(error: unknown): boolean {
   );
 }
 
-/** By its form: the driver, which has the class, is loaded only by the first query. */
+/** By its form: the driver, which has the class, is loaded only when it is needed. */
 function isReplyOfServer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
 }
@@ -50,7 +50,7 @@ function isUnavailable(error: unknown): boolean {
   return !(isReplyOfServer(error) || error instanceof TypeError || error instanceof RangeError);
 }
 
-/** Reads from Postgres. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
+/** Reads from Postgres, as a rule. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
 export class Database {
   readonly #config: pg.PoolConfig & { readonly max: number };
   #pool: Promise<pg.Pool> | undefined;
@@ -69,7 +69,7 @@ export class Database {
     };
   }
 
-  /** Runs one reading statement; repeated once when the connection turns out to be dead, because a read may be. */
+  /** Runs one statement that may be repeated, as a read may: it is, once, when the connection turns out to be dead. */
   async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     try {
       return await this.#run<Row>(text, values);
@@ -107,7 +107,7 @@ export class Database {
     await (await this.#pool)?.end();
   }
 
-  /** A container whose reads are all in Redis never needs the driver: it is loaded by the first query. */
+  /** The driver is loaded beside the first connection: neither the start of the module nor an admin's container waits for it. */
   #open(): Promise<pg.Pool> {
     this.#pool ??= createPool(this.#config);
     return this.#pool;

@@ -109,12 +109,16 @@ export class GuardedRedis {
 
   /**
    * The texts of `keys`, in their order, null where there is none: one MGET, or in a cluster one for each key. It answers
-   * null for a value of another type, where GET fails.
+   * null for a value of another type, where GET fails. `isBulk` says that they are so many that being late may be the
+   * network's doing and says nothing about Redis.
    */
-  async readTexts(keys: readonly string[]): Promise<(string | null)[]> {
+  async readTexts(keys: readonly string[], isBulk = false): Promise<(string | null)[]> {
     if (keys.length === 0) return [];
-    if (!this.isCluster) return this.run((redis) => redis.mget([...keys]));
-    const answers = await this.batch(keys, (commands, index) => commands.mget(keys[index] as string));
+    const run = isBulk ? this.runWaiting.bind(this) : this.run.bind(this);
+    if (!this.isCluster) return run((redis) => redis.mget([...keys]));
+    const answers = await run((redis) =>
+      sendBatch(redis, keys, (commands, index) => commands.mget(keys[index] as string)),
+    );
     return (answers as (string | null)[][]).flat();
   }
 

@@ -72,7 +72,6 @@ declare module 'ioredis' {
       unfinishedKey: string,
       orderKey: string,
       order: number,
-      ttlMs: number,
       manifest: string,
       unfinished: string,
     ): Result<number, Context>;
@@ -200,11 +199,12 @@ redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return redis.call('ZCARD', KEYS[1])`;
 
+/** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
 const SET_HOT_KEYS = `
 if tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[3], ARGV[1])
 for i = 1, 2 do
-  if ARGV[i + 2] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[i + 2], 'PX', ARGV[2]) end
+  if ARGV[i + 1] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[i + 1]) end
 end
 return 1`;
 

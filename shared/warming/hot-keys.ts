@@ -6,12 +6,10 @@ import { keys } from '../redis/keys.ts';
 /** Keys by dataset, the most read first. */
 export type HotKeys = ReadonlyMap<string, readonly string[]>;
 
-/** A container that hydrates from what is older finds little of it in Redis. */
-const TTL_MS = 24 * 3_600_000;
 /** A text that is longer was not written by us. */
 const TEXT_LENGTH_MAX = 8_000_000;
 
-export type KeptKeys = {
+type KeptKeys = {
   /** Those that are registered: what is kept of others is forgotten. */
   readonly datasets: readonly string[];
   readonly manifest: HotKeys;
@@ -37,7 +35,6 @@ export async function keepHotKeys(
       keys.warmupUnfinished,
       keys.warmupHotKeysOrder,
       fence,
-      TTL_MS,
       encodeWith(oldManifest, manifest),
       encodeWith(oldUnfinished, unfinished),
     ),

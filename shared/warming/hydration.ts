@@ -45,7 +45,8 @@ async function fill(redis: GuardedRedis, caches: readonly HydratedCache[]): Prom
   const wanted = caches
     .filter((_, index) => looks[index])
     .map((cache) => ({ cache, keys: cache.want(manifest.get(cache.name) ?? []) }));
-  const texts = await redis.readTexts(wanted.flatMap(({ keys }) => keys.entryKeys));
+  const entryKeys = wanted.flatMap(({ keys }) => keys.entryKeys);
+  const texts = await redis.readTexts(entryKeys, true);
   let from = 0;
   let filled = 0;
   for (const { cache, keys } of wanted) {

@@ -1,7 +1,7 @@
 /**
  * How hard a warm-up works the database. When somebody waits for it: two loads at once while the database keeps its speed;
  * one when loads take twice as long as they did; one with rests when they take longer still, so that what is under way on
- * average falls as its speed does. When nobody waits, because all of it is warm already: one load, and a long rest.
+ * average falls as its speed does. When nobody waits: one load, and a long rest.
  */
 
 /** Loads under way at once, and so the connections to Postgres that a warm-up uses. */
@@ -9,7 +9,7 @@ const LANES_MAX = 2;
 /** Below two, so that a load that takes twice as long is surely seen. */
 const SLOW_RATIO = 1.7;
 /**
- * What is usual follows quicker loads at once, for the first ones of a connection are slow, and slower ones hesitantly. It
+ * What is usual follows quicker loads soon, for the first ones of a connection are slow, and slower ones hesitantly. It
  * does not follow a database that has become slow: that is what is to be seen.
  */
 const FOLLOWS_QUICKER = 0.5;
@@ -17,9 +17,8 @@ const FOLLOWS_SLOWER = 0.05;
 /** The middle one of three is judged: one load that happens to be slow says nothing. */
 const JUDGED_LOADS = 3;
 const REST_MAX_MS = 1_000;
-/** Without hurry the database works for a warm-up during a twentieth of the time, as long as its loads are quick. */
-const LEISURE = 19;
-const LEISURE_REST_MAX_MS = 100;
+/** After each load without hurry: a load takes a few milliseconds, as a rule. */
+const LEISURE_REST_MS = 100;
 /** As long as a failed load is taken to have lasted: its time limit. */
 const FAILED_MS = 1_000;
 
@@ -45,8 +44,7 @@ export class Pace {
     if (this.#latestMs.length > JUDGED_LOADS) this.#latestMs.shift();
     if (this.#latestMs.length === JUDGED_LOADS) this.#judge();
     const recoveryMs = Math.min(REST_MAX_MS, loadMs * Math.max(0, this.#slowdown / LANES_MAX - 1));
-    const leisureMs = this.#isUrgent ? 0 : Math.min(LEISURE_REST_MAX_MS, loadMs * LEISURE);
-    return Math.max(recoveryMs, leisureMs);
+    return this.#isUrgent ? recoveryMs : Math.max(recoveryMs, LEISURE_REST_MS);
   }
 
   observeFailure(): void {

@@ -130,11 +130,13 @@ export async function mostRead(
 
 const SAVE = `
 INSERT INTO prewarm_popularity (dataset, keys, scores, saved_at) VALUES ($1, $2, $3, now())
-ON CONFLICT (dataset) DO UPDATE SET keys = EXCLUDED.keys, scores = EXCLUDED.scores, saved_at = EXCLUDED.saved_at`;
+ON CONFLICT (dataset) DO UPDATE SET keys = EXCLUDED.keys, scores = EXCLUDED.scores, saved_at = EXCLUDED.saved_at
+WHERE cardinality(EXCLUDED.keys) * 2 > cardinality(prewarm_popularity.keys)
+  OR prewarm_popularity.saved_at < now() - interval '1 day'`;
 
 /**
- * For a Redis that loses everything. Of two warm-ups the last one to save wins: both know nearly the same. Knowing nothing
- * is no reason to forget what is saved.
+ * For a Redis that loses everything. Of two warm-ups the last one to save wins: both know nearly the same. Knowing little
+ * (because Redis lost the ranking in this moment, say) is no reason to forget what is saved, not for a day.
  */
 export async function savePopularity(
   database: Database,

@@ -6,7 +6,7 @@ export const TRIGGERS = ['deploy', 'schedule', 'manual'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**
- * `success`: all that was planned is warm; `partial`: some is; `failed`: nothing is; `skipped`: another warm-up holds
+ * `success`: all that was planned is warm, and kept for who comes next; `partial`: some is; `failed`: nothing is; `skipped`: another warm-up holds
  * the lock, which is as good as success.
  */
 type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';

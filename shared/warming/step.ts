@@ -57,7 +57,7 @@ export class Step {
   async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<Warmed | undefined> {
     const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal, onLoaded));
     if (warmed !== undefined) this.#warmed.set(batch, warmed);
-    else if (this.isHopeless) this.#unfinished.push(batch);
+    else if (this.#signal.aborted) this.#unfinished.push(batch);
     return warmed;
   }
 
@@ -82,7 +82,7 @@ export class Step {
     return this.#isHopeless || this.#signal.aborted;
   }
 
-  /** What the next run should begin with. A batch that failed by its own fault is not among it. */
+  /** What the next run should begin with. A batch that failed all its tries is not among it: it may do so each time. */
   get unfinishedKeys(): string[] {
     return keysOf(this.#unfinished);
   }

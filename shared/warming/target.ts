@@ -2,6 +2,7 @@
 import type { Warmed } from '../cache/loader.ts';
 import type { TieredCache } from '../cache/tiered-cache.ts';
 import type { Dataset } from '../datasets/dataset.ts';
+import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readUnfinished } from './hot-keys.ts';
@@ -50,7 +51,10 @@ export function warmTargetOf<Id>(
       ]);
       const ids = idsOfPopular(dataset, popular);
       const keysFromReads = ids.size;
-      await fillUp(ids, dataset, database);
+      await fillUp(ids, dataset, database).catch((error) => {
+        if (keysFromReads === 0) throw error;
+        log.warn('What people read is warmed, and nothing else.', { dataset: dataset.name, error });
+      });
       const keys = [...ids.keys()];
       const idsOf = (batch: readonly string[]) => batch.map((key) => ids.get(key) as Id);
       return {

@@ -22,7 +22,7 @@ const UNDER_WAY_MAX = 4;
 
 export type WarmTargetOptions = {
   readonly signal: AbortSignal;
-  /** Somebody waits for it, or nothing is warm. */
+  /** Somebody may wait for it: it does not rest while the database keeps its speed. */
   readonly isUrgent: boolean;
 };
 
@@ -75,7 +75,10 @@ async function warmBatches(
   await Promise.all(underWay);
 }
 
-/** `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. */
+/**
+ * `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. A load that is
+ * repeated, because it could not be stored, is not waited for: the two connections are the limit then.
+ */
 function beginBatch(
   batch: WarmBatch,
   step: Step,

@@ -1,6 +1,6 @@
 /**
- * The warm-up, as the requirement draws it: lock, database connection, top users, user search, metrics, release; and what
- * it leaves for new containers and for the next run. A part that fails leaves the others alone; a lock that somebody else
+ * The warm-up, as the requirement draws it: lock, database connection, top users, user search, metrics, release; before
+ * the metrics, what it leaves for new containers and for the next run. A part that fails leaves the others alone; a lock that somebody else
  * holds means that the work is being done.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -72,7 +72,7 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
 async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): Promise<StepReport[]> {
   const connection = await runOperation('database-connection', () => run.connect(), signal);
   const warmed: WarmedTarget[] = [];
-  // What the schedule warms is warm already, as a rule: it has the time not to be felt.
+  // What the schedule warms is warm already, as a rule, and nobody waits for it: it has the time not to be felt.
   const isUrgent = run.trigger !== 'schedule';
   for (const target of run.targets) warmed.push(await warmTarget(target, { signal, isUrgent }));
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];
@@ -95,7 +95,9 @@ async function keepKeys(
       keepHotKeys(redis, lock.fence, { datasets, manifest, unfinished }),
       ...saving,
     ]);
-    for (const one of settled) if (one.status === 'rejected') throw one.reason;
+    const failures = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    for (const error of failures) log.warn('The hot keys were not kept everywhere.', { error });
+    if (failures.length > 0) throw failures[0];
   };
   const signal = AbortSignal.any([lock.signal, AbortSignal.timeout(KEEP_TIMEOUT_MS)]);
   return (await runOperation('hot-keys', keep, signal)).report;

@@ -222,7 +222,6 @@ describe('what Prewarm keeps in Redis', () => {
         keys.warmupUnfinished,
         keys.warmupHotKeysOrder,
         1,
-        1_000,
         '{}',
         '',
       ),

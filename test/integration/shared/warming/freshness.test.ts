@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 /** Of the schedule. */
 const INTERVAL_MS = 30 * MINUTE_MS;
 /** The same in the test's time. */
-const SHORT_INTERVAL_MS = 1_500;
+const SHORT_INTERVAL_MS = 2_000;
 const READ_APART_MS = 2;
 
 let servers: IsolatedServers;

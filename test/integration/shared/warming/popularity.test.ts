@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
+import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
@@ -126,6 +127,23 @@ describe('reads are counted', () => {
       known.push(Object.keys(await knownReads(redis, users.name)).length);
     }
     expect(known).toEqual([200, 400, 450, 450]);
+  });
+
+  it('and warmed also when the database cannot guess what else they would read', async () => {
+    const { caches, reads } = await openContainer(servers);
+    await caches.users.getMany([7, 8]);
+    await reads.flush();
+    const cannotGuess = async (): Promise<number[]> => {
+      throw new DatabaseUnavailableError('too slow');
+    };
+    const registered = datasetsOf(10, 1);
+    const [target] = targetsOf(redis, database, {
+      ...registered,
+      users: { ...registered.users, rank: cannotGuess },
+    });
+    expect(keysOf(await target?.plan()).sort()).toEqual(['7', '8']);
+    await redis.run((client) => client.flushdb());
+    await expect(target?.plan()).rejects.toThrow('too slow');
   });
 
   it('a ranking of another type costs what it knew and nothing else', async () => {

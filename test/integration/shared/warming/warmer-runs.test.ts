@@ -17,7 +17,7 @@ const LOCK_TTL_MS = 30_000;
 const RENEW_EVERY_MS = 5_000;
 const BATCH = 250;
 /** What the handler keeps of the function's time. */
-const CLOSING_MS = 7_000;
+const CLOSING_MS = 9_000;
 const DEPLOY_DELAY_MS = 500;
 /** How late a busy machine may be. */
 const LATE_MS = 300;
