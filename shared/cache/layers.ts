@@ -2,7 +2,7 @@
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
 import { Generation } from './generation.ts';
-import { MemoryLayer, type MemoryRead } from './memory-layer.ts';
+import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.ts';
 import { ReadCounts } from './read-counts.ts';
 import { type Cleared, type LookUp, type PutOutcome, RedisLayer, readEntries } from './redis-layer.ts';
 import { WallClock } from './wall-clock.ts';
@@ -32,6 +32,8 @@ type LayersOptions = {
   readonly memoryMs: number;
   /** Called for each key whose value turned out to be old, or with nothing when all did. */
   readonly onDropped: (key?: string) => void;
+  /** Called with hits in memory, late: see `tellAllHits`. */
+  readonly onHits: (origin: MemoryOrigin, hits: number) => void;
   /** Called with how many values were in Redis and could not be read. */
   readonly onCorrupt: (values: number) => void;
 };
@@ -62,7 +64,10 @@ export class Layers {
     this.#memory = new MemoryLayer({
       entriesMax: options.memoryEntriesMax,
       keepMs: options.memoryMs,
-      onHits: (key, hits) => this.#reads.add(key, hits),
+      onHits: (key, hits, entry, origin) => {
+        options.onHits(origin, hits);
+        if (entry.kind === 'value') this.#reads.add(key, hits);
+      },
     });
     this.#redis = new RedisLayer(redis, options.dataset, options.schemaVersion);
     this.#onDropped = options.onDropped;
@@ -84,9 +89,14 @@ export class Layers {
     return this.#reads.hasMany;
   }
 
+  /** Tells of all hits in memory that were not told of yet. */
+  tellAllHits(): void {
+    this.#memory.tellAllHits();
+  }
+
   /** How often each key was answered since the last time. */
   takeReads(): ReadonlyMap<string, number> {
-    this.#memory.tellAllHits();
+    this.tellAllHits();
     return this.#reads.take();
   }
 

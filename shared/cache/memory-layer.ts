@@ -11,7 +11,7 @@ export type MemoryRead = { readonly json: string | null; readonly layer: MemoryO
 type MemoryEntry = {
   readonly entry: Entry;
   readonly origin: MemoryOrigin;
-  /** Hits that nobody was told of yet: an integer here costs a hit less than a place in a map. */
+  /** Hits that nobody was told of yet: all that a hit pays for being counted, for the metrics and for the warmer. */
   hits: number;
   /** Made by the first hit: most entries of a scan never have one. */
   read: MemoryRead | undefined;
@@ -22,8 +22,8 @@ type MemoryEntry = {
 type MemoryOptions = {
   readonly entriesMax: number;
   readonly keepMs: number;
-  /** Called with the hits of a value, when it leaves or by `tellAllHits`. */
-  readonly onHits: (key: string, hits: number) => void;
+  /** Called with an entry's hits since the last time, when it leaves or by `tellAllHits`. */
+  readonly onHits: (key: string, hits: number, entry: Entry, origin: MemoryOrigin) => void;
 };
 
 /**
@@ -93,7 +93,7 @@ export class MemoryLayer {
   }
 
   #tellHits(key: string, memory: MemoryEntry): void {
-    if (memory.entry.kind === 'value') this.#onHits(key, memory.hits);
+    this.#onHits(key, memory.hits, memory.entry, memory.origin);
     memory.hits = 0;
   }
 }

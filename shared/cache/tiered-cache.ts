@@ -18,14 +18,14 @@ export type Layer = 'l1' | 'hydrated' | 'l2' | 'stale' | 'miss';
 /** `json` is the value's text; null says that there is no such thing. */
 export type CacheRead = { readonly json: string | null; readonly layer: Layer };
 
-/** Plain integers: an increment is all that a hit pays for being counted. */
+/** Plain integers, which whoever takes them sets back to 0. */
 export type CacheCounts = Record<Layer | 'corrupt', number>;
 
 /** A caller that finds a stale value waits so long for a newer one; everybody else gets the stale one at once. */
 const REFRESH_WAIT_MS = 250;
 
 export class TieredCache<Id> {
-  readonly counts: CacheCounts = { l1: 0, hydrated: 0, l2: 0, stale: 0, miss: 0, corrupt: 0 };
+  readonly #counts: CacheCounts = { l1: 0, hydrated: 0, l2: 0, stale: 0, miss: 0, corrupt: 0 };
   readonly #source: Source<Id>;
   readonly #layers: Layers;
   readonly #loader: Loader<Id>;
@@ -37,12 +37,21 @@ export class TieredCache<Id> {
       schemaVersion: source.schemaVersion,
       memoryEntriesMax: source.memoryEntriesMax,
       memoryMs: source.timing.memoryMs,
+      onHits: (origin, hits) => {
+        this.#counts[origin] += hits;
+      },
       onDropped: (key) => this.#loader.forget(key),
       onCorrupt: (values) => {
-        this.counts.corrupt += values;
+        this.#counts.corrupt += values;
       },
     });
     this.#loader = new Loader(source, this.#layers, new Lease(redis));
+  }
+
+  /** What was answered from where, since this was last set back. */
+  get counts(): CacheCounts {
+    this.#layers.tellAllHits();
+    return this.#counts;
   }
 
   get name(): string {
@@ -51,7 +60,7 @@ export class TieredCache<Id> {
 
   /** The value if this container has it in memory and may answer it now; no promise, no I/O. */
   probe(id: Id): CacheRead | undefined {
-    return this.#probeKey(this.#source.key(id));
+    return this.#layers.probe(this.#source.key(id));
   }
 
   /**
@@ -60,7 +69,7 @@ export class TieredCache<Id> {
    */
   get(id: Id): Promise<CacheRead> {
     const key = this.#source.key(id);
-    const inMemory = this.#probeKey(key);
+    const inMemory = this.#layers.probe(key);
     return inMemory === undefined ? this.#getFurther(id, key) : Promise.resolve(inMemory);
   }
 
@@ -133,18 +142,9 @@ export class TieredCache<Id> {
     return this.#layers.fillMemory(wanted, texts);
   }
 
-  #probeKey(key: string): CacheRead | undefined {
-    const read = this.#layers.probe(key);
-    if (read === undefined) return undefined;
-    // A name that is written out is found faster than one that is looked up.
-    if (read.layer === 'l1') this.counts.l1++;
-    else this.counts.hydrated++;
-    return read;
-  }
-
   /** A search for what does not exist says nothing about what people read. */
   #answer(layer: Layer, key: string, entry: Entry): CacheRead {
-    this.counts[layer]++;
+    this.#counts[layer]++;
     if (entry.kind === 'value') this.#layers.countRead(key);
     return { json: entry.json, layer };
   }
@@ -162,7 +162,7 @@ export class TieredCache<Id> {
     const inRedis = await this.#layers.ask(key);
     if (inRedis !== undefined && isFresh(inRedis)) return this.#answer('l2', key, inRedis);
     // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
-    const confirmed = this.#probeKey(key);
+    const confirmed = this.#layers.probe(key);
     if (confirmed !== undefined) return confirmed;
     const stale = inRedis ?? this.#layers.leftInMemory(key);
     return stale === undefined ? this.#loadMissing(id, key) : this.#serveStale(id, key, stale);
@@ -204,7 +204,7 @@ export class TieredCache<Id> {
     const asked = this.#layers.notInMemory(keys);
     await this.#takeFromRedis(keys, asked, reads, stale);
     if (asked.length === keys.length) return stale;
-    for (const [place, key] of keys.entries()) reads[place] ??= this.#probeKey(key);
+    for (const [place, key] of keys.entries()) reads[place] ??= this.#layers.probe(key);
     // The look made in the same round trip may have dropped what memory had.
     const dropped = [...keys.keys()].filter((place) => reads[place] === undefined && !asked.includes(place));
     await this.#takeFromRedis(keys, dropped, reads, stale);

@@ -18,7 +18,7 @@ beforeEach(() => {
   memory = new MemoryLayer({
     entriesMax: 3,
     keepMs: KEEP_MS,
-    onHits: (key, count) => hits.push([key, count]),
+    onHits: (key, count, { kind }) => hits.push([kind === 'value' ? key : kind, count]),
   });
 });
 
@@ -74,11 +74,11 @@ it('hits are told once: when the value leaves, is replaced, or when all are aske
   expect(hits.slice(3)).toEqual([['d', 1]]);
 });
 
-it('hits of what does not exist are not told', () => {
+it('hits tell what they were of', () => {
   memory.set('none', entry('', { kind: 'absent', json: null }), NOW_MS);
   memory.get('none', NOW_MS);
   memory.tellAllHits();
-  expect(hits).toEqual([]);
+  expect(hits).toEqual([['absent', 1]]);
 });
 
 it('what was put there before the first request says so', () => {
