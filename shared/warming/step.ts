@@ -53,7 +53,7 @@ export class Step {
     this.#plannedFromReads = keysFromReads;
   }
 
-  /** One try of each batch; `undefined` when it failed. */
+  /** Warms a batch, with its retries; answers undefined when they all failed. */
   async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<Warmed | undefined> {
     const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal, onLoaded));
     if (warmed !== undefined) this.#warmed.set(batch, warmed);
