@@ -21,6 +21,22 @@ function url(name: string, schemes: readonly string[]): string {
   return value;
 }
 
+/** Whether the variable says `value`; absent says no, and anything else is a mistake worth stopping for. */
+function is(name: string, value: string): boolean {
+  const said = optionalText(name);
+  if (said !== undefined && said !== value) throw new EnvironmentError(name, `"${value}" or absent`);
+  return said === value;
+}
+
+function list(name: string, expected: string): readonly [string, ...string[]] {
+  const [first, ...others] = text(name, expected)
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+  if (first === undefined) throw new EnvironmentError(name, expected);
+  return [first, ...others];
+}
+
 function clientKeys(name: string): Readonly<Record<string, string>> {
   const expected = 'a JSON object from client to usage key, with a key for "default"';
   try {
@@ -37,12 +53,30 @@ export const environment = {
   /** `-cluster` says that the address is one of a Redis Cluster's; the others are found from there. */
   redisUrl: () => url('REDIS_URL', ['redis:', 'rediss:', 'redis-cluster:', 'rediss-cluster:']),
   databaseUrl: () => url('DATABASE_URL', ['postgres:', 'postgresql:']),
+  /** An RDS Proxy stands before the database: it takes no session settings, and an IAM token for a password. */
+  isRdsProxy: () => is('DATABASE_PROXY', 'rds'),
   /** Without one, metrics stay in Redis and nothing is pushed. */
   pushgatewayUrl: () =>
     optionalText('PUSHGATEWAY_URL') === undefined ? undefined : url('PUSHGATEWAY_URL', ['http:', 'https:']),
   warmerFunctionName: () => text('WARMER_FUNCTION_NAME', 'the name of the warmer function'),
   jwtIssuer: () => text('JWT_ISSUER', 'the issuer of the tokens'),
-  jwtAudience: () => text('JWT_AUDIENCE', 'the audience of the tokens'),
+  /** Separated by commas: a token for any of them is accepted. */
+  jwtAudiences: () => list('JWT_AUDIENCE', 'the audiences of the tokens, separated by commas'),
   jwtJwksUri: () => url('JWT_JWKS_URI', ['https:', 'http:']),
+  /** What the issuer puts before the names of our scopes, such as `prewarm/`; absent when it puts nothing. */
+  jwtScopePrefix: () => optionalText('JWT_SCOPE_PREFIX'),
+  /** Names of clients as tokens have them, each with its usage key. */
   usageKeys: () => clientKeys('USAGE_KEYS'),
+  /** The ElastiCache replication group behind `REDIS_URL`; absent where Redis is not ElastiCache's. */
+  replicationGroupId: () => optionalText('REDIS_REPLICATION_GROUP_ID'),
+  /** The role that the function has: Lambda sets all four. */
+  awsRole: () => {
+    const sessionToken = optionalText('AWS_SESSION_TOKEN');
+    return {
+      region: text('AWS_REGION', 'an AWS region'),
+      accessKeyId: text('AWS_ACCESS_KEY_ID', 'the id of an access key'),
+      secretAccessKey: text('AWS_SECRET_ACCESS_KEY', 'a secret access key'),
+      ...(sessionToken !== undefined && { sessionToken }),
+    };
+  },
 };

@@ -1,5 +1,6 @@
 /** The routes of the admin function. Each checks the scope first, then the exact limit, then acts. */
 import { runWarmer, startWarmer } from '../../shared/aws/invoke-warmer.ts';
+import type { ReadReplicationGroup } from '../../shared/aws/replication-group.ts';
 import type { Caches } from '../../shared/caches.ts';
 import { InvalidInputError, WarmupRunningError } from '../../shared/errors.ts';
 import {
@@ -26,6 +27,8 @@ export type AdminServices = {
   readonly caches: Caches;
   readonly limits: AdminLimits;
   readonly warmerFunctionName: string;
+  /** @default - Redis is not an ElastiCache replication group of ours */
+  readonly readReplicationGroup?: ReadReplicationGroup | undefined;
 };
 
 export function adminRoutes(services: AdminServices): Routes {
@@ -36,7 +39,7 @@ export function adminRoutes(services: AdminServices): Routes {
   return {
     'GET /admin/status': async (request) => {
       await limited(request, 'status');
-      return answerJson(JSON.stringify(await readStatus(services.redis)));
+      return answerJson(JSON.stringify(await readStatus(services.redis, services.readReplicationGroup)));
     },
     'POST /admin/warm-up': async (request) => {
       await limited(request, 'warm-up');

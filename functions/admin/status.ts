@@ -1,4 +1,5 @@
 /** What `GET /admin/status` tells: the warm-up that runs, the last ones, the fleet's totals, Redis. */
+import type { ReadReplicationGroup, ReplicationGroupFacts } from '../../shared/aws/replication-group.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import { RedisUnavailableError } from '../../shared/errors.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
@@ -9,7 +10,7 @@ import { lastReports, type WarmupReport } from '../../shared/warming/report.ts';
 
 const REPORTS_SHOWN = 10;
 
-type Status =
+type Inside =
   | { readonly redis: { readonly available: false } }
   | {
       readonly redis: { readonly available: true; readonly memoryUsedBytes: number | null };
@@ -23,8 +24,20 @@ type Status =
       readonly totals: Readonly<Record<string, number>>;
     };
 
-/** While Redis is away the status says so, rather than being away too: it is what the engineer on call asks first. */
-export async function readStatus(redis: GuardedRedis): Promise<Status> {
+/** `replicationGroup` is null when AWS could not tell, and absent when there is none to ask about. */
+type Status = Inside & { readonly redis: { readonly replicationGroup?: ReplicationGroupFacts | null } };
+
+/** While Redis is away the status says so, and what AWS says of it: that is what the engineer on call asks first. */
+export async function readStatus(
+  redis: GuardedRedis,
+  readReplicationGroup?: ReadReplicationGroup,
+): Promise<Status> {
+  const [inside, replicationGroup] = await Promise.all([readInside(redis), readReplicationGroup?.()]);
+  if (replicationGroup === undefined) return inside;
+  return { ...inside, redis: { ...inside.redis, replicationGroup } } as Status;
+}
+
+async function readInside(redis: GuardedRedis): Promise<Inside> {
   try {
     const [running, reports, facts] = await Promise.all([
       lockHolder(redis),

@@ -10,8 +10,9 @@ setLogLevel(environment.logLevel());
 const usageKeys = environment.usageKeys();
 const verify = createTokenVerifier({
   issuer: environment.jwtIssuer(),
-  audience: environment.jwtAudience(),
+  audiences: environment.jwtAudiences(),
   jwksUri: environment.jwtJwksUri(),
+  scopePrefix: environment.jwtScopePrefix(),
 });
 
 /** API Gateway answers 401 to exactly this message, and 500 to any other. */

@@ -16,7 +16,9 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<CustomReso
   // The data outlives the stack.
   if (event.RequestType === 'Delete') return { status: 'SUCCESS' };
   try {
-    const { applied } = await migrate(environment.databaseUrl());
+    const { applied } = await migrate(environment.databaseUrl(), {
+      isRdsProxy: environment.isRdsProxy(),
+    });
     log.info('The database is up to date.', { applied });
     return { status: 'SUCCESS', data: { Applied: String(applied.length) } };
   } catch (error) {

@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT_MS = 300;
 
 setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
-const database = new Database(environment.databaseUrl());
+const database = new Database(environment.databaseUrl(), { isRdsProxy: environment.isRdsProxy() });
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
 

@@ -18,7 +18,11 @@ const CONNECT_TIMEOUT_MS = 1_000;
 setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
 // A statement ends before the try that runs it does, and the warmer takes two connections at most.
-const database = new Database(environment.databaseUrl(), { connectionsMax: 2, statementTimeoutMs: 900 });
+const database = new Database(environment.databaseUrl(), {
+  connectionsMax: 2,
+  statementTimeoutMs: 900,
+  isRdsProxy: environment.isRdsProxy(),
+});
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
 const targets = warmTargetsOf(redis, database, caches);

@@ -2,7 +2,7 @@
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
-import { localJwt } from '../stage-config.ts';
+import { localJwt } from '../stages/local.ts';
 import { draftOf } from './drafts.ts';
 import { prepareStateFolder } from './state-folder.ts';
 

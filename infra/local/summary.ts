@@ -1,49 +1,28 @@
 /** The texts at the end of a start: the warm-up's report as a table, and the lines to paste. */
-import type { StepReport, WarmupReport } from '../../shared/warming/report.ts';
-
-const COLUMNS = ['step', 'status', 'time', 'attempts', 'planned', 'warmed', 'skipped', 'failed'];
+import type { WarmupReport } from '../../shared/warming/report.ts';
+import { describeFailures, describeTotal, STEP_COLUMNS, stepCells } from '../pipeline/warmup-table.ts';
 
 export function formatReport(report: WarmupReport): string {
   const title = `Warm-up ${report.status}   trigger ${report.trigger}   traceId ${report.traceId}   ${Math.round(report.durationMs)} ms`;
   if (report.status === 'skipped')
     return `${title}\n  another warm-up, ${report.holderTraceId ?? 'unknown'}, holds the lock`;
-  const rows = [COLUMNS, ...report.steps.map(formatStep)];
-  const total = `${formatCount(report.warmed)} of ${formatCount(report.planned)} keys warmed`;
-  const chosen = fromReads(report);
-  const choice = chosen === 0 ? '' : `, ${formatCount(chosen)} of them planned because people read them`;
+  const rows = [[...STEP_COLUMNS], ...report.steps.map(stepCells)];
   const aborted = report.aborted === undefined ? [] : [`  ended early: ${report.aborted}`];
   return [
     title,
     ...alignColumns(rows),
-    `  ${total}${choice}`,
+    `  ${describeTotal(report)}`,
     ...aborted,
-    ...report.steps.flatMap(formatFailures),
+    ...report.steps.flatMap(describeFailures).map((line) => `  ${line}`),
   ].join('\n');
-}
-
-function fromReads({ steps }: WarmupReport): number {
-  return steps.reduce((sum, { plannedFromReads = 0 }) => sum + plannedFromReads, 0);
-}
-
-function formatStep(step: StepReport): string[] {
-  const counts = [step.attempts, step.planned, step.warmed, step.skipped, step.failed].map(formatCount);
-  return [step.name, step.status, `${Math.round(step.durationMs)} ms`, ...counts];
-}
-
-function formatFailures(step: StepReport): string[] {
-  return step.failures.map(({ cause, keys }) => `  ${step.name}: ${formatCount(keys)} failed: ${cause}`);
 }
 
 /** Words to the left, numbers to the right. */
 function alignColumns(rows: readonly string[][]): string[] {
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const widths = STEP_COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const align = (cell: string, column: number) =>
     column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
   return rows.map((row) => `  ${row.map(align).join('   ')}`.trimEnd());
-}
-
-function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
 }
 
 export type Closing = {

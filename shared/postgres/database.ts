@@ -1,21 +1,29 @@
 /** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
 import type pg from 'pg';
-import { DatabaseUnavailableError } from '../errors.ts';
+import { environment } from '../environment.ts';
+import { DatabaseUnavailableError, EnvironmentError } from '../errors.ts';
+import { STATEMENT_TIMEOUT_MS } from '../limits.ts';
 import { log } from '../logger.ts';
 
 export type DatabaseOptions = {
   /** Connections of this container. A container serves one request at a time: two are enough for its parallel reads. */
   connectionsMax: number;
-  /** How long Postgres works on one statement; the client gives up 100 ms later, so the server always stops first. */
+  /**
+   * How long Postgres works on one statement; the client gives up 100 ms later, so the server always stops first. Behind
+   * an RDS Proxy only the client knows this limit, and the proxy's initialisation query sets the server's.
+   */
   statementTimeoutMs: number;
   /** How long a query waits for a connection, a new one or a free one. */
   connectTimeoutMs: number;
+  /** An RDS Proxy refuses connections that bring session settings, and takes IAM tokens for passwords. @default false */
+  isRdsProxy: boolean;
 };
 
 const DATABASE_DEFAULTS: DatabaseOptions = {
   connectionsMax: 2,
-  statementTimeoutMs: 2_000,
+  statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   connectTimeoutMs: 1_000,
+  isRdsProxy: false,
 };
 
 /**
@@ -25,6 +33,9 @@ const DATABASE_DEFAULTS: DatabaseOptions = {
 const CONNECTION_LOST = new Set(['57P01', '57P02', '57P03', '08003', '08006', 'ECONNRESET', 'EPIPE']);
 /** The database is there but cannot take this now: too many connections, shutting down, out of memory, timed out. */
 const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03', '40001', '40P01']);
+
+/** Of ours: no second try helps. */
+const MISTAKES = [TypeError, RangeError, EnvironmentError];
 
 function codeOf(error: unknown): string {
   return (error as { code?: string }).code ?? '';
@@ -47,21 +58,27 @@ function isUnavailable(error: unknown): boolean {
   if (isConnectionLost(error) || CANNOT_NOW.has(codeOf(error))) return true;
   if (/^(08|28|3D)/.test(codeOf(error))) return true;
   // What is neither an answer of the server nor a mistake of ours comes from the way to it: refused, not found, too late.
-  return !(isReplyOfServer(error) || error instanceof TypeError || error instanceof RangeError);
+  return !(isReplyOfServer(error) || MISTAKES.some((mistake) => error instanceof mistake));
 }
 
 /** Reads from Postgres, as a rule. Throws `DatabaseUnavailableError` for what may be over in a moment, and pg's own error for a wrong query. */
 export class Database {
+  readonly #databaseUrl: string;
+  readonly #isRdsProxy: boolean;
   readonly #config: pg.PoolConfig & { readonly max: number };
   #pool: Promise<pg.Pool> | undefined;
 
   constructor(databaseUrl: string, options: Partial<DatabaseOptions> = {}) {
-    const { connectionsMax, statementTimeoutMs, connectTimeoutMs } = { ...DATABASE_DEFAULTS, ...options };
+    const { connectionsMax, statementTimeoutMs, connectTimeoutMs, isRdsProxy } = {
+      ...DATABASE_DEFAULTS,
+      ...options,
+    };
+    this.#databaseUrl = databaseUrl;
+    this.#isRdsProxy = isRdsProxy;
     this.#config = {
-      connectionString: databaseUrl,
       max: connectionsMax,
       connectionTimeoutMillis: connectTimeoutMs,
-      statement_timeout: statementTimeoutMs,
+      ...(!isRdsProxy && { statement_timeout: statementTimeoutMs }),
       query_timeout: statementTimeoutMs + 100,
       idleTimeoutMillis: 0,
       allowExitOnIdle: true,
@@ -109,8 +126,23 @@ export class Database {
 
   /** The driver is loaded beside the first connection: neither the start of the module nor an admin's container waits for it. */
   #open(): Promise<pg.Pool> {
-    this.#pool ??= createPool(this.#config);
+    this.#pool ??= this.#createPool();
     return this.#pool;
+  }
+
+  async #createPool(): Promise<pg.Pool> {
+    const { default: pg } = await import('pg');
+    const pool = new pg.Pool({ ...(await this.#target(pg)), ...this.#config });
+    // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
+    pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
+    return pool;
+  }
+
+  /** Whom to connect to, as whom. What only an RDS Proxy needs is loaded only for one. */
+  async #target(driver: typeof pg): Promise<pg.ClientConfig> {
+    if (!this.#isRdsProxy) return { connectionString: this.#databaseUrl };
+    const { rdsProxyTarget } = await import('./rds-proxy.ts');
+    return rdsProxyTarget({ driver, databaseUrl: this.#databaseUrl, readRole: environment.awsRole });
   }
 
   async #run<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
@@ -134,12 +166,4 @@ export const LOAD_BEGAN_US = '(extract(epoch FROM transaction_timestamp()) * 100
 function asUnavailable(error: unknown): unknown {
   if (!isUnavailable(error)) return error;
   return new DatabaseUnavailableError('Postgres did not answer.', { cause: error });
-}
-
-async function createPool(config: pg.PoolConfig): Promise<pg.Pool> {
-  const { default: pg } = await import('pg');
-  const pool = new pg.Pool(config);
-  // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
-  pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
-  return pool;
 }

@@ -1,10 +1,19 @@
-/** Applies the SQL files of a folder in the order of their names, each once, each whole or not at all. */
+/** Applies the SQL files of a folder in the order of their names, each once: all that are missing, or none of them. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { environment } from '../environment.ts';
 import { MigrationError } from '../errors.ts';
+import { rdsProxyTarget } from './rds-proxy.ts';
 
 export type Migrated = { readonly applied: readonly string[] };
+
+type MigrateOptions = {
+  /** @default beside this file in the sources, and beside the bundle in a deployed function */
+  readonly migrationsDir?: URL;
+  /** @default false */
+  readonly isRdsProxy?: boolean;
+};
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string };
 
@@ -20,16 +29,16 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * Brings the database at `databaseUrl` up to date and answers the names of the files that were applied now.
- * Throws `MigrationError` when a file fails (nothing of it stays) or an applied file has changed since.
+ * Throws `MigrationError` when a file fails or an applied file has changed since; nothing of any file stays then.
+ *
+ * All files of one call are one transaction. So a file holds no BEGIN or COMMIT, and nothing that cannot run in a
+ * transaction: `CREATE INDEX CONCURRENTLY`, say, fails with Postgres' own words that it "cannot run inside a transaction
+ * block". A table that a file alters stays locked until the last file is done: what takes long belongs in a deployment of its own.
  */
-export async function migrate(
-  databaseUrl: string,
-  // Beside this file in the sources, and beside the bundle in a deployed function.
-  options: { migrationsDir?: URL } = {},
-): Promise<Migrated> {
+export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<Migrated> {
   const migrations = await readMigrations(options.migrationsDir ?? new URL('./migrations/', import.meta.url));
   const client = new pg.Client({
-    connectionString: databaseUrl,
+    ...targetOf(databaseUrl, options),
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     // The server stops a statement first (`statement_timeout` below): else it would go on, with its locks, unwatched.
     query_timeout: BUDGET_MS + 10_000,
@@ -38,11 +47,16 @@ export async function migrate(
   client.on('error', () => undefined);
   await client.connect();
   try {
-    return await applyMissing(client, migrations, Date.now() + BUDGET_MS);
+    return await inTransaction(client, () => applyMissing(client, migrations, Date.now() + BUDGET_MS));
   } finally {
-    // Ends the session, and with it the advisory lock; one that broke has ended already.
+    // One that broke has ended already.
     await client.end().catch(() => undefined);
   }
+}
+
+function targetOf(databaseUrl: string, { isRdsProxy }: MigrateOptions): pg.ClientConfig {
+  if (!isRdsProxy) return { connectionString: databaseUrl };
+  return rdsProxyTarget({ driver: pg, databaseUrl, readRole: environment.awsRole });
 }
 
 async function readMigrations(folder: URL): Promise<Migration[]> {
@@ -55,57 +69,69 @@ async function readMigrations(folder: URL): Promise<Migration[]> {
   );
 }
 
+async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // A connection that is gone has rolled back by itself.
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
 async function applyMissing(
   client: pg.Client,
   migrations: readonly Migration[],
   giveUpAtMs: number,
 ): Promise<Migrated> {
-  await client.query(`SET lock_timeout = ${OTHER_MIGRATION_TIMEOUT_MS}`);
-  await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK_ID]);
-  await client.query(`SET lock_timeout = ${TABLE_LOCK_TIMEOUT_MS}`);
-  const checksums = await readChecksums(client);
-  const applied: string[] = [];
-  for (const migration of migrations) {
-    const known = checksums.get(migration.name);
-    if (known === undefined) {
-      await client.query(`SET statement_timeout = ${Math.max(1, giveUpAtMs - Date.now())}`);
-      await apply(client, migration);
-      applied.push(migration.name);
-    } else if (known !== migration.checksum) {
-      throw new MigrationError(
-        migration.name,
-        'was applied and has changed since. Put the old text back and write a new file.',
-      );
-    }
+  await limit(client, OTHER_MIGRATION_TIMEOUT_MS, giveUpAtMs);
+  await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK_ID]);
+  const missing = findMissing(migrations, await readChecksums(client));
+  for (const migration of missing) {
+    await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
+    await apply(client, migration);
   }
-  return { applied };
+  return { applied: missing.map(({ name }) => name) };
+}
+
+/** For this transaction only: a session's own settings would pin it to one of an RDS Proxy's connections. */
+async function limit(client: pg.Client, lockTimeoutMs: number, giveUpAtMs: number): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = ${lockTimeoutMs}`);
+  await client.query(`SET LOCAL statement_timeout = ${Math.max(1, giveUpAtMs - Date.now())}`);
 }
 
 /** Of the files that were applied; none in a database that was never migrated. */
 async function readChecksums(client: pg.Client): Promise<Map<string, string>> {
-  const known = await client.query("SELECT to_regclass('prewarm_migrations') AS name");
-  if (known.rows[0].name === null) return new Map();
+  await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
+    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
   const { rows } = await client.query<{ name: string; checksum: string }>(
     'SELECT name, checksum FROM prewarm_migrations',
   );
   return new Map(rows.map((row) => [row.name, row.checksum]));
 }
 
-async function apply(client: pg.Client, migration: Migration): Promise<void> {
-  await client.query('BEGIN');
-  try {
-    // In the same transaction, so that a first file that fails leaves nothing at all.
-    await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
-      name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
-    await client.query(migration.sql);
-    await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [
-      migration.name,
-      migration.checksum,
-    ]);
-    await client.query('COMMIT');
-  } catch (cause) {
-    // A connection that is gone has rolled back by itself.
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw new MigrationError(migration.name, cause instanceof Error ? cause.message : 'failed', { cause });
+function findMissing(migrations: readonly Migration[], checksums: ReadonlyMap<string, string>): Migration[] {
+  const changed = migrations.find(({ name, checksum }) => (checksums.get(name) ?? checksum) !== checksum);
+  if (changed !== undefined) {
+    throw new MigrationError(
+      changed.name,
+      'was applied and has changed since. Put the old text back and write a new file.',
+    );
   }
+  return migrations.filter(({ name }) => !checksums.has(name));
+}
+
+async function apply(client: pg.Client, { name, sql, checksum }: Migration): Promise<void> {
+  try {
+    await client.query(sql);
+  } catch (cause) {
+    throw new MigrationError(name, cause instanceof Error ? cause.message : 'failed', { cause });
+  }
+  if (client.getTransactionStatus() !== 'T') {
+    throw new MigrationError(name, 'ended the transaction. Leave COMMIT and ROLLBACK out of it.');
+  }
+  await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
 }

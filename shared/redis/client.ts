@@ -123,17 +123,22 @@ export async function untilReady(redis: RedisClient, timeoutMs: number): Promise
 function untilConnected(redis: RedisClient, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return Promise.resolve();
   return new Promise((resolve, reject) => {
+    let cause: unknown;
     const finish = (settle: () => void) => {
       clearTimeout(timer);
-      redis.off('ready', onReady).off('close', onClose);
+      redis.off('ready', onReady).off('close', onClose).off('error', onError);
       settle();
     };
     const onReady = () => finish(resolve);
-    const onClose = () => finish(() => reject(new Error('Redis refused the connection.')));
+    // Told before the connection closes: a wrong password or certificate, an address that nobody has.
+    const onError = (error: unknown) => {
+      cause = (error as { lastNodeError?: unknown }).lastNodeError ?? error;
+    };
+    const onClose = () => finish(() => reject(new Error('Redis refused the connection.', { cause })));
     const timer = setTimeout(
       () => finish(() => reject(new Error(`Redis was not ready within ${timeoutMs} ms.`))),
       timeoutMs,
     );
-    redis.once('ready', onReady).once('close', onClose);
+    redis.once('ready', onReady).once('close', onClose).on('error', onError);
   });
 }

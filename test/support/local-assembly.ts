@@ -70,9 +70,13 @@ export type FixtureRoute = {
   readonly parent?: string;
   readonly method?: string;
   readonly target?: string;
+  /** Whether it is the target's alias that is called. */
+  readonly isAlias?: boolean;
   readonly isProtected?: boolean;
   readonly integration?: object;
   readonly timeoutMs?: number;
+  /** Further properties of the method. */
+  readonly properties?: object;
 };
 
 /** The resource and the method of each route, by name. */
@@ -101,16 +105,30 @@ function toMethod(name: string, route: FixtureRoute): object {
         : { AuthorizationType: 'NONE' }),
       Integration: route.integration ?? {
         Type: 'AWS_PROXY',
-        Uri: functionUri(route.target ?? ''),
+        Uri: functionUri(route.target ?? '', route.isAlias),
         ...(route.timeoutMs && { TimeoutInMillis: route.timeoutMs }),
       },
+      ...route.properties,
     },
   };
 }
 
-/** Written as CDK writes it. */
-export function functionUri(name: string): object {
-  const arn = { 'Fn::GetAtt': [name, 'Arn'] };
+/** A version of a function and the alias `live` that leads to it, named after the function: `echoVersion`, `echoLive`. */
+export function aliasResources(name: string): Record<string, object> {
+  const FunctionName = { Ref: name };
+  const FunctionVersion = { 'Fn::GetAtt': [`${name}Version`, 'Version'] };
+  return {
+    [`${name}Version`]: { Type: 'AWS::Lambda::Version', Properties: { FunctionName } },
+    [`${name}Live`]: {
+      Type: 'AWS::Lambda::Alias',
+      Properties: { FunctionName, FunctionVersion, Name: 'live' },
+    },
+  };
+}
+
+/** Of a function, or of its alias. Written as CDK writes it. */
+export function functionUri(name: string, isAlias = false): object {
+  const arn = isAlias ? { Ref: `${name}Live` } : { 'Fn::GetAtt': [name, 'Arn'] };
   const region = { 'Fn::Select': [3, { 'Fn::Split': [':', arn] }] };
   return {
     'Fn::Join': [

@@ -1,4 +1,4 @@
-/** API Gateway on this machine: route, authorizer, usage plan, function, in this order, as the template says. */
+/** API Gateway on this machine: route, authorizer, limits, request validator, function, in this order, as the template says. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -7,6 +7,7 @@ import type { Functions } from '../containers/containers.ts';
 import { logLine } from '../log-line.ts';
 import type { ApiSpec, RouteSpec } from '../template/api-spec.ts';
 import { type Authorize, type Caller, createAuthorization } from './authorization.ts';
+import { compress } from './compression.ts';
 import {
   answerFromFunction,
   answerFromRefusal,
@@ -18,7 +19,8 @@ import { findHeader, type HttpRequest, readRequest } from './http-request.ts';
 import { createProxyEvent, isBinary, methodArn } from './proxy-event.ts';
 import { Refusal } from './refusal.ts';
 import { matchRoute, type RouteMatch } from './routes.ts';
-import { createUsagePlans, type UsagePlans } from './usage-plan.ts';
+import { createStageThrottles, createUsagePlans, type UsagePlans } from './usage-plan.ts';
+import { validate } from './validation.ts';
 
 export type GatewayOptions = {
   readonly api: ApiSpec;
@@ -29,7 +31,11 @@ export type GatewayOptions = {
   readonly now?: () => number;
 };
 
-type Gateway = GatewayOptions & { readonly authorize: Authorize; readonly usagePlans: UsagePlans };
+type Gateway = GatewayOptions & {
+  readonly authorize: Authorize;
+  readonly usagePlans: UsagePlans;
+  readonly admitToStage: (method: string) => boolean;
+};
 
 /** Listens on the loopback interface. @throws when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Server> {
@@ -37,6 +43,7 @@ export async function startGateway(options: GatewayOptions): Promise<Server> {
     ...options,
     authorize: createAuthorization(options.functions, options.now),
     usagePlans: createUsagePlans(options.api.usagePlans, options.now),
+    admitToStage: createStageThrottles(options.api.stageThrottles, options.now),
   };
   const server = createServer((request, response) => void handle(gateway, request, response));
   server.listen(options.port, '127.0.0.1');
@@ -90,8 +97,11 @@ async function answer(gateway: Gateway, request: HttpRequest): Promise<HttpAnswe
   if (!match) throw new Refusal('MISSING_AUTHENTICATION_TOKEN', 'Missing Authentication Token');
   const caller = await authorize(gateway, request, match.route);
   admit(gateway, request, match.route, caller);
+  if (match.route.validation) validate(request, match.route.validation);
   const outcome = await integrate(gateway, request, match, caller);
-  return answerFromOutcome(outcome, isBinary(findHeader(request, 'accept'), gateway.api.binaryMediaTypes));
+  const { binaryMediaTypes, minCompressionBytes } = gateway.api;
+  const whole = answerFromOutcome(outcome, isBinary(findHeader(request, 'accept'), binaryMediaTypes));
+  return compress(whole, findHeader(request, 'accept-encoding'), minCompressionBytes);
 }
 
 async function authorize(
@@ -110,9 +120,19 @@ async function authorize(
 }
 
 function admit(gateway: Gateway, request: HttpRequest, route: RouteSpec, caller: Caller | undefined): void {
-  if (!route.apiKeyRequired) return;
+  const method = `${route.path}/${route.method}`;
+  if (route.apiKeyRequired) admitByKey(gateway, request, method, caller);
+  if (!gateway.admitToStage(method)) throw new Refusal('THROTTLED', 'Too Many Requests');
+}
+
+function admitByKey(
+  gateway: Gateway,
+  request: HttpRequest,
+  method: string,
+  caller: Caller | undefined,
+): void {
   const key = gateway.api.keySource === 'AUTHORIZER' ? caller?.usageKey : findHeader(request, 'x-api-key');
-  const verdict = gateway.usagePlans.admit(key, `${route.path}/${route.method}`);
+  const verdict = gateway.usagePlans.admit(key, method);
   if (verdict === 'unknown-key') throw new Refusal('INVALID_API_KEY', 'Forbidden');
   if (verdict === 'throttled') throw new Refusal('THROTTLED', 'Too Many Requests');
   if (verdict === 'quota-exceeded') throw new Refusal('QUOTA_EXCEEDED', 'Limit Exceeded');

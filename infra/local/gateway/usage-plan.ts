@@ -1,4 +1,4 @@
-/** Enforces usage plans: a token bucket for each key and method, and the quota where a plan has one. */
+/** Enforces usage plans (a token bucket for each key and method, and the quota where a plan has one) and the stage's throttles. */
 import type { QuotaSpec, ThrottleSpec, UsagePlanSpec } from '../template/usage-plan-spec.ts';
 
 type Verdict = 'allowed' | 'unknown-key' | 'throttled' | 'quota-exceeded';
@@ -16,6 +16,15 @@ export function createUsagePlans(plans: readonly UsagePlanSpec[], now: () => num
   return {
     admit: (key, method) => (key === undefined ? undefined : limiters.get(key))?.(method) ?? 'unknown-key',
   };
+}
+
+/** Whether the stage lets one more request through, whoever sends it; a method without a throttle lets all. */
+export function createStageThrottles(
+  throttles: ReadonlyMap<string, ThrottleSpec>,
+  now: () => number = Date.now,
+): (method: string) => boolean {
+  const buckets = new Map([...throttles].map(([method, throttle]) => [method, createBucket(throttle, now)]));
+  return (method) => buckets.get(method)?.() ?? true;
 }
 
 type Limiter = (method: string) => Verdict;

@@ -1,7 +1,13 @@
 /** What the template says about the REST API: routes, authorizers, gateway responses and usage plans. */
 import type { Scope } from './intrinsics.ts';
 import { functionNameOf, type Listed, listOf, type Properties, propertiesOf } from './resources.ts';
-import { readUsagePlan, type UsagePlanSpec } from './usage-plan-spec.ts';
+import {
+  readStageThrottles,
+  readUsagePlan,
+  type ThrottleSpec,
+  type UsagePlanSpec,
+} from './usage-plan-spec.ts';
+import { readValidation, type ValidationSpec } from './validation-spec.ts';
 
 export type AuthorizerSpec = {
   readonly functionName: string;
@@ -23,6 +29,8 @@ export type RouteSpec = {
     | { readonly kind: 'none' }
     | ({ readonly kind: 'token' } & AuthorizerSpec)
     | Unsupported;
+  /** Undefined without a validator. */
+  readonly validation?: ValidationSpec;
   readonly integration:
     | { readonly kind: 'lambda'; readonly functionName: string; readonly timeoutMs: number }
     | Unsupported;
@@ -40,9 +48,13 @@ export type ApiSpec = {
   readonly stageName: string;
   readonly keySource: 'AUTHORIZER' | 'HEADER';
   readonly binaryMediaTypes: readonly string[];
+  /** From how many bytes on answers are compressed. Undefined: never. */
+  readonly minCompressionBytes?: number;
   readonly routes: readonly RouteSpec[];
   readonly gatewayResponses: ReadonlyMap<string, GatewayResponseSpec>;
   readonly usagePlans: readonly UsagePlanSpec[];
+  /** Of all callers together, by `/path/METHOD`. */
+  readonly stageThrottles: ReadonlyMap<string, ThrottleSpec>;
 };
 
 export function readApi(scope: Scope): ApiSpec {
@@ -50,23 +62,28 @@ export function readApi(scope: Scope): ApiSpec {
   if (!api || others.length > 0)
     throw new Error('The local runner serves one REST API, no more and no fewer');
   const [stage] = listOf(scope, 'AWS::ApiGateway::Stage');
+  const minCompressionBytes = api.properties['MinimumCompressionSize'];
   return {
     apiId: api.id,
     stageName: String(stage?.properties['StageName'] ?? 'live'),
     keySource: api.properties['ApiKeySourceType'] === 'AUTHORIZER' ? 'AUTHORIZER' : 'HEADER',
     binaryMediaTypes: (api.properties['BinaryMediaTypes'] as string[] | undefined) ?? [],
+    ...(minCompressionBytes !== undefined && { minCompressionBytes: Number(minCompressionBytes) }),
     routes: listOf(scope, 'AWS::ApiGateway::Method').map(({ properties }) => readRoute(properties, scope)),
     gatewayResponses: new Map(listOf(scope, 'AWS::ApiGateway::GatewayResponse').map(readGatewayResponse)),
     usagePlans: listOf(scope, 'AWS::ApiGateway::UsagePlan').map((plan) => readUsagePlan(plan, scope)),
+    stageThrottles: readStageThrottles(stage?.properties ?? {}),
   };
 }
 
 function readRoute(method: Properties, scope: Scope): RouteSpec {
+  const validation = readValidation(method, scope);
   return {
     method: String(method['HttpMethod']),
     path: pathOf(String(method['ResourceId']), scope),
     apiKeyRequired: method['ApiKeyRequired'] === true,
     authorization: readAuthorization(method, scope),
+    ...(validation && { validation }),
     integration: readIntegration((method['Integration'] ?? {}) as Properties),
   };
 }

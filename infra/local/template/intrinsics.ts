@@ -73,13 +73,34 @@ function pseudoParameters({ stackName }: Scope): Record<string, string> {
   };
 }
 
-/** What CloudFormation would call a resource: functions by stack and logical id, a stage by its own name. */
+/** What CloudFormation would call a resource: functions by stack and logical id, their versions and aliases by ARN, a stage by its own name. */
 export function physicalId(logicalId: string, scope: Scope): string {
   const resource = scope.resources[logicalId];
   if (!resource) throw new Error(`The template refers to "${logicalId}", which it does not have`);
-  if (resource.Type === 'AWS::Lambda::Function') return functionName(logicalId, resource, scope);
-  if (resource.Type === 'AWS::ApiGateway::Stage') return String(resource.Properties?.['StageName']);
-  return logicalId;
+  switch (resource.Type) {
+    case 'AWS::Lambda::Function':
+      return functionName(logicalId, resource, scope);
+    case 'AWS::Lambda::Version':
+      return qualifiedArn(resource, versionNumber, scope);
+    case 'AWS::Lambda::Alias':
+      return qualifiedArn(resource, String(resource.Properties?.['Name']), scope);
+    case 'AWS::ApiGateway::Stage':
+      return String(resource.Properties?.['StageName']);
+    default:
+      return logicalId;
+  }
+}
+
+/** Nothing is deployed twice here, so every version is a function's first. */
+const versionNumber = '1';
+
+function qualifiedArn({ Properties }: Resource, qualifier: string, scope: Scope): string {
+  const name = resolveValue(Properties?.['FunctionName'], scope);
+  return `${arnOf('lambda', String(name))}:${qualifier}`;
+}
+
+function arnOf(service: string, name: string): string {
+  return `arn:aws:${service}:${localRegion}:${localAccount}:function:${name}`;
 }
 
 function functionName(logicalId: string, resource: Resource, scope: Scope): string {
@@ -92,9 +113,10 @@ function resolveGetAtt(argument: unknown, scope: Scope): string {
     ? argument.map(String)
     : String(argument).split('.');
   const id = physicalId(logicalId, scope);
+  const type = scope.resources[logicalId]?.Type;
+  if (type === 'AWS::Lambda::Version' && attribute === 'Version') return versionNumber;
   if (attribute !== 'Arn') return `${id}.${attribute}`;
-  const service = scope.resources[logicalId]?.Type === 'AWS::Lambda::Function' ? 'lambda' : 'local';
-  return `arn:aws:${service}:${localRegion}:${localAccount}:function:${id}`;
+  return arnOf(type === 'AWS::Lambda::Function' ? 'lambda' : 'local', id);
 }
 
 function resolveSub(argument: unknown, scope: Scope): string {

@@ -4,11 +4,12 @@ import type { Resource, Scope } from './intrinsics.ts';
 /** Resources that either run here or have no behaviour of their own that a caller could see. */
 const knownTypes = [
   /^AWS::Lambda::(Function|Permission|EventInvokeConfig|Version|Alias)$/,
-  /^AWS::ApiGateway::/,
+  /^AWS::ApiGateway::(RestApi|Resource|Method|Authorizer|RequestValidator|GatewayResponse|Deployment|Stage|Account)$/,
+  /^AWS::ApiGateway::(UsagePlan|UsagePlanKey|ApiKey)$/,
   /^AWS::Events::Rule$/,
   /^AWS::IAM::/,
-  /^AWS::Logs::/,
-  /^AWS::CloudWatch::/,
+  /^AWS::Logs::LogGroup$/,
+  /^AWS::CloudWatch::Dashboard$/,
   /^AWS::SQS::QueuePolicy$/,
   /^AWS::CDK::Metadata$/,
 ];
@@ -19,6 +20,8 @@ const ignoredSettings: Readonly<Record<string, string>> = {
   DestinationConfig: 'destinations',
   MaximumEventAgeInSeconds: 'maximum event age',
   MaximumRetryAttempts: 'retries',
+  ProvisionedConcurrencyConfig: 'provisioned concurrency',
+  RoutingConfig: 'weighted routing',
 };
 
 /** For a person to read: `Name (AWS::Type)`, or `Name (AWS::Type): settings` when only these have no effect. */

@@ -1,4 +1,4 @@
-/** What the template says about usage plans: keys, throttles and quotas. */
+/** What the template says about limits: usage plans with their keys, throttles and quotas, and the stage's own throttles. */
 import type { Scope } from './intrinsics.ts';
 import { type Listed, listOf, type Properties, propertiesOf } from './resources.ts';
 
@@ -32,6 +32,32 @@ export function readUsagePlan({ id, properties }: Listed, scope: Scope): UsagePl
 
 function readThrottle({ RateLimit, BurstLimit }: Properties): ThrottleSpec {
   return { ratePerSecond: Number(RateLimit), burst: Number(BurstLimit) };
+}
+
+/** Those of single methods. A path is written as `/~1users~1{id}`; the setting for all methods has no throttle of ours. */
+export function readStageThrottles({ MethodSettings = [] }: Properties): Map<string, ThrottleSpec> {
+  const settings = (MethodSettings as MethodSetting[]).filter(
+    (setting) => setting.ThrottlingRateLimit !== undefined,
+  );
+  return new Map(settings.map((setting) => [nameOf(setting), readStageThrottle(setting)]));
+}
+
+type MethodSetting = {
+  HttpMethod: string;
+  ResourcePath: string;
+  ThrottlingRateLimit?: number;
+  ThrottlingBurstLimit?: number;
+};
+
+function nameOf({ HttpMethod, ResourcePath }: MethodSetting): string {
+  return `${ResourcePath.slice(1).replaceAll('~1', '/')}/${HttpMethod}`;
+}
+
+function readStageThrottle(setting: MethodSetting): ThrottleSpec {
+  return {
+    ratePerSecond: Number(setting.ThrottlingRateLimit),
+    burst: Number(setting.ThrottlingBurstLimit ?? setting.ThrottlingRateLimit),
+  };
 }
 
 /** The values of the enabled keys of a plan. */

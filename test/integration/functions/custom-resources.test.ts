@@ -78,12 +78,17 @@ function eventOf(type: 'Create' | 'Update' | 'Delete'): CloudFormationCustomReso
 }
 
 describe('the deployment hook', () => {
-  async function run(type: 'Create' | 'Update' | 'Delete', lambdaUrl: string): Promise<void> {
+  async function run(
+    type: 'Create' | 'Update' | 'Delete',
+    lambdaUrl: string,
+    changed: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     vi.stubEnv('WARMER_FUNCTION_NAME', 'warmer');
     vi.stubEnv('AWS_REGION', 'eu-west-1');
     vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
     vi.stubEnv('AWS_ENDPOINT_URL_LAMBDA', lambdaUrl);
+    for (const [name, value] of Object.entries(changed)) vi.stubEnv(name, value);
     const { handler } = await import('../../../functions/deployment-hook/handler.ts');
     await handler(eventOf(type));
   }
@@ -106,6 +111,31 @@ describe('the deployment hook', () => {
     await run('Delete', endpoint.url);
     expect(endpoint.received.map(({ path }) => path)).toEqual(['/answer']);
   });
+
+  it('reports success, and logs an error that an alarm can count, although it does not know its warmer', async () => {
+    vi.stubEnv('LOG_LEVEL', 'error');
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    await run('Update', endpoint.url, { WARMER_FUNCTION_NAME: '' });
+    const lines = written.mock.calls.map(([line]) => JSON.parse(String(line)));
+    written.mockRestore();
+    expect(endpoint.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS' })]);
+    expect(lines).toEqual([
+      expect.objectContaining({
+        level: 'error',
+        message: 'The deployment could not start a warm-up.',
+        error: expect.objectContaining({ variable: 'WARMER_FUNCTION_NAME' }),
+      }),
+    ]);
+  });
+
+  it.each(['Create', 'Delete'] as const)(
+    'reports success at %s although its environment is empty',
+    async (type) => {
+      const names = ['WARMER_FUNCTION_NAME', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
+      await run(type, endpoint.url, Object.fromEntries(names.map((name) => [name, ''])));
+      expect(endpoint.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS' })]);
+    },
+  );
 
   it('sends its answer again until it is taken, and without a content type', async () => {
     endpoint.refusals = 2;

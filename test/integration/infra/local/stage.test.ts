@@ -6,7 +6,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
 import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
 import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
-import { type Fixture, functionUri, routeResources, writeAssembly } from '../../../support/local-assembly.ts';
+import {
+  aliasResources,
+  type Fixture,
+  functionUri,
+  routeResources,
+  writeAssembly,
+} from '../../../support/local-assembly.ts';
 
 const goodKey = 'key-of-the-good-client';
 
@@ -84,12 +90,58 @@ const routes = routeResources({
   Scarce: { part: 'scarce', target: 'scarce' },
   Mock: { part: 'mock', integration: { Type: 'MOCK' } },
   Limited: { part: 'limited', target: 'echo', isProtected: true },
+  Aliased: { part: 'aliased', target: 'echo', isAlias: true },
+  Open: { part: 'open', target: 'malformed' },
+  Search: {
+    part: 'search',
+    target: 'echo',
+    isProtected: true,
+    properties: {
+      RequestValidatorId: { Ref: 'Validator' },
+      RequestParameters: { 'method.request.querystring.q': true },
+    },
+  },
+  Clear: {
+    part: 'clear',
+    method: 'POST',
+    target: 'echo',
+    properties: { RequestValidatorId: { Ref: 'Validator' }, RequestModels: { 'application/json': 'Empty' } },
+  },
 });
 
 const resources: Fixture['resources'] = {
   ...routes,
-  Api: { Type: 'AWS::ApiGateway::RestApi', Properties: { ApiKeySourceType: 'AUTHORIZER' } },
-  Stage: { Type: 'AWS::ApiGateway::Stage', Properties: { StageName: 'live' } },
+  ...aliasResources('echo'),
+  Api: {
+    Type: 'AWS::ApiGateway::RestApi',
+    Properties: { ApiKeySourceType: 'AUTHORIZER', MinimumCompressionSize: 1400 },
+  },
+  Stage: {
+    Type: 'AWS::ApiGateway::Stage',
+    Properties: {
+      StageName: 'live',
+      MethodSettings: [
+        {
+          HttpMethod: 'GET',
+          ResourcePath: '/~1open',
+          ThrottlingRateLimit: 1 / 60,
+          ThrottlingBurstLimit: 1,
+        },
+      ],
+    },
+  },
+  Validator: {
+    Type: 'AWS::ApiGateway::RequestValidator',
+    Properties: { ValidateRequestParameters: true, ValidateRequestBody: true },
+  },
+  BadParameters: {
+    Type: 'AWS::ApiGateway::GatewayResponse',
+    Properties: {
+      ResponseType: 'BAD_REQUEST_PARAMETERS',
+      StatusCode: '400',
+      ResponseTemplates: { 'application/problem+json': '{"detail":$context.error.messageString}' },
+    },
+  },
   Authorizer: {
     Type: 'AWS::ApiGateway::Authorizer',
     Properties: {
@@ -229,6 +281,53 @@ describe('a caller', () => {
     expect((await call('/echo', { token: 'good' })).status).toBe(200);
   });
 
+  it('gets 400 that names the parameter without which the function is not called', async () => {
+    const asked: DoneInvocation[] = [];
+    onTestFinished(stage.onInvocation((done) => done.folder === 'echo' && void asked.push(done)));
+
+    const response = await call('/search?limit=3', { token: 'good' });
+
+    expect(response.status).toBe(400);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    expect(await response.json()).toEqual({ detail: 'Missing required request parameters: [q]' });
+    expect(asked).toEqual([]);
+    expect((await call('/search?q=ada', { token: 'good' })).status).toBe(200);
+  });
+
+  it('learns without a token nothing of what a request lacks', async () => {
+    expect((await call('/search')).status).toBe(401);
+  });
+
+  it('may leave the body out, but not send another than an object', async () => {
+    const clear = (body?: string) =>
+      call('/clear', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        ...(body !== undefined && { body }),
+      });
+
+    expect((await clear()).status).toBe(200);
+    expect((await clear('{"ids":[1]}')).status).toBe(200);
+    const refused = await clear('[1]');
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toEqual({ message: 'Invalid request body' });
+  });
+
+  it('gets 429 without a token as well, where the stage has a limit for all', async () => {
+    expect((await call('/open')).status).toBe(502); // the function was called, and is of no use
+    expect((await call('/open')).status).toBe(429);
+  });
+
+  it('gets a long answer compressed when it asks for that, and as it is otherwise', async () => {
+    const long = `/echo?x=${'a'.repeat(1400)}`;
+    const ask = (accepted: string) => call(long, { token: 'good', headers: { 'accept-encoding': accepted } });
+    const compressed = await ask('gzip');
+
+    expect(compressed.headers.get('content-encoding')).toBe('gzip');
+    expect(await compressed.json()).toMatchObject({ event: { path: '/echo' } });
+    expect((await ask('identity')).headers.get('content-encoding')).toBeNull();
+  });
+
   it('gets 501 that says what the runner does not implement', async () => {
     const response = await call('/mock');
 
@@ -304,6 +403,10 @@ describe('a function', () => {
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
     expect(response.headers.get('x-single')).toBe('one');
     expect(response.headers.get('x-amzn-remapped-www-authenticate')).toBe('mine');
+  });
+
+  it('answers through an alias', async () => {
+    expect(await read<Echo>(call('/aliased'))).toMatchObject({ event: { resource: '/aliased' } });
   });
 
   it('is chosen by a fixed segment before a parameter', async () => {

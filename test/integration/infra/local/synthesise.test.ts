@@ -54,10 +54,15 @@ describe('the synthesised local stage', () => {
     }
   });
 
-  it('runs on this machine but for what comes after a failed asynchronous invocation', () => {
-    expect(template.unsupported.map((what) => what.replace(/^\w+ /, '')).sort()).toEqual([
+  it('runs on this machine but for alarms, and what comes after a failed asynchronous invocation', () => {
+    const kinds = new Set(template.unsupported.map((what) => what.replace(/^\w+ /, '')));
+    expect([...kinds].sort()).toEqual([
+      '(AWS::CloudWatch::Alarm)',
       '(AWS::Events::Rule): dead letters',
       '(AWS::Lambda::EventInvokeConfig): destinations, maximum event age',
+      '(AWS::Logs::MetricFilter)',
+      '(AWS::SNS::Topic)',
+      '(AWS::SNS::TopicPolicy)',
       '(AWS::SQS::Queue)',
     ]);
     expect(template.api.routes.filter(({ integration }) => integration.kind === 'unsupported')).toEqual([]);

@@ -1,4 +1,4 @@
-/** Migrations on a real PostgreSQL: once, whole or not at all, and never changed afterwards. */
+/** Migrations on a real PostgreSQL: once, all or none of them, and never changed afterwards. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MigrationError } from '../../../../shared/errors.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+/** The three seconds that an ALTER may wait, and what a busy machine adds. */
+const LOCK_BOUND_MS = 8_000;
 
 let servers: IsolatedServers;
 let folder: string;
@@ -34,6 +37,24 @@ async function query(sql: string): Promise<unknown[]> {
   }
 }
 
+/** While a transaction that has read `table` is open. */
+async function withReader(table: string, work: () => Promise<void>): Promise<void> {
+  const reader = new pg.Client({ connectionString: servers.databaseUrl });
+  await reader.connect();
+  try {
+    await reader.query(`BEGIN; SELECT FROM ${table}`);
+    await work();
+  } finally {
+    await reader.end();
+  }
+}
+
+/** Which of the tables there are. */
+async function existing(...tables: string[]): Promise<string[]> {
+  const found = await Promise.all(tables.map((table) => query(`SELECT to_regclass('${table}') AS name`)));
+  return (found.flat() as { name: string | null }[]).flatMap(({ name }) => name ?? []);
+}
+
 const file = (name: string, sql: string) => writeFile(join(folder, name), sql);
 
 describe('migrate', () => {
@@ -47,15 +68,74 @@ describe('migrate', () => {
     expect(await query('SELECT x FROM a')).toHaveLength(1);
   });
 
-  it('leaves nothing of a file that fails, and says which', async () => {
-    await file('0001_a.sql', 'CREATE TABLE a (x int); SELECT 1/0;');
+  it('leaves nothing of any file when one fails, and says which', async () => {
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await file('0002_b.sql', 'CREATE TABLE b (x int); SELECT 1/0;');
+    await file('0003_c.sql', 'CREATE TABLE c (x int);');
     await expect(migrate(servers.databaseUrl, { migrationsDir })).rejects.toMatchObject({
       constructor: MigrationError,
-      migration: '0001_a.sql',
+      migration: '0002_b.sql',
       message: expect.stringContaining('division by zero'),
     });
-    await expect(query('SELECT 1 FROM a')).rejects.toThrow('does not exist');
-    await expect(query('SELECT 1 FROM prewarm_migrations')).rejects.toThrow('does not exist');
+    expect(await existing('a', 'b', 'c', 'prewarm_migrations')).toEqual([]);
+  });
+
+  it('leaves what earlier deployments applied when a file of this one fails', async () => {
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await migrate(servers.databaseUrl, { migrationsDir });
+    await file('0002_b.sql', 'CREATE TABLE b (x int);');
+    await file('0003_c.sql', 'SELECT 1/0;');
+    await expect(migrate(servers.databaseUrl, { migrationsDir })).rejects.toThrow('0003_c.sql');
+    expect(await existing('a', 'b')).toEqual(['a']);
+    expect(await query('SELECT name FROM prewarm_migrations')).toEqual([{ name: '0001_a.sql' }]);
+  });
+
+  it('applies all files after the one that failed was repaired', async () => {
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await file('0002_b.sql', 'INSERT INTO a VALUES (1/0);');
+    await file('0003_c.sql', 'INSERT INTO a VALUES (3);');
+    await expect(migrate(servers.databaseUrl, { migrationsDir })).rejects.toThrow('0002_b.sql');
+    await file('0002_b.sql', 'INSERT INTO a VALUES (2);');
+    expect(await migrate(servers.databaseUrl, { migrationsDir })).toEqual({
+      applied: ['0001_a.sql', '0002_b.sql', '0003_c.sql'],
+    });
+    expect(await query('SELECT x FROM a ORDER BY x')).toEqual([{ x: 2 }, { x: 3 }]);
+  });
+
+  it.each([
+    [
+      'a statement that no transaction may hold',
+      'CREATE INDEX CONCURRENTLY i ON a (x);',
+      /transaction block/,
+    ],
+    ['a COMMIT', 'CREATE TABLE b (x int); COMMIT;', /ended the transaction/],
+    ['a ROLLBACK', 'ROLLBACK;', /ended the transaction/],
+  ])('fails at a file with %s, and applies none after it', async (_, sql, message) => {
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await file('0002_b.sql', sql);
+    await file('0003_c.sql', 'CREATE TABLE c (x int);');
+    await expect(migrate(servers.databaseUrl, { migrationsDir })).rejects.toMatchObject({
+      constructor: MigrationError,
+      migration: '0002_b.sql',
+      message: expect.stringMatching(message),
+    });
+    expect(await existing('c')).toEqual([]);
+  });
+
+  it('gives up soon, and leaves nothing, when a table that a file alters is in use', async () => {
+    await query('CREATE TABLE busy (x int)');
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await file('0002_b.sql', 'ALTER TABLE busy ADD y int;');
+    const beganAtMs = performance.now();
+    await withReader('busy', () =>
+      expect(migrate(servers.databaseUrl, { migrationsDir })).rejects.toMatchObject({
+        constructor: MigrationError,
+        migration: '0002_b.sql',
+        cause: { code: '55P03' },
+      }),
+    );
+    expect(performance.now() - beganAtMs).toBeLessThan(LOCK_BOUND_MS);
+    expect(await existing('a')).toEqual([]);
   });
 
   it('fails, and does not end the process, when its connection is cut', async () => {

@@ -1,6 +1,6 @@
 /** The behaviour of infra/local/gateway/usage-plan.ts. */
 import { describe, expect, it } from 'vitest';
-import { createUsagePlans } from '../../../../../infra/local/gateway/usage-plan.ts';
+import { createStageThrottles, createUsagePlans } from '../../../../../infra/local/gateway/usage-plan.ts';
 import type { UsagePlanSpec } from '../../../../../infra/local/template/usage-plan-spec.ts';
 
 const plan: UsagePlanSpec = {
@@ -94,5 +94,19 @@ describe('a usage plan', () => {
     expect(admit('alice')).toBe('quota-exceeded');
     pass(24 * 3600 * 1000);
     expect(admit('alice')).toBe('allowed');
+  });
+});
+
+describe("a stage's throttle", () => {
+  it('counts all callers of its method together, and no other method', () => {
+    const admit = createStageThrottles(
+      new Map([['/health/GET', { ratePerSecond: 1, burst: 2 }]]),
+      () => 1_000_000,
+    );
+
+    const verdicts = Array.from({ length: 3 }, () => admit('/health/GET'));
+
+    expect(verdicts).toEqual([true, true, false]);
+    expect(admit('/users/GET')).toBe(true);
   });
 });

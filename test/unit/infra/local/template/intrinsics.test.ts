@@ -9,6 +9,15 @@ const scope: Scope = {
     Named: { Type: 'AWS::Lambda::Function', Properties: { FunctionName: 'given' } },
     Live: { Type: 'AWS::ApiGateway::Stage', Properties: { StageName: 'live' } },
     Queue: { Type: 'AWS::SQS::Queue' },
+    First: { Type: 'AWS::Lambda::Version', Properties: { FunctionName: { Ref: 'Warmer' } } },
+    Alias: {
+      Type: 'AWS::Lambda::Alias',
+      Properties: {
+        FunctionName: { Ref: 'Warmer' },
+        FunctionVersion: { 'Fn::GetAtt': ['First', 'Version'] },
+        Name: 'live',
+      },
+    },
   },
   parameters: { Version: '7' },
 };
@@ -20,6 +29,9 @@ describe('resolveValue', () => {
     ['a function by its name', { Ref: 'Warmer' }, 'prewarm-local-Warmer'],
     ['a function by its given name', { Ref: 'Named' }, 'given'],
     ['a stage by its name', { Ref: 'Live' }, 'live'],
+    ['a version by its ARN', { Ref: 'First' }, `${warmerArn}:1`],
+    ["a version's number", { 'Fn::GetAtt': ['First', 'Version'] }, '1'],
+    ['an alias by its ARN', { Ref: 'Alias' }, `${warmerArn}:live`],
     ['other resources by their id', { Ref: 'Queue' }, 'Queue'],
     ['a parameter by its default', { Ref: 'Version' }, '7'],
     ['the region', { Ref: 'AWS::Region' }, 'us-east-1'],

@@ -2,9 +2,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { readTemplate } from '../../../../../infra/local/template/template.ts';
-import { functionUri, routeResources, writeAssembly } from '../../../../support/local-assembly.ts';
+import {
+  aliasResources,
+  functionUri,
+  routeResources,
+  writeAssembly,
+} from '../../../../support/local-assembly.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-template-'));
 
@@ -66,6 +71,79 @@ it('routes have their whole path, authorizer and function', () => {
   ]);
 });
 
+it('a route to an alias has the function behind it, and so has a schedule', () => {
+  const { api, schedules } = read({
+    ...aliasResources('echo'),
+    ...routeResources({ Users: { part: 'users', target: 'echo', isAlias: true } }),
+    Rule: {
+      Type: 'AWS::Events::Rule',
+      Properties: { ScheduleExpression: 'rate(30 minutes)', Targets: [{ Arn: { Ref: 'echoLive' } }] },
+    },
+  });
+
+  expect(api.routes[0]?.integration).toMatchObject({ kind: 'lambda', functionName: 'fixture-echo' });
+  expect(schedules).toMatchObject([{ functionName: 'fixture-echo' }]);
+});
+
+describe('a request validator', () => {
+  const method = {
+    RequestValidatorId: { Ref: 'Validator' },
+    RequestParameters: {
+      'method.request.querystring.q': true,
+      'method.request.querystring.limit': false,
+      'method.request.header.X-Tenant': true,
+      'method.request.path.id': true,
+    },
+    RequestModels: { 'application/json': 'Empty' },
+  };
+
+  function readValidationOf(properties: object, validator: object) {
+    const { api } = read({
+      ...routeResources({ Users: { part: 'users', target: 'echo', properties } }),
+      Validator: { Type: 'AWS::ApiGateway::RequestValidator', Properties: validator },
+    });
+    return api.routes[0]?.validation;
+  }
+
+  it('asks for required parameters, and for an object where the model is API Gateway’s own', () => {
+    const all = { ValidateRequestParameters: true, ValidateRequestBody: true };
+
+    expect(readValidationOf(method, all)).toEqual({ query: ['q'], headers: ['x-tenant'], objectBody: true });
+  });
+
+  it('asks for nothing that it is not told to look at', () => {
+    const nothing = { query: [], headers: [], objectBody: false };
+
+    expect(readValidationOf(method, {})).toEqual(nothing);
+    expect(readValidationOf({ ...method, RequestModels: {} }, { ValidateRequestBody: true })).toEqual(
+      nothing,
+    );
+    expect(readValidationOf({ ...method, RequestValidatorId: undefined }, {})).toBeUndefined();
+  });
+});
+
+it('throttles of single methods have the path as it is called', () => {
+  const { api } = read({
+    Stage: {
+      Type: 'AWS::ApiGateway::Stage',
+      Properties: {
+        StageName: 'live',
+        MethodSettings: [
+          { HttpMethod: '*', ResourcePath: '/*', MetricsEnabled: true },
+          {
+            HttpMethod: 'GET',
+            ResourcePath: '/~1users~1{id}',
+            ThrottlingRateLimit: 10,
+            ThrottlingBurstLimit: 20,
+          },
+        ],
+      },
+    },
+  });
+
+  expect([...api.stageThrottles]).toEqual([['/users/{id}/GET', { ratePerSecond: 10, burst: 20 }]]);
+});
+
 it('static headers of a gateway response lose their inner quotes, others are left out', () => {
   const { api } = read({
     Throttled: {
@@ -110,10 +188,43 @@ it('a disabled rule does not run; an enabled one has its input', () => {
   ]);
 });
 
-it('what would behave in an account and does not run here is named', () => {
-  const { unsupported } = read({ Topic: { Type: 'AWS::SNS::Topic' }, Role: { Type: 'AWS::IAM::Role' } });
+it.each([
+  'AWS::SNS::Topic',
+  'AWS::SNS::Subscription',
+  'AWS::CloudWatch::Alarm',
+  'AWS::Logs::MetricFilter',
+  'AWS::CodeDeploy::Application',
+  'AWS::CodeDeploy::DeploymentGroup',
+  'AWS::WAFv2::WebACL',
+  'AWS::WAFv2::WebACLAssociation',
+  'AWS::Route53::RecordSet',
+  'AWS::ApiGateway::DomainName',
+  'AWS::ApiGateway::BasePathMapping',
+  'AWS::ApiGateway::Model',
+])('%s would behave in an account, does not here, and is named', (Type) => {
+  expect(read({ Thing: { Type } }).unsupported).toEqual([`Thing (${Type})`]);
+});
 
-  expect(unsupported).toEqual(['Topic (AWS::SNS::Topic)']);
+it.each([
+  'AWS::IAM::Role',
+  'AWS::Logs::LogGroup',
+  'AWS::ApiGateway::RequestValidator',
+  'AWS::Lambda::Permission',
+])('%s runs here, or shows nothing to a caller', (Type) => {
+  expect(read({ Thing: { Type } }).unsupported).toEqual([]);
+});
+
+it('an alias runs here, its containers kept ready and its weights do not', () => {
+  const { echoLive } = aliasResources('echo') as { echoLive: { Properties: object } };
+  const ready = {
+    ...echoLive.Properties,
+    ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 1 },
+  };
+
+  expect(read(aliasResources('echo')).unsupported).toEqual([]);
+  expect(
+    read({ ...aliasResources('echo'), echoLive: { ...echoLive, Properties: ready } }).unsupported,
+  ).toEqual(['echoLive (AWS::Lambda::Alias): provisioned concurrency']);
 });
 
 it('settings of asynchronous invocations that nothing here heeds are named, and no others', () => {

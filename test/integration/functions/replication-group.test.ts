@@ -1,0 +1,207 @@
+/** What AWS says of the replication group behind Redis: told, remembered for a minute, and never waited for. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ReadReplicationGroup } from '../../../shared/aws/replication-group.ts';
+import { type Admins, openAdmins } from '../../support/admin-process.ts';
+
+/** Servers that refuse connections, and a function that nobody starts. */
+const NOBODY = {
+  REDIS_URL: 'redis://127.0.0.1:1',
+  DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+  PUSHGATEWAY_URL: '',
+  WARMER_FUNCTION_NAME: 'warmer',
+};
+
+/** One second, and what a busy machine adds. */
+const BOUND_MS = 2_000;
+
+/** The form of the service's answers: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_DescribeReplicationGroups.html */
+const NAMESPACE = 'http://elasticache.amazonaws.com/doc/2015-02-02/';
+const REQUEST_ID = '8c2a4d7e-1f0b-4a3c-9d5e-6b7f8091a2b3';
+
+const DESCRIBED = `<DescribeReplicationGroupsResponse xmlns="${NAMESPACE}">
+  <DescribeReplicationGroupsResult>
+    <ReplicationGroups>
+      <ReplicationGroup>
+        <ReplicationGroupId>prewarm</ReplicationGroupId>
+        <Description>Cache of Prewarm</Description>
+        <Status>modifying</Status>
+        <Engine>valkey</Engine>
+        <CacheNodeType>cache.t4g.small</CacheNodeType>
+        <ClusterEnabled>false</ClusterEnabled>
+        <ClusterMode>disabled</ClusterMode>
+        <MultiAZ>enabled</MultiAZ>
+        <AutomaticFailover>enabling</AutomaticFailover>
+        <MemberClusters>
+          <ClusterId>prewarm-001</ClusterId>
+          <ClusterId>prewarm-002</ClusterId>
+        </MemberClusters>
+        <NodeGroups>
+          <NodeGroup>
+            <NodeGroupId>0001</NodeGroupId>
+            <Status>modifying</Status>
+          </NodeGroup>
+        </NodeGroups>
+      </ReplicationGroup>
+    </ReplicationGroups>
+  </DescribeReplicationGroupsResult>
+  <ResponseMetadata><RequestId>${REQUEST_ID}</RequestId></ResponseMetadata>
+</DescribeReplicationGroupsResponse>`;
+
+const NOT_FOUND = `<ErrorResponse xmlns="${NAMESPACE}">
+  <Error>
+    <Type>Sender</Type>
+    <Code>ReplicationGroupNotFoundFault</Code>
+    <Message>ReplicationGroup prewarm not found.</Message>
+  </Error>
+  <RequestId>${REQUEST_ID}</RequestId>
+</ErrorResponse>`;
+
+const FACTS = {
+  id: 'prewarm',
+  status: 'modifying',
+  engine: 'valkey',
+  nodeType: 'cache.t4g.small',
+  clusterMode: 'disabled',
+  multiAz: 'enabled',
+  automaticFailover: 'enabling',
+  nodes: 2,
+};
+
+type Respond = (response: ServerResponse) => void;
+const describes: Respond = (response) => response.setHeader('content-type', 'text/xml').end(DESCRIBED);
+const refuses: Respond = (response) => response.writeHead(404, { 'content-type': 'text/xml' }).end(NOT_FOUND);
+const isSilent: Respond = () => {};
+const stopsHalfway: Respond = (response) =>
+  response.setHeader('content-type', 'text/xml').write(DESCRIBED.slice(0, 200));
+
+let service: Server;
+let respond: Respond;
+let asked: string[];
+
+beforeEach(async () => {
+  asked = [];
+  service = createServer((request: IncomingMessage, response) => {
+    request.toArray().then((pieces) => {
+      asked.push(Buffer.concat(pieces).toString());
+      respond(response);
+    });
+  });
+  await once(service.listen(0, '127.0.0.1'), 'listening');
+  vi.resetModules();
+  vi.stubEnv('AWS_REGION', 'eu-west-1');
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
+  vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${(service.address() as AddressInfo).port}`);
+});
+afterEach(() => {
+  service.closeAllConnections();
+  service.close();
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+});
+
+/** With a client of its own, which knows the service of this test. */
+async function openReader(): Promise<ReadReplicationGroup> {
+  await import('../../support/quiet-logs.ts');
+  const { replicationGroupReader } = await import('../../../shared/aws/replication-group.ts');
+  return replicationGroupReader('prewarm');
+}
+
+describe('the replication group', () => {
+  it('is told of in the words of AWS', async () => {
+    respond = describes;
+    expect(await (await openReader())()).toEqual(FACTS);
+    expect(asked).toEqual([expect.stringContaining('Action=DescribeReplicationGroups')]);
+    expect(asked[0]).toContain('ReplicationGroupId=prewarm');
+  });
+
+  it('is asked about once a minute', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    respond = describes;
+    const read = await openReader();
+    await read();
+    vi.setSystemTime(Date.now() + 59_000);
+    expect(await read()).toEqual(FACTS);
+    expect(asked).toHaveLength(1);
+    vi.setSystemTime(Date.now() + 1_000);
+    expect(await read()).toEqual(FACTS);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('is unknown when the service refuses, and asked about again', async () => {
+    respond = refuses;
+    const read = await openReader();
+    expect(await read()).toBeNull();
+    respond = describes;
+    expect(await read()).toEqual(FACTS);
+  });
+
+  it('is unknown, and a warning says why', async () => {
+    vi.stubEnv('LOG_LEVEL', 'warn');
+    respond = refuses;
+    const read = await openReader();
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    await read();
+    const lines = written.mock.calls.map(([line]) => JSON.parse(String(line)));
+    written.mockRestore();
+    expect(lines).toEqual([
+      expect.objectContaining({
+        level: 'warn',
+        replicationGroupId: 'prewarm',
+        error: expect.objectContaining({ name: 'ReplicationGroupNotFoundFault' }),
+      }),
+    ]);
+  });
+
+  it.each([
+    ['says nothing', isSilent],
+    ['stops halfway', stopsHalfway],
+  ])('is unknown after a second when the service %s', async (_, silence) => {
+    respond = silence;
+    const read = await openReader();
+    const beganAtMs = performance.now();
+    expect(await read()).toBeNull();
+    expect(performance.now() - beganAtMs).toBeLessThan(BOUND_MS);
+  });
+
+  it('is unknown when nobody is there to ask', async () => {
+    service.close();
+    expect(await (await openReader())()).toBeNull();
+  });
+});
+
+describe('the status, while Redis is away', () => {
+  let admins: Admins;
+
+  beforeEach(async () => {
+    admins = await openAdmins();
+  });
+  afterEach(() => admins.end());
+
+  async function statusOf(env: NodeJS.ProcessEnv): Promise<unknown> {
+    const admin = await admins.start({ ...NOBODY, ...env });
+    return (await admin.call('ask', 'GET', '/admin/status')).body;
+  }
+
+  it('tells of the replication group', async () => {
+    respond = describes;
+    expect(await statusOf({ REDIS_REPLICATION_GROUP_ID: 'prewarm' })).toEqual({
+      redis: { available: false, replicationGroup: FACTS },
+    });
+  });
+
+  it('tells the rest when the replication group is unknown', async () => {
+    respond = refuses;
+    expect(await statusOf({ REDIS_REPLICATION_GROUP_ID: 'prewarm' })).toEqual({
+      redis: { available: false, replicationGroup: null },
+    });
+  });
+
+  it('says nothing of a replication group where there is none, and asks nobody', async () => {
+    expect(await statusOf({ REDIS_REPLICATION_GROUP_ID: '' })).toEqual({ redis: { available: false } });
+    expect(asked).toEqual([]);
+  });
+});

@@ -1,0 +1,62 @@
+/** TLS to a real PostgreSQL: the form of the URL that verifies, whom it lets in, and whom it does not. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Authority, createAuthority } from '../../../support/certificates.ts';
+import { openTlsClients, type TlsClient, type TlsClients } from '../../../support/tls-process.ts';
+import { startTlsPostgres, type TlsServer } from '../../../support/tls-servers.ts';
+
+/** A connect of one second, and what a busy machine adds. */
+const BOUND_MS = 2_000;
+
+let postgres: TlsServer;
+let clients: TlsClients;
+let trusting: TlsClient;
+let authority: Authority;
+
+beforeAll(async () => {
+  authority = createAuthority('Our authority');
+  postgres = await startTlsPostgres(authority.issue('localhost'));
+  clients = await openTlsClients();
+  trusting = await clients.start(authority);
+});
+afterAll(async () => {
+  await clients?.end();
+  await postgres?.stop();
+});
+
+const verified = () => `${postgres.url}?sslmode=verify-full`;
+
+describe('sslmode=verify-full', () => {
+  it('connects through TLS to a server whose authority is trusted', async () => {
+    expect(await trusting.call('askPostgres', verified())).toMatchObject({ answer: 'TLSv1.3' });
+  });
+
+  it('is the form of which the driver does not warn at every start', async () => {
+    await trusting.call('askPostgres', verified());
+    expect(await trusting.call('warnings')).toEqual([]);
+    await trusting.call('askPostgres', `${postgres.url}?sslmode=require`);
+    expect(await trusting.call('warnings')).toEqual([expect.stringContaining('sslmode=verify-full')]);
+  });
+
+  it('refuses a server of an authority that is not trusted', async () => {
+    const other = await clients.start(createAuthority('Another authority'));
+    const attempt = await other.call('askPostgres', verified());
+    expect(attempt).toMatchObject({
+      error: 'DatabaseUnavailableError',
+      cause: expect.stringContaining('unable to verify'),
+    });
+    expect(attempt.tookMs).toBeLessThan(BOUND_MS);
+  });
+
+  it('refuses a server that is reached by another name than its certificate is for', async () => {
+    const attempt = await trusting.call('askPostgres', verified().replace('@localhost:', '@127.0.0.1:'));
+    expect(attempt).toMatchObject({
+      error: 'DatabaseUnavailableError',
+      cause: expect.stringContaining('does not match certificate'),
+    });
+    expect(attempt.tookMs).toBeLessThan(BOUND_MS);
+  });
+});
+
+it('a URL that does not ask for TLS gets none', async () => {
+  expect(await trusting.call('askPostgres', postgres.url)).toMatchObject({ answer: null });
+});

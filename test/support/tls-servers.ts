@@ -1,0 +1,205 @@
+/** Real servers that speak TLS, of a test's own: PostgreSQL, Redis and a Redis Cluster, each with the certificate that it is given. */
+import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { type ServerProcess, startProcess, waitUntilReady } from '../../infra/local/processes/processes.ts';
+import { claimRun, type Run } from '../../infra/local/processes/run.ts';
+import { findOrFetchBinary } from '../../infra/local/servers/binaries.ts';
+import { findFreePort, LOOPBACK } from '../../infra/local/servers/ports.ts';
+import { startPostgres } from '../../infra/local/servers/postgres.ts';
+import { choosePostgresUser } from '../../infra/local/servers/postgres-user.ts';
+import type { StartContext } from '../../infra/local/servers/start-context.ts';
+import type { Certificate } from './certificates.ts';
+
+export type TlsServer = {
+  /** By name, as a certificate wants it. PostgreSQL's does not ask for TLS: how to is the test's business. */
+  readonly url: string;
+  stop(): Promise<void>;
+};
+
+const READY_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 1_000;
+const POLL_EVERY_MS = 20;
+const CLUSTER_NODES = 3;
+const SLOTS = 16_384;
+/** What the certificates are for; the servers listen on its IPv4 address. */
+const HOST = 'localhost';
+
+let started = 0;
+
+/** A folder, and what watches over the processes that work in it; leaves nothing behind when `start` fails. */
+async function inFolder(
+  kind: string,
+  start: (context: StartContext) => Promise<{ url: string; processes: readonly ServerProcess[] }>,
+): Promise<TlsServer> {
+  const stateDir = join(inject('servers').stateDir, `tls-${kind}-${process.pid}-${++started}`);
+  const run = await claimRun({ stateDir });
+  const remove = () => {
+    run.release();
+    rmSync(stateDir, { recursive: true, force: true });
+  };
+  try {
+    const { url, processes } = await start({ run, signal: new AbortController().signal, report: () => {} });
+    return {
+      url,
+      async stop() {
+        await Promise.all(processes.map((server) => server.stop()));
+        remove();
+      },
+    };
+  } catch (error) {
+    run.kill();
+    remove();
+    throw error;
+  }
+}
+
+/** In PEM files that the server's user may read, and nobody else. */
+function writeFiles(folder: string, certificate: Certificate, owner?: { uid: number; gid: number }) {
+  const files = Object.entries(certificate).map(([name, text]) => {
+    const file = join(folder, `${name}.pem`);
+    writeFileSync(file, text, { mode: 0o600 });
+    if (owner !== undefined) chownSync(file, owner.uid, owner.gid);
+    return [name, file];
+  });
+  return Object.fromEntries(files) as Record<keyof Certificate, string>;
+}
+
+/** The embedded PostgreSQL. It speaks TLS to whoever asks for it. */
+export function startTlsPostgres(certificate: Certificate): Promise<TlsServer> {
+  return inFolder('postgres', async (context) => {
+    const { process: server, url } = await startPostgres(context, await findFreePort());
+    const files = writeFiles(context.run.stateDir, certificate, choosePostgresUser().owner);
+    await askPostgres(url, [
+      `ALTER SYSTEM SET ssl_cert_file = '${files.cert}'`,
+      `ALTER SYSTEM SET ssl_key_file = '${files.key}'`,
+      'ALTER SYSTEM SET ssl = on',
+      'SELECT pg_reload_conf()',
+    ]);
+    const speaksTls = async () => {
+      const { rows } = await askPostgres(url, ['SHOW ssl']);
+      if (rows[0]?.ssl !== 'on') throw new Error('PostgreSQL has not read its settings again.');
+    };
+    await waitUntilReady(server, speaksTls, { deadlineMs: READY_TIMEOUT_MS });
+    return { url: url.replace(LOOPBACK, HOST), processes: [server] };
+  });
+}
+
+/** Each on its own; answers the last one's result. */
+async function askPostgres(url: string, statements: readonly string[]): Promise<pg.QueryResult> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: PROBE_TIMEOUT_MS });
+  await client.connect();
+  try {
+    let result: pg.QueryResult | undefined;
+    for (const statement of statements) result = await client.query(statement);
+    return result as pg.QueryResult;
+  } finally {
+    await client.end();
+  }
+}
+
+/** It speaks nothing but TLS, and wants the password. */
+export function startTlsRedis(certificate: Certificate, password: string): Promise<TlsServer> {
+  return inFolder('redis', async (context) => {
+    const { server, admin, port } = await startNode(context, 'Redis', certificate, password);
+    admin.disconnect();
+    return { url: `rediss://:${encodeURIComponent(password)}@${HOST}:${port}`, processes: [server] };
+  });
+}
+
+/** Three masters, which speak TLS among themselves too, and tell clients of each other by name, as ElastiCache's do. */
+export function startTlsCluster(certificate: Certificate, password: string): Promise<TlsServer> {
+  return inFolder('cluster', async (context) => {
+    const nodes = await Promise.all(
+      Array.from({ length: CLUSTER_NODES }, async (_, index) => {
+        const busPort = await findFreePort();
+        const node = await startNode(context, `Redis-${index + 1}`, certificate, password, [
+          ...['--cluster-enabled', 'yes'],
+          ...['--tls-cluster', 'yes'],
+          ...['--cluster-port', String(busPort)],
+          ...['--cluster-announce-hostname', HOST],
+          ...['--cluster-preferred-endpoint-type', 'hostname'],
+        ]);
+        return { ...node, busPort };
+      }),
+    );
+    await formCluster(nodes);
+    for (const { admin } of nodes) admin.disconnect();
+    const [first] = nodes;
+    return {
+      url: `rediss-cluster://:${encodeURIComponent(password)}@${HOST}:${first?.port}`,
+      processes: nodes.map(({ server }) => server),
+    };
+  });
+}
+
+type Node = { readonly server: ServerProcess; readonly admin: Redis; readonly port: number };
+
+async function startNode(
+  context: StartContext,
+  name: string,
+  certificate: Certificate,
+  password: string,
+  args: readonly string[] = [],
+): Promise<Node> {
+  const binary = await findOrFetchBinary('redis', context);
+  const [port, home] = [await findFreePort(), makeHome(context.run, name)];
+  const files = writeFiles(home, certificate);
+  const server = startProcess(context.run, {
+    name,
+    command: binary.command,
+    args: [
+      ...['--port', '0', '--tls-port', String(port), '--bind', LOOPBACK],
+      ...['--tls-cert-file', files.cert, '--tls-key-file', files.key, '--tls-ca-cert-file', files.ca],
+      ...['--tls-auth-clients', 'no'],
+      ...['--requirepass', password],
+      ...['--save', '', '--dir', home],
+      ...args,
+    ],
+    env: binary.env,
+    cwd: home,
+  });
+  const admin = new Redis({
+    host: HOST,
+    port,
+    password,
+    tls: { ca: certificate.ca },
+    commandTimeout: PROBE_TIMEOUT_MS,
+    retryStrategy: () => POLL_EVERY_MS,
+  });
+  admin.on('error', () => {}); // each command tells of its own failure
+  await waitUntilReady(server, () => admin.ping(), { deadlineMs: READY_TIMEOUT_MS });
+  return { server, admin, port };
+}
+
+function makeHome({ stateDir }: Run, name: string): string {
+  const home = join(stateDir, name.toLowerCase());
+  mkdirSync(home);
+  return home;
+}
+
+async function formCluster(nodes: readonly (Node & { readonly busPort: number })[]): Promise<void> {
+  const firstSlotOf = (index: number) => Math.ceil((index * SLOTS) / nodes.length);
+  for (const [index, { admin, port, busPort }] of nodes.entries()) {
+    await admin.cluster('ADDSLOTSRANGE', firstSlotOf(index), firstSlotOf(index + 1) - 1);
+    // As of different times, so that no two nodes claim anything with equal right.
+    await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+    if (index > 0) await nodes[0]?.admin.call('CLUSTER', 'MEET', LOOPBACK, port, busPort);
+  }
+  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
+  while (!(await Promise.all(nodes.map(({ admin }) => isWhole(admin, nodes.length)))).every(Boolean)) {
+    if (Date.now() > deadlineMs) throw new Error(`The cluster is not whole after ${READY_TIMEOUT_MS} ms.`);
+    await sleep(POLL_EVERY_MS);
+  }
+}
+
+/** It must know the names of the others as well, which travel later than their addresses. */
+async function isWhole(admin: Redis, nodes: number): Promise<boolean> {
+  const info = (await admin.cluster('INFO')) as string;
+  const known = (await admin.cluster('NODES')) as string;
+  const names = known.split('\n').filter((line) => line.includes(`,${HOST}`));
+  return info.includes('cluster_state:ok') && names.length === nodes;
+}
