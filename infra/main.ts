@@ -2,34 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { ServiceStack } from './stacks/service-stack.ts';
-import { devStage, localStage, prodStage, type StageConfig, stageNames } from './stage-config.ts';
+import { createStacks, type Github } from './stacks/index.ts';
+import { findStage } from './stages/index.ts';
 
 const app = new App();
-const config = chooseStage();
-
-new ServiceStack(app, `prewarm-${config.stage}`, {
-  config,
-  releaseId: releaseId(),
-  // The account of emulators: with the credentials of a real one, the CLI refuses to deploy this machine's addresses.
-  ...(config.stage === 'local' && { env: { account: '000000000000', region: 'us-east-1' } }),
-});
+const config = findStage(text('stage', 'local'), localContext());
+createStacks(app, config, releaseId(), github());
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 app.synth();
-
-function chooseStage(): StageConfig {
-  const stage = text('stage', 'local');
-  switch (stage) {
-    case 'local':
-      return localStage(localContext());
-    case 'dev':
-      return devStage;
-    case 'prod':
-      return prodStage;
-    default:
-      throw new Error(`There is no stage "${stage}": pass --context stage=${stageNames.join('|')}`);
-  }
-}
 
 /** The defaults are the servers' usual ports, so that the stage can be synthesised without any server. */
 function localContext() {
@@ -38,6 +18,7 @@ function localContext() {
     databaseUrl: text('databaseUrl', 'postgres://prewarm:prewarm@127.0.0.1:5432/prewarm'),
     pushgatewayUrl: text('pushgatewayUrl', 'http://127.0.0.1:9091'),
     jwksUri: text('jwksUri', 'http://127.0.0.1:3001/.well-known/jwks.json'),
+    warmEveryMinutes: minutes('warmEveryMinutes', 30),
   };
 }
 
@@ -46,8 +27,29 @@ function releaseId(): string {
   return text('releaseId', `${new Date().toISOString()}-${randomUUID().slice(0, 8)}`);
 }
 
+/** @default - no stack for the workflows' roles, which is deployed by hand, once for each stage */
+function github(): Github | undefined {
+  const repository = optionalText('githubRepository');
+  const providerArn = optionalText('githubProviderArn');
+  return repository === undefined ? undefined : { repository, ...(providerArn && { providerArn }) };
+}
+
 function text(name: string, byDefault: string): string {
-  const value: unknown = app.node.tryGetContext(name) ?? byDefault;
+  return optionalText(name) ?? byDefault;
+}
+
+function optionalText(name: string): string | undefined {
+  const value: unknown = app.node.tryGetContext(name);
+  if (value === undefined) return undefined;
   if (typeof value !== 'string' || value === '') throw new Error(`The context "${name}" must be a text`);
+  return value;
+}
+
+/** The command line hands everything over as text. */
+function minutes(name: string, byDefault: number): number {
+  const value = Number(app.node.tryGetContext(name) ?? byDefault);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new Error(`The context "${name}" must be a whole number of minutes, at least 1`);
+  }
   return value;
 }

@@ -1,44 +1,28 @@
-/** The typed settings of every stage: what differs between this machine, a test account and production. */
+/** The typed settings of a stage: what differs between this machine, a test account and production. */
 import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../shared/limits.ts';
 
-/** Where the functions find Redis, Postgres and the Pushgateway. One of two shapes, so that half a network cannot be typed. */
-export type Addresses = PlainAddresses | VpcAddresses;
-
-/** Addresses as they are, reachable without a VPC: this machine, or an emulator. */
-export type PlainAddresses = {
-  readonly kind: 'plain';
-  readonly redisUrl: string;
-  readonly databaseUrl: string;
-  readonly pushgatewayUrl: string;
+export type StageConfig = {
+  /** Part of every stack's name: `prewarm-prod`, `prewarm-prod-data`. */
+  readonly stage: string;
+  readonly logLevel: 'debug' | 'info';
+  readonly logRetentionDays: 7 | 30 | 90;
+  /** Clients with an API key of their own; an unknown client uses the key of `default`. */
+  readonly clients: readonly ['default', ...string[]];
+  readonly readThrottle: Throttle;
+  readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
+  /** How often the warmer is started. The requirement's 30 minutes, but for tests that cannot wait for it. */
+  readonly warmEveryMinutes: number;
+  readonly identity: Identity;
+  readonly servers: Servers;
+  /** Who is written to when an alarm goes off. @default - alarms are seen in CloudWatch only */
+  readonly alarmEmails?: readonly string[];
+  /** How new code gets its traffic. @default - all at once, without a way back but the next deployment */
+  readonly rollout?: Rollout;
+  /** @default - the address that API Gateway gives */
+  readonly domain?: Domain;
+  /** @default - no web application firewall */
+  readonly firewall?: Firewall;
 };
-
-/**
- * Servers in an existing VPC. CloudFormation reads the network's ids from SSM parameters and the URLs with passwords
- * from Secrets Manager when it deploys, so synthesis needs no account and no secret is in a template.
- */
-export type VpcAddresses = {
-  readonly kind: 'vpc';
-  /** SSM parameters with one id each: private subnets in two availability zones. */
-  readonly privateSubnetIdParameters: readonly [string, string];
-  /** SSM parameter with the security group that Redis, Postgres and the Pushgateway let in. */
-  readonly clientSecurityGroupIdParameter: string;
-  /** Secrets with the fields `redisUrl` (`rediss-cluster://…` for a cluster: its configuration endpoint) and `databaseUrl`. */
-  readonly redisSecretName: string;
-  readonly databaseSecretName: string;
-  /** SSM parameter with the Pushgateway's URL. */
-  readonly pushgatewayUrlParameter: string;
-};
-
-/** Who issues the tokens: as it is, or named by SSM parameters that CloudFormation reads when it deploys. */
-export type Jwt = JwtConfig | JwtParameters;
-
-type JwtParameters = {
-  readonly issuerParameter: string;
-  readonly audienceParameter: string;
-  readonly jwksUriParameter: string;
-};
-
-type JwtConfig = { readonly issuer: string; readonly audience: string; readonly jwksUri: string };
 
 /** Requests a second and how many may come at once, for each client. */
 export type Throttle = { readonly ratePerSecond: number; readonly burst: number };
@@ -46,7 +30,10 @@ export type Throttle = { readonly ratePerSecond: number; readonly burst: number 
 export type FunctionSize = {
   readonly memoryMiB: number;
   readonly timeoutSeconds: number;
+  /** How many containers there may be at once, set apart from the account's. @default - as many as the account has left */
   readonly reservedConcurrency?: number;
+  /** Containers that are kept started; needs a rollout. @default - none */
+  readonly provisionedConcurrency?: number;
 };
 
 /** In the template's metadata, which folder a function comes from: the local runner knows functions by it. */
@@ -54,20 +41,118 @@ export const folderMetadataKey = 'prewarm:folder';
 
 export type FunctionFolder = 'read' | 'admin' | 'warmer' | 'authorizer' | 'deployment-hook' | 'migrate';
 
-export type StageConfig = {
-  readonly stage: StageName;
-  readonly logLevel: 'debug' | 'info';
-  readonly logRetentionDays: 7 | 30 | 90;
-  /** Clients with an API key of their own; an unknown client uses the key of `default`. */
-  readonly clients: readonly ['default', ...string[]];
-  readonly readThrottle: Throttle;
-  readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
-  readonly jwt: Jwt;
-  readonly addresses: Addresses;
+/** New code of the functions behind the API gets part of the traffic first, and loses it when an alarm goes off. */
+export type Rollout = 'canary-10-percent-5-minutes' | 'linear-10-percent-every-minute' | 'all-at-once';
+
+/** Who issues the tokens: a user pool of our own, or any OIDC issuer that is there. */
+type Identity = NewUserPool | ExistingIssuer;
+
+/** A Cognito user pool with a machine client for each of `clients`. */
+type NewUserPool = { readonly kind: 'new' };
+
+type ExistingIssuer = {
+  readonly kind: 'existing';
+  readonly issuer: string;
+  /** What a token must be for: its `aud`, or the `client_id` where it has no `aud`. */
+  readonly audience: string;
+  readonly jwksUri: string;
 };
 
-export const stageNames = ['local', 'dev', 'prod'] as const;
-type StageName = (typeof stageNames)[number];
+/** Where Redis, Postgres and the Pushgateway are: reachable as they are (this machine, an emulator), or in a VPC. */
+type Servers = PlainServers | VpcServers;
+
+type PlainServers = {
+  readonly kind: 'plain';
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
+  readonly pushgatewayUrl: string;
+};
+
+/** Each part is new or existing, by itself. */
+export type VpcServers = {
+  readonly kind: 'vpc';
+  readonly network: NewNetwork | ExistingNetwork;
+  readonly redis: NewRedis | ExistingRedis;
+  readonly database: NewAurora | NewRds | ExistingDatabase;
+  readonly monitoring: NewMonitoring | ExistingMonitoring;
+  /** Whether data survives the deletion of its stack: termination and deletion protection, final snapshots, kept backups. */
+  readonly keepData: boolean;
+};
+
+export type NewNetwork = {
+  readonly kind: 'new';
+  /** Availability zones. */
+  readonly zones: 2 | 3;
+  readonly cidr: string;
+};
+
+export type ExistingNetwork = {
+  readonly kind: 'existing';
+  readonly vpcId: string;
+  /** Private subnets, each in another zone; `availabilityZones` in the same order. */
+  readonly subnetIds: readonly [string, string, ...string[]];
+  readonly availabilityZones: readonly [string, string, ...string[]];
+  /** The security group that Redis, Postgres and the Pushgateway let in. */
+  readonly clientSecurityGroupId: string;
+};
+
+export type NewRedis = {
+  readonly kind: 'new';
+  readonly nodeType: string;
+  /** Of each shard, in other zones. At least one: without it there is no failover. */
+  readonly replicas: number;
+  /** Cluster mode with so many shards. @default - one shard, cluster mode off */
+  readonly shards?: number;
+  readonly snapshotRetentionDays: number;
+};
+
+/** The secret's field `redisUrl`: `rediss://…`, or `rediss-cluster://…` with a cluster's configuration endpoint. */
+export type ExistingRedis = { readonly kind: 'existing'; readonly secretName: string };
+
+export type NewAurora = {
+  readonly kind: 'aurora';
+  /** Aurora capacity units, 2 GiB of memory each. */
+  readonly minCapacity: number;
+  readonly maxCapacity: number;
+  /** Of a reader in another zone, to which Aurora fails over. */
+  readonly hasReader: boolean;
+  readonly backupRetentionDays: number;
+};
+
+export type NewRds = {
+  readonly kind: 'rds';
+  /** `t4g.medium`, `r8g.large`: without `db.`. */
+  readonly instanceType: string;
+  readonly multiAz: boolean;
+  readonly storageGiB: number;
+  readonly storageMaxGiB: number;
+  readonly backupRetentionDays: number;
+};
+
+/** The secret's field `databaseUrl`: `postgres://…?sslmode=verify-full`. */
+export type ExistingDatabase = {
+  readonly kind: 'existing';
+  readonly secretName: string;
+  /** RDS Proxy takes no session settings at the start of a connection. */
+  readonly isRdsProxy: boolean;
+};
+
+/** Pushgateway, Prometheus, Alertmanager and Grafana of our own. */
+type NewMonitoring = { readonly kind: 'new' };
+
+/** @default - without an address metrics stay in Redis, and `GET /admin/status` shows them */
+type ExistingMonitoring = { readonly kind: 'existing'; readonly pushgatewayUrl?: string };
+
+export type Domain = {
+  readonly name: string;
+  /** In the API's own region. */
+  readonly certificateArn: string;
+  /** The hosted zone that gets the record. @default - somebody else points the name to the output `DomainTarget` */
+  readonly hostedZone?: { readonly id: string; readonly name: string };
+};
+
+/** AWS' managed rules for common attacks, and a limit for each address. */
+export type Firewall = { readonly requestsPer5MinutesAndAddress: number };
 
 /** Per client and minute. A token bucket's rate is per second, hence the division. */
 export const adminThrottles: Readonly<Record<LimitedAction, Throttle>> = {
@@ -79,92 +164,4 @@ export const adminThrottles: Readonly<Record<LimitedAction, Throttle>> = {
 function perMinute(action: LimitedAction): Throttle {
   const calls = ADMIN_CALLS_PER_MINUTE[action];
   return { ratePerSecond: calls / 60, burst: calls };
-}
-
-/** Every stage has the same sizes until measurements say otherwise. 28 s is below API Gateway's own limit of 29 s. */
-const functionSizes = {
-  read: { memoryMiB: 512, timeoutSeconds: 10 },
-  admin: { memoryMiB: 512, timeoutSeconds: 28 },
-  // Two: one run, and one that finds the lock held and says so.
-  warmer: { memoryMiB: 1024, timeoutSeconds: 60, reservedConcurrency: 2 },
-  authorizer: { memoryMiB: 256, timeoutSeconds: 5 },
-  'deployment-hook': { memoryMiB: 256, timeoutSeconds: 30 },
-  migrate: { memoryMiB: 256, timeoutSeconds: 300 },
-} as const satisfies Record<FunctionFolder, FunctionSize>;
-
-const clients = ['default', 'oncall', 'console', 'ci'] as const;
-
-/** The issuer and the audience of this machine's tokens; `npm run token` signs with them. */
-export const localJwt = { issuer: 'https://prewarm.local', audience: 'prewarm-api' } as const;
-
-export type LocalContext = {
-  readonly redisUrl: string;
-  readonly databaseUrl: string;
-  readonly pushgatewayUrl: string;
-  readonly jwksUri: string;
-};
-
-/** The `local` stage: its addresses are known only when its servers run, so they come from outside. */
-export function localStage({ jwksUri, ...addresses }: LocalContext): StageConfig {
-  return {
-    stage: 'local',
-    logLevel: 'info',
-    logRetentionDays: 7,
-    clients,
-    readThrottle: { ratePerSecond: 100, burst: 200 },
-    functions: functionSizes,
-    jwt: { ...localJwt, jwksUri },
-    addresses: { kind: 'plain', ...addresses },
-  };
-}
-
-/** The `dev` stage: an account to try things in. */
-export const devStage: StageConfig = deployedStage('dev', {
-  logLevel: 'debug',
-  logRetentionDays: 7,
-  readThrottle: { ratePerSecond: 100, burst: 200 },
-});
-
-/** The `prod` stage. */
-export const prodStage: StageConfig = deployedStage('prod', {
-  logLevel: 'info',
-  logRetentionDays: 90,
-  readThrottle: { ratePerSecond: 500, burst: 1000 },
-});
-
-function deployedStage(
-  stage: StageName,
-  settings: Pick<StageConfig, 'logLevel' | 'logRetentionDays' | 'readThrottle'>,
-): StageConfig {
-  return {
-    stage,
-    clients,
-    functions: functionSizes,
-    jwt: jwtOf(stage),
-    addresses: addressesOf(stage),
-    ...settings,
-  };
-}
-
-function jwtOf(stage: StageName): JwtParameters {
-  return {
-    issuerParameter: `/prewarm/${stage}/jwt/issuer`,
-    audienceParameter: `/prewarm/${stage}/jwt/audience`,
-    jwksUriParameter: `/prewarm/${stage}/jwt/jwks-uri`,
-  };
-}
-
-/** The names under which a stage's network and data are published. */
-function addressesOf(stage: StageName): VpcAddresses {
-  return {
-    kind: 'vpc',
-    privateSubnetIdParameters: [
-      `/prewarm/${stage}/network/private-subnet-1-id`,
-      `/prewarm/${stage}/network/private-subnet-2-id`,
-    ],
-    clientSecurityGroupIdParameter: `/prewarm/${stage}/network/client-security-group-id`,
-    redisSecretName: `prewarm/${stage}/redis`,
-    databaseSecretName: `prewarm/${stage}/database`,
-    pushgatewayUrlParameter: `/prewarm/${stage}/pushgateway-url`,
-  };
 }

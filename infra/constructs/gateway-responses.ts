@@ -9,7 +9,15 @@ type Answer = {
   readonly title: string;
   readonly detail: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What a function would say of the field. */
+  readonly errors?: readonly { readonly field: string; readonly expected: string }[];
 };
+
+/**
+ * What API Gateway found wrong, in quotes of its own and escaped, so it is the one variable that can be told of a request
+ * whatever the request has in it: `$context.error.validationErrorString`, which says more, is text as it is.
+ */
+const quotedMessage = '$context.error.messageString';
 
 const contentType = 'application/problem+json';
 
@@ -25,7 +33,7 @@ function tooManyRequests({ ratePerSecond }: Throttle): Omit<Answer, 'type'> {
   return {
     status: 429,
     title: 'Too Many Requests',
-    detail: 'This client has used up its requests: reads of a second, or admin calls of a minute.',
+    detail: 'Too many requests: reads of a second, admin calls of a minute, or requests without a token.',
     headers: {
       'Retry-After': '1',
       RateLimit: '"client";r=0;t=1',
@@ -35,6 +43,20 @@ function tooManyRequests({ ratePerSecond }: Throttle): Omit<Answer, 'type'> {
 }
 
 const answers: readonly Answer[] = [
+  {
+    // Names what is missing: `Missing required request parameters: [q]`.
+    type: ResponseType.BAD_REQUEST_PARAMETERS,
+    status: 400,
+    title: 'Bad Request',
+    detail: quotedMessage,
+  },
+  {
+    type: ResponseType.BAD_REQUEST_BODY,
+    status: 400,
+    title: 'Bad Request',
+    detail: 'The body must be a JSON object.',
+    errors: [{ field: 'body', expected: 'a JSON object' }],
+  },
   {
     type: ResponseType.UNAUTHORIZED,
     status: 401,
@@ -53,6 +75,12 @@ const answers: readonly Answer[] = [
     status: 403,
     title: 'Forbidden',
     detail: 'This client has no usage plan.',
+  },
+  {
+    type: ResponseType.WAF_FILTERED,
+    status: 403,
+    title: 'Forbidden',
+    detail: 'The firewall refused this request: for what is in it, or for how many come from its address.',
   },
   {
     // What API Gateway calls a missing token is a path or a method that no resource has.
@@ -104,12 +132,12 @@ function quote(headers: Record<string, string>): Record<string, string> {
 }
 
 /** The trace id is in the body only: a gateway response's header takes static values and parts of the request. */
-function problem({ status, title, detail }: { status?: number; title: string; detail: string }): string {
-  return JSON.stringify({
-    type: 'about:blank',
-    title,
-    ...(status && { status }),
-    detail,
-    traceId: '$context.requestId',
-  });
+function problem({
+  status,
+  title,
+  detail,
+  errors,
+}: Omit<Answer, 'type' | 'status'> & { status?: number }): string {
+  const fields = { type: 'about:blank', title, status, detail, traceId: '$context.requestId', errors };
+  return JSON.stringify(fields).replace(`"${quotedMessage}"`, quotedMessage);
 }

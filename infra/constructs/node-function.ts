@@ -8,9 +8,7 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { type FunctionFolder, type FunctionSize, folderMetadataKey } from '../stage-config.ts';
 import { bundleCode, type Carried } from './bundled-code.ts';
-
-/** Where in a VPC a function's network interfaces live. */
-export type VpcPlacement = { readonly subnetIds: readonly string[]; readonly securityGroupId: string };
+import type { VpcPlacement } from './connections.ts';
 
 export type NodeFunctionProps = {
   /** Folder under functions/ with `handler.ts`. */

@@ -1,21 +1,18 @@
-/** Starts the warmer every 30 minutes, as the requirement says; what could not start goes to a queue. */
+/** Starts the warmer at a rate, every 30 minutes as the requirement says; what could not start goes to a queue. */
 import { Duration } from 'aws-cdk-lib';
 import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import type { Warmer } from './warmer.ts';
 
-export type WarmingScheduleProps = { readonly warmer: Warmer };
-
-// The requirement says so as a cron expression; a rate says the same.
-const interval = Duration.minutes(30);
+export type WarmingScheduleProps = { readonly warmer: Warmer; readonly everyMinutes: number };
 
 export class WarmingSchedule extends Construct {
-  constructor(scope: Construct, id: string, { warmer }: WarmingScheduleProps) {
+  constructor(scope: Construct, id: string, { warmer, everyMinutes }: WarmingScheduleProps) {
     super(scope, id);
     new Rule(this, 'Rule', {
       description: 'Prewarm: warms the cache',
-      schedule: Schedule.rate(interval),
+      schedule: Schedule.rate(Duration.minutes(everyMinutes)),
       targets: [
         new LambdaFunction(warmer.function, {
           event: RuleTargetInput.fromObject({ trigger: 'schedule' }),

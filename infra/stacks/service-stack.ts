@@ -1,19 +1,32 @@
 /** The service: API, functions, schedule, migrations and deployment hook. It composes constructs and owns no resource's details. */
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
+import type { LimitedAction } from '../../shared/limits.ts';
+import { Alarms } from '../constructs/alarms.ts';
+import type { Connections, Issuer, ReplicationGroup } from '../constructs/connections.ts';
 import { DeploymentHook } from '../constructs/deployment-hook.ts';
+import { LiveAlias, Rollouts } from '../constructs/live-alias.ts';
 import { Migrations } from '../constructs/migrations.ts';
 import { NodeFunction, type NodeFunctionProps } from '../constructs/node-function.ts';
-import { RestApi } from '../constructs/rest-api.ts';
+import { type HttpMethod, type RequestRules, RestApi, type RouteTarget } from '../constructs/rest-api.ts';
 import { deriveKeys, UsagePlans } from '../constructs/usage-plans.ts';
 import { Warmer } from '../constructs/warmer.ts';
 import { WarmingSchedule } from '../constructs/warming-schedule.ts';
 import { adminThrottles, type FunctionFolder, type StageConfig } from '../stage-config.ts';
-import { identifyIssuer, locateService, type ServicePlace } from './service-addresses.ts';
+import { alarmOnApi, alarmOnWarming } from './service-alarms.ts';
+import {
+  databaseEnvironment,
+  issuerEnvironment,
+  serverEnvironment,
+  usageKeysEnvironment,
+} from './service-environment.ts';
 
 export type ServiceStackProps = Pick<StackProps, 'env'> & {
   readonly config: StageConfig;
+  readonly connections: Connections;
+  readonly issuer: Issuer;
   /** Must differ at every synthesis: a new one makes the deployment hook run. */
   readonly releaseId: string;
   /** @default - functions/ of this project */
@@ -25,11 +38,20 @@ export type ServiceStackProps = Pick<StackProps, 'env'> & {
 /** What differs between the functions, besides their folder. */
 type OwnProps = Pick<NodeFunctionProps, 'environment' | 'placement' | 'carry'>;
 
+/** What answers a route: a function, or the alias under which its traffic moves to new code. */
+type ApiTargets = { readonly read: RouteTarget; readonly admin: RouteTarget };
+
+type ApiParts = {
+  readonly read: NodeFunction;
+  readonly admin: NodeFunction;
+  readonly hook: DeploymentHook;
+  readonly alarms: Alarms;
+};
+
 const projectDir = fileURLToPath(new URL('../..', import.meta.url));
 
 export class ServiceStack extends Stack {
   readonly #props: ServiceStackProps & { readonly functionsDir: string; readonly migrationsDir: string };
-  readonly #place: ServicePlace;
 
   constructor(scope: Construct, id: string, props: ServiceStackProps) {
     super(scope, id, {
@@ -41,79 +63,125 @@ export class ServiceStack extends Stack {
       migrationsDir: `${projectDir}shared/postgres/migrations`,
       ...props,
     };
-    this.#place = locateService(this, props.config.addresses);
     this.#compose();
   }
 
   #compose(): void {
+    const { config } = this.#props;
+    const alarms = new Alarms(this, 'Alarms', { emails: config.alarmEmails });
     const migrations = this.#createMigrations();
-    const warmer = new Warmer(this, 'Warmer', this.#functionProps('warmer', this.#place));
-    const read = this.#createDataFunction('Read', 'read');
-    const admin = this.#createDataFunction('Admin', 'admin');
-    warmer.grantStart(admin);
-    // Code that needs a column must not run before the column is there.
-    for (const user of [read, admin, warmer.function]) user.node.addDependency(migrations);
+    const warmer = this.#createWarmer(migrations);
+    const hook = this.#createHook(warmer, migrations);
+    const read = this.#createDataFunction('Read', 'read', migrations);
+    const admin = this.#createAdmin(warmer, migrations);
 
-    const keys = deriveKeys(this.stackName, this.#props.config.clients);
-    const api = this.#createApi(read, keys);
-    const usagePlans = this.#createUsagePlans(api, admin, keys);
-    const schedule = new WarmingSchedule(this, 'WarmingSchedule', { warmer });
-    this.#createHook(warmer, [migrations, api, usagePlans, schedule]);
-    new CfnOutput(this, 'ApiUrl', { value: api.url });
+    const live = this.#rollOut({ read, admin, hook, alarms });
+    this.#createApi(live);
+    const { warmEveryMinutes: everyMinutes } = config;
+    new WarmingSchedule(this, 'WarmingSchedule', { warmer, everyMinutes });
+    alarmOnWarming(alarms, { warmer, hook: hook.handler, everyMinutes });
+    new CfnOutput(this, 'WarmupTraceId', { value: hook.traceId });
   }
 
   #createMigrations(): Migrations {
-    const { migrationsDir } = this.#props;
+    const { migrationsDir, connections } = this.#props;
     const handler = this.#createFunction('Migrate', 'migrate', {
-      environment: { DATABASE_URL: this.#place.environment.DATABASE_URL },
-      placement: this.#place.placement,
+      environment: databaseEnvironment(connections),
+      placement: connections.placement,
       carry: { from: migrationsDir, as: 'migrations' },
     });
+    connections.database.grantConnect?.(handler);
     return new Migrations(this, 'Migrations', { handler, migrationsDir });
   }
 
-  #createApi(read: NodeFunction, keys: Record<string, string>): RestApi {
-    const authorizer = this.#createAuthorizer(keys);
-    const { logRetentionDays: logRetention, readThrottle } = this.#props.config;
-    const api = new RestApi(this, 'Api', { authorizer, logRetention, readThrottle });
-    api.addOpenRoute('GET', '/health', read);
-    api.addProtectedRoute('GET', '/users', read);
-    api.addProtectedRoute('GET', '/users/{id}', read);
-    api.addProtectedRoute('GET', '/users/search', read);
-    return api;
+  #createWarmer(migrations: Migrations): Warmer {
+    const { grantConnect } = this.#props.connections.database;
+    const warmer = new Warmer(this, 'Warmer', this.#dataFunctionProps('warmer'));
+    grantConnect?.(warmer.function);
+    warmer.function.node.addDependency(migrations);
+    return warmer;
   }
 
-  #createUsagePlans(api: RestApi, admin: NodeFunction, keys: Record<string, string>): UsagePlans {
-    return new UsagePlans(this, 'UsagePlans', {
+  /** After the migrations and with the new warmer, whose data may have a new form. */
+  #createHook(warmer: Warmer, migrations: Migrations): DeploymentHook {
+    const handler = this.#createFunction('DeploymentHookFunction', 'deployment-hook', { environment: {} });
+    warmer.grantStart(handler);
+    const { releaseId } = this.#props;
+    return new DeploymentHook(this, 'DeploymentHook', { handler, releaseId, after: [migrations, warmer] });
+  }
+
+  /** New code gets its first request after the warm-up has begun: what it will look for is being put there. */
+  #rollOut({ read, admin, hook, alarms }: ApiParts): ApiTargets {
+    const { rollout, functions } = this.#props.config;
+    const failures = alarmOnApi(alarms, this.stackName, read);
+    if (rollout === undefined) {
+      for (const target of [read, admin]) target.node.addDependency(hook);
+      return { read, admin };
+    }
+    const readLive = new LiveAlias(this, 'ReadLive', { function: read, ...functions.read });
+    const adminLive = new LiveAlias(this, 'AdminLive', { function: admin, ...functions.admin });
+    const aliases = [readLive, adminLive];
+    for (const alias of aliases) alias.node.addDependency(hook);
+    new Rollouts(this, 'Rollouts', { rollout, aliases, alarms: failures });
+    return { read: readLive, admin: adminLive };
+  }
+
+  #createApi({ read, admin }: ApiTargets): void {
+    const keys = deriveKeys(this.stackName, this.#props.config.clients);
+    const authorizer = this.#createAuthorizer(keys);
+    const { logRetentionDays: logRetention, readThrottle, domain, firewall } = this.#props.config;
+    const api = new RestApi(this, 'Api', { authorizer, logRetention, readThrottle, domain, firewall });
+    api.addOpenRoute('GET', '/health', read);
+    api.addProtectedRoute('GET', '/users', read, { requiredQuery: ['ids'] });
+    api.addProtectedRoute('GET', '/users/{id}', read);
+    api.addProtectedRoute('GET', '/users/search', read, { requiredQuery: ['q'] });
+    const limited = (action: LimitedAction, method: HttpMethod, rules?: RequestRules) => ({
+      method: api.addProtectedRoute(method, `/admin/${action}`, admin, rules),
+      throttle: adminThrottles[action],
+    });
+    new UsagePlans(this, 'UsagePlans', {
       api,
       keys,
-      throttle: this.#props.config.readThrottle,
+      throttle: readThrottle,
       methodThrottles: [
-        { method: api.addProtectedRoute('GET', '/admin/status', admin), throttle: adminThrottles.status },
-        {
-          method: api.addProtectedRoute('POST', '/admin/warm-up', admin),
-          throttle: adminThrottles['warm-up'],
-        },
-        { method: api.addProtectedRoute('POST', '/admin/clear', admin), throttle: adminThrottles.clear },
+        limited('status', 'GET'),
+        limited('warm-up', 'POST'),
+        limited('clear', 'POST', { takesJson: true }),
       ],
     });
+    new CfnOutput(this, 'ApiUrl', { value: api.address });
   }
 
   /** Outside the VPC: it needs the issuer's keys from the internet, and nothing of ours. */
   #createAuthorizer(keys: Record<string, string>): NodeFunction {
+    const { issuer } = this.#props;
     return this.#createFunction('Authorizer', 'authorizer', {
-      environment: { ...identifyIssuer(this, this.#props.config.jwt), USAGE_KEYS: JSON.stringify(keys) },
+      environment: { ...issuerEnvironment(issuer), ...usageKeysEnvironment(keys, issuer) },
     });
   }
 
-  #createHook(warmer: Warmer, after: readonly Construct[]): void {
-    const handler = this.#createFunction('DeploymentHookFunction', 'deployment-hook', { environment: {} });
-    warmer.grantStart(handler);
-    new DeploymentHook(this, 'DeploymentHook', { handler, releaseId: this.#props.releaseId, after });
+  #createAdmin(warmer: Warmer, migrations: Migrations): NodeFunction {
+    const admin = this.#createDataFunction('Admin', 'admin', migrations);
+    warmer.grantStart(admin);
+    const { replicationGroup } = this.#props.connections.redis;
+    if (replicationGroup) allowDescribing(admin, replicationGroup);
+    return admin;
   }
 
-  #createDataFunction(id: string, folder: FunctionFolder): NodeFunction {
-    return this.#createFunction(id, folder, this.#place);
+  #createDataFunction(id: string, folder: FunctionFolder, migrations: Migrations): NodeFunction {
+    const created = new NodeFunction(this, id, this.#dataFunctionProps(folder));
+    this.#props.connections.database.grantConnect?.(created);
+    // Code that needs a column must not run before the column is there.
+    created.node.addDependency(migrations);
+    return created;
+  }
+
+  #dataFunctionProps(folder: FunctionFolder): NodeFunctionProps {
+    const { connections } = this.#props;
+    return this.#functionProps(folder, {
+      environment: serverEnvironment(connections),
+      placement: connections.placement,
+    });
   }
 
   #createFunction(id: string, folder: FunctionFolder, props: OwnProps): NodeFunction {
@@ -131,4 +199,12 @@ export class ServiceStack extends Stack {
       logRetention: config.logRetentionDays,
     };
   }
+}
+
+/** `GET /admin/status` tells how the servers behind Redis' address are. */
+function allowDescribing(admin: NodeFunction, { id, arn }: ReplicationGroup): void {
+  admin.addEnvironment('REDIS_REPLICATION_GROUP_ID', id);
+  admin.addToRolePolicy(
+    new PolicyStatement({ actions: ['elasticache:DescribeReplicationGroups'], resources: [arn] }),
+  );
 }

@@ -44,6 +44,6 @@ it.concurrent('the stage local can be deployed to an emulator only', async () =>
 
 it.concurrent('an unknown stage is an error that names the known ones', async () => {
   await expect(synthesise('unknown', 'staging')).rejects.toThrow(
-    'There is no stage "staging": pass --context stage=local|dev|prod',
+    'There is no stage "staging": pass --context stage=local|dev|prod|adopted',
   );
 });

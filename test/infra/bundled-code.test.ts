@@ -44,12 +44,6 @@ describe('the bundle of the reading function', () => {
     for (const library of ['pg', 'prom-client']) expect(later).toContain(`/${library}/`);
   });
 
-  it('neither holds nor asks for the AWS SDK', () => {
-    const outputs = Object.entries(metafile.outputs);
-    const asked = outputs.flatMap(([, { imports }]) => imports.map(({ path }) => path));
-    expect([...asked, ...sourcesOf(outputs.map(([file]) => file))].join('\n')).not.toContain('@aws-sdk/');
-  });
-
   it('has a source map for each of its files', () => {
     const names = outputFiles.map(({ path }) => basename(path));
     const scripts = names.filter((name) => name.endsWith('.mjs'));

@@ -1,21 +1,39 @@
 /** What the service stack deploys, asserted on the synthesised template. Nothing is bundled. */
+import { readFileSync } from 'node:fs';
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { beforeAll, describe, expect, it } from 'vitest';
 import cdkJson from '../../cdk.json' with { type: 'json' };
-import { ServiceStack } from '../../infra/stacks/service-stack.ts';
-import { devStage, localStage, prodStage, type StageConfig } from '../../infra/stage-config.ts';
+import type { Connections, Issuer } from '../../infra/constructs/connections.ts';
+import { ServiceStack, type ServiceStackProps } from '../../infra/stacks/service-stack.ts';
+import type { StageConfig } from '../../infra/stage-config.ts';
+import { localStage } from '../../infra/stages/local.ts';
+import { prodStage } from '../../infra/stages/prod.ts';
+
+const plain: Connections = {
+  redis: { url: 'redis://127.0.0.1:6380' },
+  database: { url: 'postgres://127.0.0.1:5433/prewarm', isRdsProxy: false },
+  pushgatewayUrl: 'http://127.0.0.1:9092',
+};
+
+const issuer: Issuer = {
+  issuer: 'https://prewarm.local',
+  audiences: ['prewarm-api'],
+  jwksUri: 'http://127.0.0.1:3001/jwks',
+};
 
 const local = localStage({
-  redisUrl: 'redis://127.0.0.1:6380',
-  databaseUrl: 'postgres://127.0.0.1:5433/prewarm',
+  redisUrl: plain.redis.url,
+  databaseUrl: plain.database.url,
   pushgatewayUrl: 'http://127.0.0.1:9092',
-  jwksUri: 'http://127.0.0.1:3001/jwks',
+  jwksUri: issuer.jwksUri,
 });
 
-function synthesise(config: StageConfig, releaseId = 'release-1'): Template {
+function synthesise(config: StageConfig, props: Partial<ServiceStackProps> = {}): Template {
   const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
-  return Template.fromStack(new ServiceStack(app, `prewarm-${config.stage}`, { config, releaseId }));
+  const all = { config, connections: plain, issuer, releaseId: 'release-1', ...props };
+  return Template.fromStack(new ServiceStack(app, `prewarm-${config.stage}`, all));
 }
 
 type Resources = Record<string, { Type: string; Properties: Record<string, unknown>; DependsOn?: string[] }>;
@@ -52,6 +70,24 @@ function pathOf(resources: Resources, reference: unknown): string {
   return resource
     ? `${pathOf(resources, resource.Properties['ParentId'])}/${resource.Properties['PathPart']}`
     : '';
+}
+
+/** The statements of a function's own role. */
+function policiesOf(template: Template, folder: string): unknown[] {
+  const [found] = Object.values(
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+  );
+  const role = found?.['Properties'].Role['Fn::GetAtt'][0];
+  return Object.values(
+    template.findResources('AWS::IAM::Policy', { Properties: { Roles: [{ Ref: role }] } }),
+  );
+}
+
+function logGroupOf(template: Template, folder: string): unknown {
+  const [found] = Object.values(
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+  );
+  return found?.['Properties'].LoggingConfig.LogGroup;
 }
 
 let template: Template;
@@ -273,22 +309,25 @@ describe('a warm-up', () => {
       );
 
     expect(releaseOf(template)).toEqual(['release-1']);
-    expect(releaseOf(synthesise(local, 'release-2'))).toEqual(['release-2']);
+    expect(releaseOf(synthesise(local, { releaseId: 'release-2' }))).toEqual(['release-2']);
   });
 
-  it('starts after the migrations and everything of the API', () => {
-    const [hook] = Object.values(template.findResources('Custom::PrewarmDeploymentHook'));
-    const after = hook?.['DependsOn'] as string[];
-    const awaited = [
-      'Custom::PrewarmMigrations',
-      'AWS::ApiGateway::Stage',
-      'AWS::ApiGateway::UsagePlan',
-      'AWS::Events::Rule',
-    ];
+  it('starts after the migrations and with the new warmer, and before new code gets its first request', () => {
+    const [hookId = '', hook] =
+      Object.entries(template.findResources('Custom::PrewarmDeploymentHook'))[0] ?? [];
+    const [migrations] = Object.keys(template.findResources('Custom::PrewarmMigrations'));
+    const functions = template.findResources('AWS::Lambda::Function');
 
-    for (const type of awaited) {
-      for (const id of Object.keys(template.findResources(type))) expect(after).toContain(id);
+    expect(hook?.['DependsOn']).toEqual(expect.arrayContaining([migrations, functionId(template, 'warmer')]));
+    for (const folder of ['read', 'admin']) {
+      expect(functions[functionId(template, folder)]?.['DependsOn']).toContain(hookId);
     }
+  });
+
+  it('can be found by the one who deployed: the stack tells its traceId and the API’s address', () => {
+    const [hookId] = Object.keys(template.findResources('Custom::PrewarmDeploymentHook'));
+    template.hasOutput('WarmupTraceId', { Value: { 'Fn::GetAtt': [hookId, 'TraceId'] } });
+    template.hasOutput('ApiUrl', {});
   });
 
   it('is not what makes migrations run: their hash is of their files alone', () => {
@@ -297,31 +336,231 @@ describe('a warm-up', () => {
         ({ Properties }) => Properties.MigrationsHash,
       );
 
-    expect(hashOf(synthesise(local, 'release-2'))).toEqual(hashOf(template));
+    expect(hashOf(synthesise(local, { releaseId: 'release-2' }))).toEqual(hashOf(template));
   });
 });
 
-describe.each([
-  ['dev', devStage],
-  ['prod', prodStage],
-])('the stage %s', (stage, config) => {
-  const deployed = synthesise(config);
+describe('an alarm', () => {
+  const alarms = () => Object.values(template.findResources('AWS::CloudWatch::Alarm'));
 
-  it('has no secret in its template, only references to it', () => {
-    const { REDIS_URL, DATABASE_URL } = environmentOf(deployed, 'read');
+  it('has an entry in the runbook, under its own name', () => {
+    const runbook = readFileSync('docs/runbook.md', 'utf8');
+    const entries = [...runbook.matchAll(/^## (.+)$/gm)].map(([, name]) => name?.toLowerCase());
+    const named = alarms().map(
+      ({ Properties }) => /docs\/runbook\.md#([a-z0-9]+)$/.exec(Properties.AlarmDescription)?.[1],
+    );
 
-    expect(REDIS_URL).toBe(`{{resolve:secretsmanager:prewarm/${stage}/redis:SecretString:redisUrl::}}`);
-    expect(DATABASE_URL).toBe(
-      `{{resolve:secretsmanager:prewarm/${stage}/database:SecretString:databaseUrl::}}`,
+    expect(named).toHaveLength(7);
+    for (const name of named) expect(entries).toContain(name);
+  });
+
+  it('tells the topic, which takes TLS only and writes to the people of the stage', () => {
+    const [topic] = Object.keys(template.findResources('AWS::SNS::Topic'));
+    for (const { Properties } of alarms()) expect(Properties.AlarmActions).toEqual([{ Ref: topic }]);
+    template.resourceCountIs('AWS::SNS::Subscription', 0);
+    template.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: [
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+          Match.objectLike({
+            Effect: 'Allow',
+            Principal: { Service: 'cloudwatch.amazonaws.com' },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ],
+      },
+    });
+    synthesise({ ...local, alarmEmails: ['oncall@example.com'] }).hasResourceProperties(
+      'AWS::SNS::Subscription',
+      { Protocol: 'email', Endpoint: 'oncall@example.com' },
     );
   });
 
-  it('puts the functions that need servers into the private subnets, and no other', () => {
-    const functions = Object.values(deployed.findResources('AWS::Lambda::Function'));
-    const placed = functions
-      .filter(({ Properties }) => Properties.VpcConfig)
-      .map(({ Metadata }) => Metadata['prewarm:folder']);
+  it.each([
+    ['deployment-hook', 'deploymenthookfailed'],
+    ['warmer', 'warmupfailed'],
+  ])('goes off when %s logs an error, and when it ends without a line', (folder, entry) => {
+    const [filter] = Object.values(
+      template.findResources('AWS::Logs::MetricFilter', {
+        Properties: { LogGroupName: logGroupOf(template, folder) },
+      }),
+    );
+    expect(filter?.['Properties'].FilterPattern).toBe('{ $.level = "error" }');
+    const { MetricName } = filter?.['Properties'].MetricTransformations[0] ?? {};
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      AlarmDescription: Match.stringLikeRegexp(`#${entry}$`),
+      Threshold: 1,
+      Metrics: Match.arrayWith([
+        Match.objectLike({
+          Id: 'lines',
+          MetricStat: Match.objectLike({ Metric: Match.objectLike({ MetricName }) }),
+        }),
+        Match.objectLike({
+          Id: 'failures',
+          MetricStat: Match.objectLike({
+            Metric: Match.objectLike({
+              MetricName: 'Errors',
+              Dimensions: [{ Name: 'FunctionName', Value: { Ref: functionId(template, folder) } }],
+            }),
+          }),
+        }),
+      ]),
+    });
+  });
 
-    expect(placed.sort()).toEqual(['admin', 'migrate', 'read', 'warmer']);
+  it('goes off when a warm-up could not be started, and when none was for two intervals', () => {
+    const [queue = ''] = Object.keys(template.findResources('AWS::SQS::Queue'));
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [queue, 'QueueName'] } }],
+      Threshold: 1,
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'Invocations',
+      Dimensions: [{ Name: 'FunctionName', Value: { Ref: functionId(template, 'warmer') } }],
+      Period: 3600,
+      ComparisonOperator: 'LessThanThreshold',
+      TreatMissingData: 'breaching',
+    });
+  });
+});
+
+describe('a rollout', () => {
+  const rolled = synthesise({ ...local, rollout: 'canary-10-percent-5-minutes' });
+
+  it('sends the API’s requests to aliases, and nothing past them', () => {
+    const aliases = Object.keys(rolled.findResources('AWS::Lambda::Alias'));
+    expect(aliases).toHaveLength(2);
+    for (const [route, { Integration }] of Object.entries(routesOf(rolled))) {
+      const uri = JSON.stringify((Integration as { Uri: unknown }).Uri);
+      expect(
+        aliases.some((alias) => uri.includes(`{"Ref":"${alias}"}`)),
+        route,
+      ).toBe(true);
+    }
+    for (const folder of ['read', 'admin']) {
+      rolled.hasResourceProperties('AWS::Lambda::Alias', {
+        Name: 'live',
+        FunctionName: { Ref: functionId(rolled, folder) },
+      });
+      rolled.allResourcesProperties('AWS::Lambda::Permission', {
+        FunctionName: Match.not({ 'Fn::GetAtt': [functionId(rolled, folder), 'Arn'] }),
+      });
+    }
+  });
+
+  it('moves ten percent for five minutes, and back when the API fails or the function crashes', () => {
+    const named = Object.entries(rolled.findResources('AWS::CloudWatch::Alarm')).filter(
+      ([, { Properties }]) => /#(apifails|readscrash)$/.test(Properties.AlarmDescription),
+    );
+    rolled.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 2);
+    rolled.allResourcesProperties('AWS::CodeDeploy::DeploymentGroup', {
+      DeploymentConfigName: 'CodeDeployDefault.LambdaCanary10Percent5Minutes',
+      AutoRollbackConfiguration: {
+        Enabled: true,
+        Events: ['DEPLOYMENT_FAILURE', 'DEPLOYMENT_STOP_ON_REQUEST', 'DEPLOYMENT_STOP_ON_ALARM'],
+      },
+      AlarmConfiguration: { Enabled: true, Alarms: named.map(([id]) => ({ Name: { Ref: id } })) },
+    });
+    for (const alias of Object.values(rolled.findResources('AWS::Lambda::Alias'))) {
+      expect(alias['UpdatePolicy'].CodeDeployLambdaAliasUpdate).toBeDefined();
+    }
+  });
+
+  it('begins after the hook: the warm-up runs before the first request to new code', () => {
+    const [hook] = Object.keys(rolled.findResources('Custom::PrewarmDeploymentHook'));
+    for (const alias of Object.values(rolled.findResources('AWS::Lambda::Alias'))) {
+      expect(alias['DependsOn']).toContain(hook);
+    }
+  });
+
+  it('keeps containers started where the stage says how many', () => {
+    const kept = { ...local.functions, read: { ...local.functions.read, provisionedConcurrency: 3 } };
+    const provisioned = synthesise({ ...local, rollout: 'all-at-once', functions: kept });
+    provisioned.hasResourceProperties('AWS::Lambda::Alias', {
+      FunctionName: { Ref: functionId(provisioned, 'read') },
+      ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 3 },
+    });
+    rolled.allResourcesProperties('AWS::Lambda::Alias', { ProvisionedConcurrencyConfig: Match.absent() });
+  });
+});
+
+describe('in a VPC, behind RDS Proxy', () => {
+  let deployed: Template;
+
+  beforeAll(() => {
+    const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
+    const connections: Connections = {
+      ...plain,
+      redis: {
+        url: 'rediss://redis.example',
+        replicationGroup: {
+          id: 'group',
+          arn: 'arn:aws:elasticache:us-east-1:123456789012:replicationgroup:group',
+        },
+      },
+      database: {
+        url: 'postgres://prewarm@proxy.example/prewarm',
+        isRdsProxy: true,
+        grantConnect: (grantee) =>
+          void grantee.grantPrincipal.addToPrincipalPolicy(
+            new PolicyStatement({
+              actions: ['rds-db:connect'],
+              resources: ['arn:aws:rds-db:us-east-1:123456789012:dbuser:prx-1/prewarm'],
+            }),
+          ),
+      },
+      placement: {
+        subnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+        securityGroupId: 'sg-0123456789abcdef0',
+      },
+    };
+    const props = { config: prodStage, connections, issuer, releaseId: 'release-1' };
+    deployed = Template.fromStack(new ServiceStack(app, 'prewarm-prod', props));
+  });
+
+  it('only the functions that need servers are in the private subnets', () => {
+    const placed = Object.values(deployed.findResources('AWS::Lambda::Function')).filter(
+      ({ Properties }) => Properties.VpcConfig,
+    );
+    for (const { Properties } of placed) {
+      expect(Properties.VpcConfig).toEqual({
+        SubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
+        SecurityGroupIds: ['sg-0123456789abcdef0'],
+      });
+    }
+    expect(placed.map(({ Metadata }) => Metadata['prewarm:folder']).sort()).toEqual([
+      'admin',
+      'migrate',
+      'read',
+      'warmer',
+    ]);
+  });
+
+  it('those that use the database, and no other, may connect to it and are told of the proxy', () => {
+    const users = ['admin', 'migrate', 'read', 'warmer'];
+    for (const folder of ['admin', 'migrate', 'read', 'warmer', 'authorizer', 'deployment-hook']) {
+      const isUser = users.includes(folder);
+      expect(environmentOf(deployed, folder)['DATABASE_PROXY']).toBe(isUser ? 'rds' : undefined);
+      expect(JSON.stringify(policiesOf(deployed, folder)).includes('rds-db:connect')).toBe(isUser);
+    }
+  });
+
+  it('admin may ask about the replication group, and nobody else', () => {
+    expect(environmentOf(deployed, 'admin')['REDIS_REPLICATION_GROUP_ID']).toBe('group');
+    expect(environmentOf(deployed, 'read')['REDIS_REPLICATION_GROUP_ID']).toBeUndefined();
+    for (const folder of ['admin', 'read', 'warmer', 'migrate']) {
+      const mayAsk = JSON.stringify(policiesOf(deployed, folder)).includes(
+        '"elasticache:DescribeReplicationGroups"',
+      );
+      expect(mayAsk).toBe(folder === 'admin');
+    }
+  });
+
+  it('a burst of readers cannot take more containers than the stage gives them', () => {
+    deployed.hasResource('AWS::Lambda::Function', {
+      Metadata: { 'prewarm:folder': 'read' },
+      Properties: { ReservedConcurrentExecutions: 200 },
+    });
   });
 });

@@ -1,0 +1,168 @@
+/** An ElastiCache replication group of Valkey: TLS and a password, replicas in other zones, and no key evicted that must stay. */
+import { ArnFormat, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
+import { CfnParameterGroup, CfnReplicationGroup, CfnSubnetGroup } from 'aws-cdk-lib/aws-elasticache';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import type { NewRedis } from '../stage-config.ts';
+import type { Network, RedisConnection } from './connections.ts';
+
+export type RedisCacheProps = {
+  readonly config: NewRedis;
+  readonly network: Network;
+  readonly keepData: boolean;
+  readonly logRetention: RetentionDays;
+};
+
+/**
+ * To replace the password, raise this and deploy: the data stack makes a new secret, Valkey accepts the old password
+ * beside the new one, and the functions get the new one with the service stack. CloudFormation leaves it there; the old
+ * password ends with `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
+ */
+const passwordNumber = 1;
+
+const port = 6379;
+
+export class RedisCache extends Construct {
+  readonly connection: RedisConnection;
+  readonly groupId: string;
+
+  constructor(scope: Construct, id: string, props: RedisCacheProps) {
+    super(scope, id);
+    const password = createPassword(this).secretValue.unsafeUnwrap();
+    const group = createGroup(this, props, password);
+    acknowledge(group);
+    this.groupId = group.ref;
+    this.connection = {
+      url: urlOf(group, props.config, password),
+      replicationGroup: { id: group.ref, arn: arnOf(group) },
+    };
+  }
+}
+
+/** ElastiCache wants 16 to 128 characters and few of the signs; without signs it needs no escapes in a URL either. */
+function createPassword(scope: Construct): Secret {
+  const secret = new Secret(scope, `Password${passwordNumber}`, {
+    description: `${Stack.of(scope).stackName}: the password of Redis`,
+    generateSecretString: { passwordLength: 64, excludePunctuation: true },
+    removalPolicy: RemovalPolicy.DESTROY, // of use to nobody without the cache, also not with its snapshot
+  });
+  Validations.of(secret).acknowledge({
+    id: 'AwsSolutions-SMG4',
+    reason:
+      'Functions have the password in their configuration: it is replaced by a deploy, not by a schedule.',
+  });
+  return secret;
+}
+
+/**
+ * Cluster mode cannot be turned on in place, so a group with shards has a name of its own in the template: CloudFormation
+ * makes the new group before it deletes the old one, and the next warm-up fills it.
+ */
+function createGroup(scope: Construct, props: RedisCacheProps, password: string): CfnReplicationGroup {
+  const { shards } = props.config;
+  const group = new CfnReplicationGroup(scope, shards ? 'ShardedGroup' : 'Group', {
+    replicationGroupDescription: `${Stack.of(scope).stackName}: cache, lock, limits and totals`,
+    ...engine(scope, shards !== undefined),
+    ...size(props.config),
+    ...placement(scope, props.network),
+    ...backups(props.config),
+    transitEncryptionEnabled: true,
+    transitEncryptionMode: 'required',
+    atRestEncryptionEnabled: true,
+    authToken: password,
+    logDeliveryConfigurations: [engineLog(scope, props.logRetention)],
+  });
+  applyPolicies(group, props);
+  return group;
+}
+
+/**
+ * Entries of the cache expire, and what must not be lost does not: generations (without which cleared values would be
+ * back), totals, reports. So only keys that expire may be evicted, and of those the ones that nobody used for longest: the
+ * lock and the limits expire too, but were used moments ago. `volatile-ttl` would evict the lock first.
+ */
+function engine(scope: Construct, hasShards: boolean) {
+  const parameters = new CfnParameterGroup(scope, hasShards ? 'ShardedParameters' : 'Parameters', {
+    cacheParameterGroupFamily: 'valkey8',
+    description: `${Stack.of(scope).stackName}: evicts expiring keys only`,
+    properties: { 'maxmemory-policy': 'volatile-lru', ...(hasShards && { 'cluster-enabled': 'yes' }) },
+  });
+  return {
+    engine: 'valkey',
+    engineVersion: '8.2',
+    cacheParameterGroupName: parameters.ref,
+    autoMinorVersionUpgrade: true,
+    preferredMaintenanceWindow: 'sun:03:00-sun:04:00',
+  };
+}
+
+function size({ nodeType, shards, replicas }: NewRedis) {
+  return {
+    cacheNodeType: nodeType,
+    numNodeGroups: shards ?? 1,
+    replicasPerNodeGroup: replicas,
+    automaticFailoverEnabled: true,
+    multiAzEnabled: true,
+  };
+}
+
+function placement(scope: Construct, { vpc, subnetIds, clients }: Network) {
+  const description = `${Stack.of(scope).stackName}: Redis`;
+  const subnets = new CfnSubnetGroup(scope, 'Subnets', { description, subnetIds: [...subnetIds] });
+  const securityGroup = new SecurityGroup(scope, 'Servers', { vpc, description, allowAllOutbound: false });
+  securityGroup.addIngressRule(clients, Port.tcp(port), 'The functions');
+  return {
+    port,
+    cacheSubnetGroupName: subnets.ref,
+    securityGroupIds: [securityGroup.securityGroupId],
+  };
+}
+
+/** Snapshots are made of a replica, in an hour in which nothing else is done. */
+function backups({ snapshotRetentionDays }: NewRedis) {
+  return {
+    snapshotRetentionLimit: snapshotRetentionDays,
+    ...(snapshotRetentionDays > 0 && { snapshotWindow: '01:00-02:00' }),
+  };
+}
+
+/** Failovers and what led to them. Not the slow log, whose lines have the commands' arguments: what people searched for. */
+function engineLog(scope: Construct, retention: RetentionDays) {
+  const logs = new LogGroup(scope, 'EngineLogs', { retention, removalPolicy: RemovalPolicy.DESTROY });
+  return {
+    logType: 'engine-log',
+    logFormat: 'json',
+    destinationType: 'cloudwatch-logs',
+    destinationDetails: { cloudWatchLogsDetails: { logGroup: logs.logGroupName } },
+  };
+}
+
+function applyPolicies(group: CfnReplicationGroup, { config, keepData }: RedisCacheProps): void {
+  group.applyRemovalPolicy(keepData ? RemovalPolicy.SNAPSHOT : RemovalPolicy.DESTROY);
+  // More or fewer shards move slots while the cache serves; without this, CloudFormation makes a new, empty one.
+  if (config.shards) group.cfnOptions.updatePolicy = { useOnlineResharding: true };
+}
+
+function urlOf(group: CfnReplicationGroup, { shards }: NewRedis, password: string): string {
+  return shards
+    ? `rediss-cluster://:${password}@${group.attrConfigurationEndPointAddress}:${port}`
+    : `rediss://:${password}@${group.attrPrimaryEndPointAddress}:${port}`;
+}
+
+function arnOf(group: CfnReplicationGroup): string {
+  return Stack.of(group).formatArn({
+    service: 'elasticache',
+    resource: 'replicationgroup',
+    resourceName: group.ref,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+}
+
+function acknowledge(group: CfnReplicationGroup): void {
+  Validations.of(group).acknowledge({
+    id: 'AwsSolutions-AEC5',
+    reason: 'Who may connect is decided by the security group and the password, not by an unusual port.',
+  });
+}

@@ -1,0 +1,133 @@
+/** What must not be readable, over all stages: no secret in a template or a bundle, and nothing that travels without TLS. */
+
+import { readdirSync } from 'node:fs';
+import { buildSync } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+import { bundleOptions } from '../../../infra/constructs/bundled-code.ts';
+import {
+  stageNamed,
+  stageNames,
+  synthesiseStage,
+  type TemplateResource,
+} from '../../support/stage-templates.ts';
+
+const stages = new Map(stageNames.map((name) => [name, synthesiseStage(stageNamed(name))]));
+const deployed = ['dev', 'prod', 'adopted'] as const;
+
+function resourcesOf(name: (typeof stageNames)[number], type: string): TemplateResource[] {
+  const templates = [...(stages.get(name)?.values() ?? [])];
+  return templates.flatMap(({ Resources }) => Object.values(Resources).filter(({ Type }) => Type === type));
+}
+
+/** Forms that only a secret has; a text that has none of them may still be one, but not by accident. */
+const SECRETS: Readonly<Record<string, RegExp>> = {
+  'a key of AWS': /\b(AKIA|ASIA)[A-Z0-9]{16}\b/,
+  'a private key': /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
+  'a password in an address': /[a-z]:\/\/[^\s"/:@]*:[^\s"/@{[]+@/,
+  'a token': /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\./,
+};
+
+/** Reading fields that AWS fills with secrets: each must be a reference that CloudFormation resolves. */
+const SECRET_FIELDS = /^(AuthToken|Password|MasterUserPassword|SecretString|ClientSecret)$/;
+
+/** A secret that people fill in after the deployment: every field says `none`. */
+function isForm(text: string): boolean {
+  if (!/^"\{.*\}"$/.test(text)) return false;
+  const fields = JSON.parse(JSON.parse(text)) as Record<string, string>;
+  return Object.values(fields).every((value) => value === 'none');
+}
+
+function plainSecretsIn(resources: Readonly<Record<string, TemplateResource>>): string[] {
+  const found: string[] = [];
+  JSON.stringify(resources, (field, value) => {
+    const text = JSON.stringify(value) ?? '';
+    if (SECRET_FIELDS.test(field) && !text.includes('{{resolve:secretsmanager:') && !isForm(text))
+      found.push(`${field}: ${text}`);
+    return value;
+  });
+  return found;
+}
+
+describe.each(stageNames)('the templates of the stage %s', (name) => {
+  it('hold no secret, and references where one belongs', () => {
+    for (const [stack, { Resources }] of stages.get(name) ?? []) {
+      for (const [what, form] of Object.entries(SECRETS)) {
+        expect(form.exec(JSON.stringify(Resources))?.[0], `${what} in ${stack}`).toBeUndefined();
+      }
+      expect(plainSecretsIn(Resources), stack).toEqual([]);
+    }
+  });
+
+  it('write nothing secret into their outputs', () => {
+    for (const { Outputs = {} } of stages.get(name)?.values() ?? []) {
+      expect(JSON.stringify(Outputs)).not.toMatch(/resolve:secretsmanager|ClientSecret/);
+    }
+  });
+});
+
+describe('a bundle', () => {
+  it.each(readdirSync('functions'))('of %s holds no secret', (folder) => {
+    const { outputFiles } = buildSync({
+      ...bundleOptions(`functions/${folder}/handler.ts`, 'not-written'),
+      write: false,
+    });
+    for (const { path, text } of outputFiles) {
+      for (const [what, form] of Object.entries(SECRETS))
+        expect(form.exec(text)?.[0], `${what} in ${path}`).toBeUndefined();
+    }
+  });
+});
+
+describe.each(deployed)('the stage %s', (name) => {
+  it('reaches Redis and Postgres by TLS only', () => {
+    for (const { Properties } of resourcesOf(name, 'AWS::Lambda::Function')) {
+      const { Variables = {} } = (Properties?.['Environment'] ?? {}) as {
+        Variables?: Record<string, unknown>;
+      };
+      const [redis, database] = [Variables['REDIS_URL'], Variables['DATABASE_URL']].map((url) =>
+        JSON.stringify(url),
+      );
+      // An address that somebody else keeps in a secret says there what it is.
+      const isKept = (url: string) => url.includes('{{resolve:secretsmanager:shop/');
+      if (redis !== undefined && !isKept(redis)) expect(redis).toContain('rediss://');
+      if (database !== undefined && !isKept(database)) expect(database).toContain('?sslmode=verify-full');
+    }
+  });
+
+  it('has servers that refuse what does not come by TLS', () => {
+    for (const { Properties } of resourcesOf(name, 'AWS::ElastiCache::ReplicationGroup')) {
+      expect(Properties).toMatchObject({ TransitEncryptionEnabled: true, TransitEncryptionMode: 'required' });
+    }
+    for (const { Properties } of resourcesOf(name, 'AWS::RDS::DBProxy')) {
+      expect(Properties).toMatchObject({ RequireTLS: true });
+    }
+    const databases = [
+      ...resourcesOf(name, 'AWS::RDS::DBClusterParameterGroup'),
+      ...resourcesOf(name, 'AWS::RDS::DBParameterGroup'),
+    ];
+    for (const { Properties } of databases) {
+      expect(Properties?.['Parameters']).toMatchObject({ 'rds.force_ssl': '1' });
+    }
+    for (const type of ['AWS::SQS::QueuePolicy', 'AWS::SNS::TopicPolicy']) {
+      for (const { Properties } of resourcesOf(name, type)) {
+        expect(JSON.stringify(Properties)).toContain(
+          '"Condition":{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny"',
+        );
+      }
+    }
+  });
+
+  it('answers callers by TLS 1.2 or later', () => {
+    for (const { Properties } of resourcesOf(name, 'AWS::ApiGateway::RestApi')) {
+      expect(Properties?.['SecurityPolicy']).toMatch(/TLS_?1[_.]?[23]|TLS13/i);
+    }
+  });
+});
+
+it('the stages with servers of their own have what these tests look at', () => {
+  for (const name of ['dev', 'prod'] as const) {
+    for (const type of ['AWS::ElastiCache::ReplicationGroup', 'AWS::RDS::DBProxy', 'AWS::SNS::TopicPolicy']) {
+      expect(resourcesOf(name, type), `${type} of ${name}`).not.toHaveLength(0);
+    }
+  }
+});
