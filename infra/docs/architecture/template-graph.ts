@@ -1,0 +1,60 @@
+/** A synthesised template as a graph: which resource names which, and how each is called in the code that made it. */
+
+export type Resource = {
+  readonly Type: string;
+  readonly Properties?: Readonly<Record<string, unknown>>;
+  readonly Metadata?: Readonly<Record<string, unknown>>;
+  readonly DependsOn?: string | readonly string[];
+};
+
+export type StackTemplate = {
+  readonly name: string;
+  readonly resources: Readonly<Record<string, Resource>>;
+  /** The values by their names. */
+  readonly outputs: Readonly<Record<string, unknown>>;
+};
+
+/** The ids of all resources of a type, or of any of several. */
+export function idsOf({ resources }: StackTemplate, ...types: readonly string[]): string[] {
+  return Object.keys(resources).filter((id) => types.includes(resources[id]?.Type ?? ''));
+}
+
+/** The resources of the same template that a value names, anywhere in it. */
+export function referencesIn(value: unknown): string[] {
+  const found = new Set<string>();
+  JSON.stringify(value ?? null, (name, inner) => {
+    if (name === 'Ref') found.add(String(inner));
+    if (name === 'Fn::GetAtt') found.add(String(Array.isArray(inner) ? inner[0] : inner).split('.')[0] ?? '');
+    return inner;
+  });
+  return [...found];
+}
+
+/** The stacks whose outputs a value names. */
+export function stacksIn(value: unknown): string[] {
+  const found: string[] = [];
+  JSON.stringify(value ?? null, (name, inner) => {
+    if (name === 'Fn::GetStackOutput') found.push(String((inner as { StackName: string }).StackName));
+    return inner;
+  });
+  return found;
+}
+
+/** What CloudFormation waits for before it creates a resource. */
+function waitsFor(resource: Resource): string[] {
+  return [...[resource.DependsOn ?? []].flat(), ...referencesIn(resource.Properties)];
+}
+
+/** Whether a resource is created after another one, directly or through others. */
+export function isAfter({ resources }: StackTemplate, later: string, earlier: string): boolean {
+  const seen = new Set<string>();
+  const waiting = [later];
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (id === earlier) return true;
+    const resource = resources[id];
+    if (resource === undefined || seen.has(id)) continue;
+    seen.add(id);
+    waiting.push(...waitsFor(resource));
+  }
+  return false;
+}
