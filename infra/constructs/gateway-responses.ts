@@ -121,8 +121,9 @@ function respond(answer: Omit<Answer, 'status'> & { status?: number }): GatewayR
   return {
     type: answer.type,
     ...(answer.status && { statusCode: String(answer.status) }),
-    responseHeaders: quote({ 'Cache-Control': 'no-store', ...answer.headers }),
-    templates: { [contentType]: problem(answer) },
+    responseHeaders: quote({ 'Content-Type': contentType, 'Cache-Control': 'no-store', ...answer.headers }),
+    // API Gateway takes the template of this name whatever a request accepts; the header says what it is.
+    templates: { 'application/json': problem(answer) },
   };
 }
 

@@ -23,6 +23,9 @@ export type NodeFunctionProps = {
   readonly carry?: Carried;
 };
 
+/** Names of our files in stack traces; and no warning, as a line that is no JSON, of prom-client's way to read a URL. */
+const nodeOptions = '--enable-source-maps --disable-warning=DEP0169';
+
 export class NodeFunction extends LambdaFunction {
   constructor(scope: Construct, id: string, props: NodeFunctionProps) {
     const logGroup = createLogGroup(scope, id, props);
@@ -35,7 +38,7 @@ export class NodeFunction extends LambdaFunction {
       timeout: Duration.seconds(props.size.timeoutSeconds),
       memorySize: props.size.memoryMiB,
       ...(props.size.reservedConcurrency && { reservedConcurrentExecutions: props.size.reservedConcurrency }),
-      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      environment: { ...props.environment, NODE_OPTIONS: nodeOptions },
       logGroup,
       role: createRole(scope, id, logGroup, props.placement),
     });

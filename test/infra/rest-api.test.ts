@@ -22,14 +22,13 @@ function templateOf(responseType: string): string {
       Properties: { ResponseType: responseType },
     }),
   );
-  return found?.['Properties'].ResponseTemplates['application/problem+json'];
+  return found?.['Properties'].ResponseTemplates['application/json'];
 }
 
 /** What a caller reads, when API Gateway has this to say. */
 function render(refusal: Refusal): unknown {
   const spec: GatewayResponseSpec = {
     headers: {},
-    contentType: 'application/problem+json',
     template: templateOf(refusal.type),
   };
   const gatewayResponses = new Map([[refusal.type as string, spec]]);

@@ -146,9 +146,12 @@ describe('the API', () => {
     template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
       ResponseType,
       StatusCode: String(status),
-      ResponseParameters: Match.objectLike({ 'gatewayresponse.header.Cache-Control': "'no-store'" }),
+      ResponseParameters: Match.objectLike({
+        'gatewayresponse.header.Content-Type': "'application/problem+json'",
+        'gatewayresponse.header.Cache-Control': "'no-store'",
+      }),
       ResponseTemplates: {
-        'application/problem+json': Match.serializedJson(
+        'application/json': Match.serializedJson(
           Match.objectLike({ type: 'about:blank', status, traceId: '$context.requestId' }),
         ),
       },
@@ -206,7 +209,11 @@ describe('a function', () => {
     DATABASE_URL: 'postgres://127.0.0.1:5433/prewarm',
     PUSHGATEWAY_URL: 'http://127.0.0.1:9092',
   };
-  const common = { STAGE: 'local', LOG_LEVEL: 'info', NODE_OPTIONS: '--enable-source-maps' };
+  const common = {
+    STAGE: 'local',
+    LOG_LEVEL: 'info',
+    NODE_OPTIONS: '--enable-source-maps --disable-warning=DEP0169',
+  };
 
   it.each([
     ['read', addresses],

@@ -93,7 +93,7 @@ export function answerFromRefusal(
   return {
     status: spec.status ?? refusal.status,
     headers: {
-      'content-type': spec.contentType,
+      'content-type': 'application/json', // unless the gateway response has a header of its own
       'x-amzn-errortype': refusal.type,
       ...lowerCase(spec.headers),
     },
@@ -108,7 +108,6 @@ export function answerFromRefusal(
 
 const plain: GatewayResponseSpec = {
   headers: {},
-  contentType: 'application/json',
   template: '{"message":$context.error.messageString}',
 };
 

@@ -39,7 +39,6 @@ export type RouteSpec = {
 export type GatewayResponseSpec = {
   readonly status?: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly contentType: string;
   readonly template: string;
 };
 
@@ -127,19 +126,14 @@ function readIntegration({ Type, Uri, TimeoutInMillis }: Properties): RouteSpec[
 }
 
 function readGatewayResponse({ properties }: Listed): readonly [string, GatewayResponseSpec] {
-  const templates = Object.entries((properties['ResponseTemplates'] ?? {}) as Record<string, string>);
-  const [contentType, template] = templates[0] ?? [
-    'application/json',
-    '{"message":$context.error.messageString}',
-  ];
+  const templates = (properties['ResponseTemplates'] ?? {}) as Record<string, string>;
   const status = properties['StatusCode'];
   return [
     String(properties['ResponseType']),
     {
       ...(status !== undefined && { status: Number(status) }),
       headers: readHeaders((properties['ResponseParameters'] ?? {}) as Record<string, string>),
-      contentType,
-      template,
+      template: templates['application/json'] ?? '{"message":$context.error.messageString}',
     },
   ];
 }

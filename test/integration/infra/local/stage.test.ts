@@ -139,7 +139,7 @@ const resources: Fixture['resources'] = {
     Properties: {
       ResponseType: 'BAD_REQUEST_PARAMETERS',
       StatusCode: '400',
-      ResponseTemplates: { 'application/problem+json': '{"detail":$context.error.messageString}' },
+      ResponseTemplates: { 'application/json': '{"detail":$context.error.messageString}' },
     },
   },
   Authorizer: {
@@ -175,7 +175,8 @@ const resources: Fixture['resources'] = {
 };
 
 function gatewayResponse(type: string, status: string, headers: Record<string, string>): object {
-  const named = Object.entries(headers).map(([name, value]) => [`gatewayresponse.header.${name}`, value]);
+  const all = { 'Content-Type': "'application/problem+json'", ...headers };
+  const named = Object.entries(all).map(([name, value]) => [`gatewayresponse.header.${name}`, value]);
   return {
     Type: 'AWS::ApiGateway::GatewayResponse',
     Properties: {
@@ -183,7 +184,7 @@ function gatewayResponse(type: string, status: string, headers: Record<string, s
       StatusCode: status,
       ResponseParameters: Object.fromEntries(named),
       ResponseTemplates: {
-        'application/problem+json': '{"type":"about:blank","traceId":"$context.requestId"}',
+        'application/json': '{"type":"about:blank","traceId":"$context.requestId"}',
       },
     },
   };
