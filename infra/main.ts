@@ -7,7 +7,11 @@ import { findStage } from './stages/index.ts';
 
 const app = new App();
 const config = findStage(text('stage', 'local'), localContext());
-createStacks(app, config, releaseId(), github());
+createStacks(app, config, {
+  releaseId: releaseId(),
+  github: github(),
+  ignoreRolloutAlarms: optionalText('rolloutAlarms') === 'ignored',
+});
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 app.synth();
 
@@ -27,7 +31,6 @@ function releaseId(): string {
   return text('releaseId', `${new Date().toISOString()}-${randomUUID().slice(0, 8)}`);
 }
 
-/** @default - no stack for the workflows' roles, which is deployed by hand, once for each stage */
 function github(): Github | undefined {
   const repository = optionalText('githubRepository');
   const providerArn = optionalText('githubProviderArn');

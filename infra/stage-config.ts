@@ -14,6 +14,8 @@ export type StageConfig = {
   readonly warmEveryMinutes: number;
   readonly identity: Identity;
   readonly servers: Servers;
+  /** Raise it when a secret of existing servers has changed: functions read it anew then. @default 0 */
+  readonly secretsRevision?: number;
   /** Who is written to when an alarm goes off. @default - alarms are seen in CloudWatch only */
   readonly alarmEmails?: readonly string[];
   /** How new code gets its traffic. @default - all at once, without a way back but the next deployment */
@@ -68,7 +70,7 @@ type PlainServers = {
   readonly pushgatewayUrl: string;
 };
 
-/** Each part is new or existing, by itself. */
+/** Each part is new or existing, by itself; but new monitoring needs a new network. */
 export type VpcServers = {
   readonly kind: 'vpc';
   readonly network: NewNetwork | ExistingNetwork;
@@ -81,8 +83,10 @@ export type VpcServers = {
 
 export type NewNetwork = {
   readonly kind: 'new';
-  /** Availability zones. */
+  /** How many availability zones. More or fewer later on replace the proxy: minutes without the database. */
   readonly zones: 2 | 3;
+  /** Their names, as many. @default - the first of the region that the account sees */
+  readonly availabilityZones?: readonly string[];
   readonly cidr: string;
 };
 
@@ -99,11 +103,13 @@ export type ExistingNetwork = {
 export type NewRedis = {
   readonly kind: 'new';
   readonly nodeType: string;
-  /** Of each shard, in other zones. At least one: without it there is no failover. */
+  /** Of each shard, in other zones. At least one: without it there is no failover. With shards, another number replaces all. */
   readonly replicas: number;
   /** Cluster mode with so many shards. @default - one shard, cluster mode off */
   readonly shards?: number;
   readonly snapshotRetentionDays: number;
+  /** Raise it to replace the password. @default 1 */
+  readonly passwordNumber?: number;
 };
 
 /** The secret's field `redisUrl`: `rediss://…`, or `rediss-cluster://…` with a cluster's configuration endpoint. */

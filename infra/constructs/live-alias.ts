@@ -33,7 +33,12 @@ export class LiveAlias extends Alias {
   }
 }
 
-export type RolloutsProps = { readonly rollout: Rollout; readonly alarms: readonly IAlarm[] };
+export type RolloutsProps = {
+  readonly rollout: Rollout;
+  readonly alarms: readonly IAlarm[];
+  /** CodeDeploy begins nothing while one of the alarms is on: not even what would end it. @default false */
+  readonly ignoreAlarms?: boolean | undefined;
+};
 
 /** How a stack's aliases move to new code. */
 export class Rollouts extends Construct {
@@ -47,12 +52,17 @@ export class Rollouts extends Construct {
     for (const alias of props.aliases) this.#add(application, alias, props);
   }
 
-  #add(application: LambdaApplication, alias: LiveAlias, { rollout, alarms }: RolloutsProps): void {
+  #add(
+    application: LambdaApplication,
+    alias: LiveAlias,
+    { rollout, alarms, ignoreAlarms = false }: RolloutsProps,
+  ): void {
     const group = new LambdaDeploymentGroup(this, `${alias.lambda.node.id}Group`, {
       application,
       alias,
       deploymentConfig: deploymentConfigs[rollout],
       alarms: [...alarms],
+      ignoreAlarmConfiguration: ignoreAlarms,
       autoRollback: { deploymentInAlarm: true, failedDeployment: true, stoppedDeployment: true },
     });
     Validations.of(group.role).acknowledge({

@@ -1,5 +1,5 @@
 /** The VPC of a stage: its functions and servers have no way to the internet, and no NAT gateway is paid for. */
-import { Aws, Fn, RemovalPolicy } from 'aws-cdk-lib';
+import { Aws, Fn, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import {
   FlowLogDestination,
   FlowLogTrafficType,
@@ -45,10 +45,10 @@ export class PrivateNetwork extends Construct {
   }
 }
 
-function createVpc(scope: Construct, { cidr, zones }: NewNetwork): IVpc {
-  return new Vpc(scope, 'Vpc', {
+function createVpc(scope: Construct, { cidr, zones, availabilityZones }: NewNetwork): IVpc {
+  const vpc = new Vpc(scope, 'Vpc', {
     ipAddresses: IpAddresses.cidr(cidr),
-    maxAzs: zones,
+    ...(availabilityZones ? { availabilityZones: [...availabilityZones] } : { maxAzs: zones }),
     natGateways: 0,
     subnetConfiguration: [
       // For the monitoring task alone: it fetches images and writes to people. Sixteen addresses are the least AWS allows.
@@ -59,6 +59,13 @@ function createVpc(scope: Construct, { cidr, zones }: NewNetwork): IVpc {
     // function that may change security groups: more to guard than what it closes.
     restrictDefaultSecurityGroup: false,
   }) as IVpc; // which it implements, but for how it writes what may be undefined
+  if (availabilityZones) {
+    Validations.of(vpc).acknowledge({
+      id: 'CloudFormation-Validate::W3010',
+      reason: 'Not every zone has every service: the stage names those that do.',
+    });
+  }
+  return vpc;
 }
 
 /** What a security group kept out: the first thing to look at when a connection times out. */

@@ -10,6 +10,7 @@ import type { DatabaseConnection, Network } from './connections.ts';
 import { createAurora } from './postgres-aurora.ts';
 import { createRds } from './postgres-rds.ts';
 import {
+  createLogGroup,
   identifierOf,
   type PostgresServer,
   type PostgresServerProps,
@@ -31,9 +32,10 @@ export class PostgresDatabase extends Construct {
     super(scope, id);
     const server =
       config.kind === 'aurora' ? createAurora(this, config, props) : createRds(this, config, props);
-    const proxy = createProxy(this, server, props.network);
     this.identifier = identifierOf(this);
-    this.proxyName = proxy.dbProxyName;
+    // Other subnets make another proxy, which must not have the name of the one that it replaces.
+    this.proxyName = `${this.identifier}-${props.network.subnetIds.length}-zones`;
+    const proxy = createProxy(this, { ...props, server, name: this.proxyName });
     const resourceArns = [userArnOf(proxy)];
     this.connection = {
       // The proxy's certificate is of a public authority, which Node knows: no bundle of RDS' own is needed.
@@ -44,8 +46,12 @@ export class PostgresDatabase extends Construct {
   }
 }
 
-function createProxy(scope: Construct, { target, secret }: PostgresServer, network: Network): DatabaseProxy {
-  return new DatabaseProxy(scope, 'Proxy', {
+type ProxyProps = PostgresServerProps & { readonly server: PostgresServer; readonly name: string };
+
+function createProxy(scope: Construct, { server, name, network, logRetention }: ProxyProps): DatabaseProxy {
+  const { target, secret } = server;
+  const proxy = new DatabaseProxy(scope, 'Proxy', {
+    dbProxyName: name,
     proxyTarget: target,
     secrets: secret ? [secret] : [],
     iamAuth: true,
@@ -60,6 +66,9 @@ function createProxy(scope: Construct, { target, secret }: PostgresServer, netwo
     borrowTimeout: Duration.seconds(1), // by then a function has given up
     idleClientTimeout: Duration.minutes(10), // a container frozen for longer is, as a rule, not thawed again
   });
+  // Made before RDS makes it, which would keep it for ever.
+  proxy.node.addDependency(createLogGroup(scope, 'ProxyLogs', `/aws/rds/proxy/${name}`, logRetention));
+  return proxy;
 }
 
 /** The proxy reaches its server by a rule that it adds itself. */

@@ -63,11 +63,17 @@ export function createLogs(
   kind: 'cluster' | 'instance',
   retention: RetentionDays,
 ): LogGroup {
-  return new LogGroup(scope, 'Logs', {
-    logGroupName: `/aws/rds/${kind}/${identifierOf(scope)}/postgresql`,
-    retention,
-    removalPolicy: RemovalPolicy.DESTROY,
-  });
+  return createLogGroup(scope, 'Logs', `/aws/rds/${kind}/${identifierOf(scope)}/postgresql`, retention);
+}
+
+/** Of the name to which RDS writes. */
+export function createLogGroup(
+  scope: Construct,
+  id: string,
+  logGroupName: string,
+  retention: RetentionDays,
+): LogGroup {
+  return new LogGroup(scope, id, { logGroupName, retention, removalPolicy: RemovalPolicy.DESTROY });
 }
 
 export function acknowledgeServer(server: Construct, { keepData }: PostgresServerProps): void {

@@ -1,5 +1,5 @@
 /** An ElastiCache replication group of Valkey: TLS and a password, replicas in other zones, and no key evicted that must stay. */
-import { ArnFormat, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { ArnFormat, CfnOutput, Fn, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { CfnParameterGroup, CfnReplicationGroup, CfnSubnetGroup } from 'aws-cdk-lib/aws-elasticache';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -15,13 +15,6 @@ export type RedisCacheProps = {
   readonly logRetention: RetentionDays;
 };
 
-/**
- * To replace the password, raise this and deploy: the data stack makes a new secret, Valkey accepts the old password
- * beside the new one, and the functions get the new one with the service stack. CloudFormation leaves it there; the old
- * password ends with `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
- */
-const passwordNumber = 1;
-
 const port = 6379;
 
 export class RedisCache extends Construct {
@@ -30,19 +23,19 @@ export class RedisCache extends Construct {
 
   constructor(scope: Construct, id: string, props: RedisCacheProps) {
     super(scope, id);
-    const password = createPassword(this).secretValue.unsafeUnwrap();
-    const group = createGroup(this, props, password);
+    const secret = createPassword(this, props.config);
+    const group = createGroup(this, props, secret.secretValue.unsafeUnwrap());
     acknowledge(group);
     this.groupId = group.ref;
     this.connection = {
-      url: urlOf(group, props.config, password),
+      url: urlOf(group, props.config, readFromOutside(secret)),
       replicationGroup: { id: group.ref, arn: arnOf(group) },
     };
   }
 }
 
 /** ElastiCache wants 16 to 128 characters and few of the signs; without signs it needs no escapes in a URL either. */
-function createPassword(scope: Construct): Secret {
+function createPassword(scope: Construct, { passwordNumber = 1 }: NewRedis): Secret {
   const secret = new Secret(scope, `Password${passwordNumber}`, {
     description: `${Stack.of(scope).stackName}: the password of Redis`,
     generateSecretString: { passwordLength: 64, excludePunctuation: true },
@@ -54,6 +47,19 @@ function createPassword(scope: Construct): Secret {
       'Functions have the password in their configuration: it is replaced by a deploy, not by a schedule.',
   });
   return secret;
+}
+
+/**
+ * A reference for another stack, by an output that keeps its name when the secret is another one: a service whose update
+ * fails goes back to a reference that is still there. To replace the password, raise `passwordNumber` and deploy. As far as
+ * it is documented, Valkey then takes the old password beside the new one, so running functions are not cut off; the old
+ * one ends with `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
+ */
+function readFromOutside(secret: Secret): string {
+  const stack = Stack.of(secret);
+  const output = new CfnOutput(secret.node.scope ?? stack, 'PasswordArn', { value: secret.secretArn });
+  const arn = Fn.getStackOutput(stack.stackName, stack.resolve(output.logicalId));
+  return `{{resolve:secretsmanager:${arn}:SecretString:::}}`;
 }
 
 /**
@@ -101,8 +107,10 @@ function engine(scope: Construct, hasShards: boolean) {
 function size({ nodeType, shards, replicas }: NewRedis) {
   return {
     cacheNodeType: nodeType,
-    numNodeGroups: shards ?? 1,
-    replicasPerNodeGroup: replicas,
+    // Without cluster mode the number of nodes can be changed in place, and the number of replicas for each shard cannot.
+    ...(shards
+      ? { numNodeGroups: shards, replicasPerNodeGroup: replicas }
+      : { numCacheClusters: replicas + 1 }),
     automaticFailoverEnabled: true,
     multiAzEnabled: true,
   };

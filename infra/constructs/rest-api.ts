@@ -25,6 +25,9 @@ import { CustomDomain, tls } from './custom-domain.ts';
 import { Firewall } from './firewall.ts';
 import { gatewayResponses } from './gateway-responses.ts';
 
+/** In the API's own address, and in its metrics. */
+export const apiStageName = 'live';
+
 export type RestApiProps = {
   readonly authorizer: IFunction;
   readonly logRetention: RetentionDays;
@@ -78,7 +81,7 @@ export class RestApi extends CdkRestApi {
       cloudWatchRole: true, // access logs need the account's role, which a new account does not have
       cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN, // one for the whole account: others may use it
       deployOptions: {
-        stageName: 'live',
+        stageName: apiStageName,
         metricsEnabled: true,
         accessLogDestination: new LogGroupLogDestination(accessLogs),
         accessLogFormat: accessLogFormat(),

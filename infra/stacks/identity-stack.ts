@@ -19,7 +19,11 @@ export class IdentityStack extends Stack {
   readonly issuer: Issuer;
 
   constructor(scope: Construct, id: string, { env, stage, clients, keepData }: IdentityStackProps) {
-    super(scope, id, { ...(env && { env }), description: `Prewarm (${stage}): issuer of the tokens` });
+    super(scope, id, {
+      ...(env && { env }),
+      description: `Prewarm (${stage}): issuer of the tokens`,
+      terminationProtection: keepData,
+    });
     const userPool = new MachineUserPool(this, 'UserPool', {
       stage,
       clients: clients.filter((client) => client !== 'default'),

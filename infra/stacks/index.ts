@@ -8,7 +8,7 @@ import { IdentityStack } from './identity-stack.ts';
 import { MonitoringStack } from './monitoring-stack.ts';
 import { NetworkStack } from './network-stack.ts';
 import { PipelineStack, type PipelineStackProps } from './pipeline-stack.ts';
-import { ServiceStack } from './service-stack.ts';
+import { ServiceStack, type ServiceStackProps } from './service-stack.ts';
 
 /** The account of emulators: with the credentials of a real one, the CLI refuses to deploy this machine's addresses. */
 const emulator: Environment = { account: '000000000000', region: 'us-east-1' };
@@ -16,14 +16,19 @@ const emulator: Environment = { account: '000000000000', region: 'us-east-1' };
 /** Whose workflows may deploy a stage. */
 export type Github = Pick<PipelineStackProps, 'repository' | 'providerArn'>;
 
+export type Release = Pick<ServiceStackProps, 'releaseId' | 'ignoreRolloutAlarms'> & {
+  /** @default - no stack for the workflows' roles, which is deployed by hand, once for each stage */
+  readonly github?: Github | undefined;
+};
+
 /** Stacks of parts that are new; the service is always there. */
-export function createStacks(app: App, config: StageConfig, releaseId: string, github?: Github): void {
+export function createStacks(app: App, config: StageConfig, { github, ...release }: Release): void {
   if (github) new PipelineStack(app, nameOf(config, 'pipeline'), { stage: config.stage, ...github });
   new ServiceStack(app, nameOf(config), {
     config,
     connections: connect(app, config),
     issuer: identify(app, config),
-    releaseId,
+    ...release,
     ...(config.stage === 'local' && { env: emulator }),
   });
 }

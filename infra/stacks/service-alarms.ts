@@ -3,6 +3,7 @@ import { Duration } from 'aws-cdk-lib';
 import { type Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Alarms } from '../constructs/alarms.ts';
 import type { NodeFunction } from '../constructs/node-function.ts';
+import { apiStageName } from '../constructs/rest-api.ts';
 import type { Warmer } from '../constructs/warmer.ts';
 
 const minute = Duration.minutes(1);
@@ -42,7 +43,7 @@ export function alarmOnApi(alarms: Alarms, apiName: string, reader: NodeFunction
       metric: new Metric({
         namespace: 'AWS/ApiGateway',
         metricName: '5XXError',
-        dimensionsMap: { ApiName: apiName, Stage: 'live' },
+        dimensionsMap: { ApiName: apiName, Stage: apiStageName },
         statistic: 'Average',
         period: minute,
       }),

@@ -1,4 +1,5 @@
 /** The service: API, functions, schedule, migrations and deployment hook. It composes constructs and owns no resource's details. */
+import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -29,6 +30,8 @@ export type ServiceStackProps = Pick<StackProps, 'env'> & {
   readonly issuer: Issuer;
   /** Must differ at every synthesis: a new one makes the deployment hook run. */
   readonly releaseId: string;
+  /** Whether a rollout goes on while alarms are on, as the one that ends them must. @default false */
+  readonly ignoreRolloutAlarms?: boolean | undefined;
   /** @default - functions/ of this project */
   readonly functionsDir?: string;
   /** @default - shared/postgres/migrations of this project */
@@ -122,7 +125,8 @@ export class ServiceStack extends Stack {
     const adminLive = new LiveAlias(this, 'AdminLive', { function: admin, ...functions.admin });
     const aliases = [readLive, adminLive];
     for (const alias of aliases) alias.node.addDependency(hook);
-    new Rollouts(this, 'Rollouts', { rollout, aliases, alarms: failures });
+    const { ignoreRolloutAlarms: ignoreAlarms } = this.#props;
+    new Rollouts(this, 'Rollouts', { rollout, aliases, alarms: failures, ignoreAlarms });
     return { read: readLive, admin: adminLive };
   }
 
@@ -194,11 +198,21 @@ export class ServiceStack extends Stack {
       ...props,
       folder,
       functionsDir,
-      environment: { STAGE: config.stage, LOG_LEVEL: config.logLevel, ...props.environment },
+      environment: { LOG_LEVEL: config.logLevel, ...props.environment },
       size: config.functions[folder],
+      revision: revisionOf(config),
       logRetention: config.logRetentionDays,
     };
   }
+}
+
+/**
+ * Of the servers' settings. A change of these can replace a server, whose new address CloudFormation would not hand to a
+ * function that has not changed itself.
+ */
+function revisionOf({ servers, identity, secretsRevision }: StageConfig): string {
+  const settings = JSON.stringify({ servers, identity, secretsRevision });
+  return createHash('sha256').update(settings).digest('hex').slice(0, 8);
 }
 
 /** `GET /admin/status` tells how the servers behind Redis' address are. */

@@ -11,11 +11,13 @@ const deployedStages: Readonly<Record<string, StageConfig>> = {
   adopted: adoptedStage,
 };
 
+/** Those that `--context stage=` takes. */
+export const stageNames: readonly string[] = ['local', ...Object.keys(deployedStages)];
+
 /** Throws with the names of the stages when there is none of this name. */
 export function findStage(name: string, localContext: LocalContext): StageConfig {
   if (name === 'local') return localStage(localContext);
   const stage = deployedStages[name];
   if (stage) return stage;
-  const known = ['local', ...Object.keys(deployedStages)].join('|');
-  throw new Error(`There is no stage "${name}": pass --context stage=${known}`);
+  throw new Error(`There is no stage "${name}": pass --context stage=${stageNames.join('|')}`);
 }

@@ -5,10 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { draftOf, removeDeadDrafts } from '../local/drafts.ts';
 import { describeError, StartError } from '../local/start-error.ts';
 import { listenForStop } from '../local/stop-request.ts';
+import { stageNames } from '../stages/index.ts';
 import { collectOutput } from './collect-output.ts';
 import { preparePythonTool } from './python-tools.ts';
-
-const STAGES = ['local', 'dev', 'prod', 'adopted'];
 
 /** Rules that are not asked, each with its reason. */
 const IGNORED_RULES: Readonly<Record<string, string>> = {
@@ -36,7 +35,7 @@ async function lintAll(): Promise<void> {
   mkdirSync(dir, { recursive: true });
   try {
     const templates: string[] = [];
-    for (const stage of STAGES)
+    for (const stage of stageNames)
       templates.push(...(await timed(`Synthesis of ${stage}`, () => synthesise(stage, dir))));
     await timed(`cfn-lint of ${templates.length} templates`, () => lint(python, dir, templates));
   } finally {

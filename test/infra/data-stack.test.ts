@@ -166,10 +166,11 @@ describe('Redis', () => {
       MultiAZEnabled: true,
       AutoMinorVersionUpgrade: true,
       CacheNodeType: 'cache.t4g.small',
-      NumNodeGroups: 1,
-      ReplicasPerNodeGroup: 2,
+      NumCacheClusters: 3,
       Port: 6379,
     });
+    // With these, another number of replicas would be another, empty group.
+    expect(whole.only(group).Properties).not.toHaveProperty('ReplicasPerNodeGroup');
   });
 
   it('has a password that it accepts and that a URL can hold', () => {
@@ -178,6 +179,15 @@ describe('Redis', () => {
     expect(GenerateSecretString.ExcludePunctuation).toBe(true);
     expect(GenerateSecretString.PasswordLength).toBeGreaterThanOrEqual(16);
     expect(GenerateSecretString.PasswordLength).toBeLessThanOrEqual(128);
+  });
+
+  it('gets another password by its number, under an output whose name stays', () => {
+    const other = synthesise({ redis: { ...redis, passwordNumber: 2 }, database: aurora });
+    const read = (synthesised: typeof whole) => synthesised.rendered.text(synthesised.service);
+
+    expect(Object.keys(other.of('AWS::SecretsManager::Secret'))).toEqual(['RedisPassword2']);
+    expect(usedBy(other)['Redis']).toContain('{{resolve:secretsmanager:RedisPassword2:SecretString:::}}');
+    expect(read(other)).toBe(read(whole)); // what changes is what the output holds
   });
 
   it('evicts only keys that expire, those first that nobody used for longest', () => {

@@ -5,10 +5,10 @@ import { type Rendered, RenderedStacks } from '../support/rendered-stacks.ts';
 
 const cidr = '10.20.0.0/16';
 
-function synthesise(zones: 2 | 3) {
+function synthesise(zones: 2 | 3, availabilityZones?: readonly string[]) {
   const made: NetworkStack[] = [];
   const rendered = new RenderedStacks((app) => {
-    const config = { kind: 'new', zones, cidr } as const;
+    const config = { kind: 'new', zones, cidr, ...(availabilityZones && { availabilityZones }) } as const;
     made.push(new NetworkStack(app, 'prewarm-test-network', { stage: 'test', config, logRetentionDays: 30 }));
   });
   const [stack] = made as [NetworkStack];
@@ -159,6 +159,14 @@ describe('a network', () => {
 
     expect(sizes(/Public/)).toEqual(['28', '28']);
     expect(sizes(/Isolated/)).toEqual(['18', '18']);
+  });
+
+  it('has the zones that its stage names', () => {
+    const named = synthesise(2, ['eu-central-1a', 'eu-central-1c']);
+    const zones = new Set(
+      Object.values(subnets(named)).map(({ Properties }) => Properties['AvailabilityZone']),
+    );
+    expect([...zones]).toEqual(['eu-central-1a', 'eu-central-1c']);
   });
 
   it('logs what was rejected, and forgets it', () => {

@@ -210,7 +210,6 @@ describe('a function', () => {
     PUSHGATEWAY_URL: 'http://127.0.0.1:9092',
   };
   const common = {
-    STAGE: 'local',
     LOG_LEVEL: 'info',
     NODE_OPTIONS: '--enable-source-maps --disable-warning=DEP0169',
   };
@@ -478,6 +477,27 @@ describe('a rollout', () => {
     const [hook] = Object.keys(rolled.findResources('Custom::PrewarmDeploymentHook'));
     for (const alias of Object.values(rolled.findResources('AWS::Lambda::Alias'))) {
       expect(alias['DependsOn']).toContain(hook);
+    }
+  });
+
+  it('can be told to ignore alarms, since none begins while one is on, not even what ends it', () => {
+    synthesise({ ...local, rollout: 'all-at-once' }, { ignoreRolloutAlarms: true }).allResourcesProperties(
+      'AWS::CodeDeploy::DeploymentGroup',
+      { AlarmConfiguration: Match.objectLike({ Enabled: false }) },
+    );
+  });
+
+  it('publishes new versions when a server or a secret is another one, and none for a release of the same', () => {
+    const versionsOf = (config: StageConfig, releaseId: string) =>
+      Object.keys(synthesise(config, { releaseId }).findResources('AWS::Lambda::Version'));
+    const staged: StageConfig = { ...local, rollout: 'all-at-once' };
+    const before = versionsOf(staged, 'release-1');
+
+    expect(versionsOf(staged, 'release-2')).toEqual(before);
+    for (const change of [{ secretsRevision: 1 }, { servers: prodStage.servers }]) {
+      for (const version of versionsOf({ ...staged, ...change }, 'release-1')) {
+        expect(before).not.toContain(version);
+      }
     }
   });
 

@@ -1,7 +1,6 @@
 /** Stacks that are synthesised with every check of a deployment, and read as CloudFormation would: references resolved, also those to other stacks. */
-import { App, type Stack, Validations } from 'aws-cdk-lib';
-import { AwsSolutionsChecks } from 'cdk-nag';
-import cdkJson from '../../cdk.json' with { type: 'json' };
+import type { App, Stack } from 'aws-cdk-lib';
+import { synthesise } from './synthesis.ts';
 
 type Template = {
   readonly Resources: Readonly<Record<string, Rendered>>;
@@ -29,11 +28,7 @@ export class RenderedStacks {
 
   /** Throws when a check finds something that nobody acknowledged. */
   constructor(createStacks: (app: App) => void) {
-    const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
-    createStacks(app);
-    Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-    const { stacks } = app.synth();
-    this.#templates = new Map(stacks.map(({ stackName, template }) => [stackName, template as Template]));
+    this.#templates = synthesise(createStacks) as ReadonlyMap<string, Template>;
   }
 
   /** As it would be uploaded. */

@@ -13,6 +13,7 @@ type Registered = typeof datasets;
 /** The datasets, with at most so many users and searches to warm. */
 export function datasetsOf(users: number, searches: number): Registered {
   return {
+    ...datasets,
     users: { ...datasets.users, warmIdsMax: users },
     userSearch: { ...datasets.userSearch, warmIdsMax: searches },
   };

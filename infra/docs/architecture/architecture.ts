@@ -27,7 +27,7 @@ function synthesise(): StackTemplate[] {
   const app = new App({
     context: { 'aws:cdk:bundling-stacks': [], '@aws-cdk/core:defaultCrossStackReferences': 'weak' },
   });
-  createStacks(app, prodStage, 'release');
+  createStacks(app, prodStage, { releaseId: 'release' });
   return app.synth().stacks.map(({ stackName, template }) => ({
     name: stackName,
     resources: template.Resources,

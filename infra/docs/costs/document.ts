@@ -13,7 +13,7 @@ import {
 import { type Price, prices, redisNodePrices } from './prices.ts';
 import { assumptions, medium, newServersOf, type Size, seconds, sizes, small } from './sizes.ts';
 
-const begin = '<!-- costs: written by node infra/docs/costs/main.ts -->';
+const begin = '<!-- costs: written by npm run docs -->';
 const end = '<!-- end of costs -->';
 
 type PricedAmount = Pick<Line, 'what' | 'amount' | 'price'>;

@@ -1,4 +1,4 @@
-/** Writes the generated part of docs/costs.md: `node infra/docs/costs/main.ts`. */
+/** Writes the generated part of docs/costs.md: `npm run docs`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { withCosts } from './document.ts';
 

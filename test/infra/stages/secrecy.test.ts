@@ -4,17 +4,13 @@ import { readdirSync } from 'node:fs';
 import { buildSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { bundleOptions } from '../../../infra/constructs/bundled-code.ts';
-import {
-  stageNamed,
-  stageNames,
-  synthesiseStage,
-  type TemplateResource,
-} from '../../support/stage-templates.ts';
+import { stageNames } from '../../../infra/stages/index.ts';
+import { stageNamed, synthesiseStage, type TemplateResource } from '../../support/synthesis.ts';
 
 const stages = new Map(stageNames.map((name) => [name, synthesiseStage(stageNamed(name))]));
-const deployed = ['dev', 'prod', 'adopted'] as const;
+const deployed = stageNames.filter((name) => name !== 'local');
 
-function resourcesOf(name: (typeof stageNames)[number], type: string): TemplateResource[] {
+function resourcesOf(name: string, type: string): TemplateResource[] {
   const templates = [...(stages.get(name)?.values() ?? [])];
   return templates.flatMap(({ Resources }) => Object.values(Resources).filter(({ Type }) => Type === type));
 }

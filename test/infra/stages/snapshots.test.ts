@@ -3,7 +3,7 @@
  * meant: `npx vitest run test/infra/stages/snapshots.test.ts --update`.
  */
 import { expect, it } from 'vitest';
-import { stageNamed, synthesiseStage, type Template } from '../../support/stage-templates.ts';
+import { type StackTemplate, stageNamed, synthesiseStage } from '../../support/synthesis.ts';
 
 /** Differ with the place of the checkout and with every change of code, which the tests of the code are about. */
 const CHANGING: readonly (readonly [RegExp, string])[] = [
@@ -12,7 +12,7 @@ const CHANGING: readonly (readonly [RegExp, string])[] = [
   [/(ApiDeployment[0-9A-F]{8})[0-9a-f]{32}/g, '$1<hash>'],
 ];
 
-function mask(template: Template): string {
+function mask(template: StackTemplate): string {
   const { Resources, Outputs } = template;
   const shown = Object.entries(Resources).map(([id, { Metadata, ...resource }]) => [id, resource]);
   const text = JSON.stringify({ Resources: Object.fromEntries(shown), Outputs }, null, 1);

@@ -139,6 +139,7 @@ const resources: Fixture['resources'] = {
     Properties: {
       ResponseType: 'BAD_REQUEST_PARAMETERS',
       StatusCode: '400',
+      ResponseParameters: { 'gatewayresponse.header.Content-Type': "'application/problem+json'" },
       ResponseTemplates: { 'application/json': '{"detail":$context.error.messageString}' },
     },
   },

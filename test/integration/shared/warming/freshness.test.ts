@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createRandom } from '../../../../infra/local/sample-users/seed-users.ts';
 import { decodeEntry } from '../../../../shared/cache/entry.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
-import type { datasets } from '../../../../shared/datasets/index.ts';
+import { datasets } from '../../../../shared/datasets/index.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
@@ -51,6 +51,7 @@ function shorten(timing: Timing): Timing {
 function shortLived(usersMax: number, searchesMax: number): typeof datasets {
   const { users, userSearch } = datasetsOf(usersMax, searchesMax);
   return {
+    ...datasets,
     users: { ...users, timing: shorten(users.timing) },
     userSearch: { ...userSearch, timing: shorten(userSearch.timing) },
   };

@@ -46,7 +46,7 @@ describe('docs/costs.md', () => {
 
   it('keeps what people wrote around the generated part', () => {
     const written = withCosts(
-      'Before\n<!-- costs: written by node infra/docs/costs/main.ts -->Last year<!-- end of costs -->\nAfter\n',
+      'Before\n<!-- costs: written by npm run docs -->Last year<!-- end of costs -->\nAfter\n',
     );
 
     expect(written).toMatch(/^Before\n<!-- costs: .* -->\n\n## Three sizes\n/);
@@ -160,7 +160,7 @@ type Resource = { readonly Type: string; readonly Properties: Record<string, unk
 
 function synthesise(stage: StageConfig): readonly Resource[] {
   const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
-  createStacks(app, stage, 'release-1');
+  createStacks(app, stage, { releaseId: 'release-1' });
   return app.synth().stacks.flatMap(({ template }) => Object.values<Resource>(template.Resources));
 }
 
