@@ -132,6 +132,9 @@ export class LockLostError extends PrewarmError {}
 /** The Lambda's own time is nearly used up: stop while there is time to release and to report. */
 export class DeadlineNearError extends PrewarmError {}
 
+/** Another deployment holds the lock of the migrations. */
+export class MigrationsBusyError extends PrewarmError {}
+
 /** A migration that was applied has changed since, or failed. */
 export class MigrationError extends PrewarmError {
   readonly migration: string;

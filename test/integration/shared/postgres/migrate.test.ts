@@ -106,11 +106,12 @@ describe('migrate', () => {
     [
       'a statement that no transaction may hold',
       'CREATE INDEX CONCURRENTLY i ON a (x);',
-      /transaction block/,
+      /transaction block|cannot be executed/,
     ],
-    ['a COMMIT', 'CREATE TABLE b (x int); COMMIT;', /ended the transaction/],
-    ['a ROLLBACK', 'ROLLBACK;', /ended the transaction/],
-  ])('fails at a file with %s, and applies none after it', async (_, sql, message) => {
+    ['a COMMIT', 'CREATE TABLE b (x int); COMMIT;', /transaction commands/],
+    ['a COMMIT and a BEGIN', 'CREATE TABLE b (x int); COMMIT; BEGIN;', /transaction commands/],
+    ['a ROLLBACK', 'ROLLBACK;', /transaction commands/],
+  ])('fails at a file with %s, and leaves nothing of any', async (_, sql, message) => {
     await file('0001_a.sql', 'CREATE TABLE a (x int);');
     await file('0002_b.sql', sql);
     await file('0003_c.sql', 'CREATE TABLE c (x int);');
@@ -119,7 +120,35 @@ describe('migrate', () => {
       migration: '0002_b.sql',
       message: expect.stringMatching(message),
     });
-    expect(await existing('c')).toEqual([]);
+    expect(await existing('a', 'b', 'c', 'prewarm_migrations')).toEqual([]);
+  });
+
+  it('ends in time when a file has many statements, of which none takes long, and nothing goes on in Postgres', async () => {
+    await file('0001_a.sql', 'CREATE TABLE a (x int);');
+    await file('0002_b.sql', 'SELECT pg_sleep(0.4);'.repeat(10));
+    const beganAtMs = performance.now();
+    await expect(migrate(servers.databaseUrl, { migrationsDir, budgetMs: 1_000 })).rejects.toMatchObject({
+      constructor: MigrationError,
+      migration: '0002_b.sql',
+      cause: { code: '57014' },
+    });
+    expect(performance.now() - beganAtMs).toBeLessThan(3_000);
+    expect(await existing('a')).toEqual([]);
+    const others =
+      'SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()';
+    expect(await query(`${others} AND state <> 'idle'`)).toEqual([]);
+  });
+
+  it('takes files with functions, quotes and settings of their own, which end with the file', async () => {
+    await file('0001_a.sql', "SELECT set_config('search_path', '', false); CREATE TABLE public.a (x text);");
+    await file(
+      '0002_b.sql',
+      `CREATE FUNCTION shout(word text) RETURNS text LANGUAGE plpgsql AS $body$ BEGIN RETURN upper(word) || '!'; END $body$;
+       INSERT INTO a VALUES (shout('it''s \\ $$ here')); -- a comment at the end`,
+    );
+    await file('0003_c.sql', '-- nothing but a comment');
+    expect((await migrate(servers.databaseUrl, { migrationsDir })).applied).toHaveLength(3);
+    expect(await query('SELECT x FROM a')).toEqual([{ x: "IT'S \\ $$ HERE!" }]);
   });
 
   it('gives up soon, and leaves nothing, when a table that a file alters is in use', async () => {
