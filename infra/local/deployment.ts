@@ -1,10 +1,10 @@
 /** A deployment on this machine: migrations, sample users, deployment hook and the warm-up that it starts, each told as a step. */
 import type { WarmupReport } from '../../shared/warming/report.ts';
+import { formatReport } from '../smoke-test/warmup-table.ts';
 import { seed } from './sample-users/seed.ts';
 import { FRESH_DATA } from './servers/postgres-data.ts';
 import type { LocalStage } from './stage.ts';
 import { describeError, StartError } from './start-error.ts';
-import { formatReport } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
 type DeploymentOptions = {

@@ -1,29 +1,4 @@
-/** The texts at the end of a start: the warm-up's report as a table, and the lines to paste. */
-import type { WarmupReport } from '../../shared/warming/report.ts';
-import { describeFailures, describeTotal, STEP_COLUMNS, stepCells } from '../pipeline/warmup-table.ts';
-
-export function formatReport(report: WarmupReport): string {
-  const title = `Warm-up ${report.status}   trigger ${report.trigger}   traceId ${report.traceId}   ${Math.round(report.durationMs)} ms`;
-  if (report.status === 'skipped')
-    return `${title}\n  another warm-up, ${report.holderTraceId ?? 'unknown'}, holds the lock`;
-  const rows = [[...STEP_COLUMNS], ...report.steps.map(stepCells)];
-  const aborted = report.aborted === undefined ? [] : [`  ended early: ${report.aborted}`];
-  return [
-    title,
-    ...alignColumns(rows),
-    `  ${describeTotal(report)}`,
-    ...aborted,
-    ...report.steps.flatMap(describeFailures).map((line) => `  ${line}`),
-  ].join('\n');
-}
-
-/** Words to the left, numbers to the right. */
-function alignColumns(rows: readonly string[][]): string[] {
-  const widths = STEP_COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const align = (cell: string, column: number) =>
-    column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
-  return rows.map((row) => `  ${row.map(align).join('   ')}`.trimEnd());
-}
+/** The text at the end of a start: the lines to paste, and where else to look. */
 
 export type Closing = {
   readonly url: string;

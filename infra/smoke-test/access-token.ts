@@ -10,7 +10,7 @@ export type Credentials =
 export async function getAccessToken(credentials: Credentials): Promise<string> {
   if ('token' in credentials) return credentials.token;
   const { tokenUrl, clientId, clientSecret } = credentials;
-  const answer = await request(tokenUrl, {
+  const init = {
     method: 'POST',
     headers: {
       authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
@@ -18,7 +18,8 @@ export async function getAccessToken(credentials: Credentials): Promise<string> 
     },
     // No scopes: the client gets all that it is allowed.
     body: 'grant_type=client_credentials',
-  });
+  };
+  const answer = await request(tokenUrl, init, 'Compare it with the output TokenUrl, or PREWARM_TOKEN_URL.');
   const { access_token: token } = (answer.json ?? {}) as { access_token?: unknown };
   if (answer.status === 200 && typeof token === 'string') return token;
   throw refused(tokenUrl, answer);

@@ -1,11 +1,11 @@
 /** `npm run smoke`: tries a deployed API from outside, and shows what its deployment's warm-up did. Fails if the API is broken. */
 import type { WarmupReport } from '../../shared/warming/report.ts';
-import { formatReport } from '../local/summary.ts';
 import { getAccessToken } from './access-token.ts';
 import { checkHealth, checkRead, checkRefusal, describeStatus, type Finding, readStatus } from './checks.ts';
 import { SmokeError } from './smoke-error.ts';
-import { readSmokeOptions, type SmokeOptions } from './smoke-options.ts';
+import { readSmokeOptions, type SmokeOptions, USAGE } from './smoke-options.ts';
 import { describeFate, SmokeReport } from './smoke-report.ts';
+import { formatReport } from './warmup-table.ts';
 import { watchWarmup } from './warmup-watch.ts';
 
 const EXIT_OK = 0;
@@ -14,6 +14,10 @@ const EXIT_FAILED = 1;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(`${USAGE}\n`);
+    return EXIT_OK;
+  }
   let options: SmokeOptions;
   try {
     options = readSmokeOptions(process.argv.slice(2), process.env);

@@ -17,14 +17,18 @@ const PAUSE_MS = 2_000;
 const RETRY_AFTER_SECONDS_MAX = 65;
 const RETRIED_STATUSES: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** Answers what came, whatever its status. @throws SmokeError when nothing came, three times */
-export async function request(url: string, init: RequestInit = {}): Promise<Answer> {
+/** Answers what came, whatever its status. @throws SmokeError that says `next` when nothing came, three times */
+export async function request(
+  url: string,
+  init: RequestInit = {},
+  next = 'Compare the address with the output ApiUrl of the deployed stack.',
+): Promise<Answer> {
   for (let tries = 1; ; tries++) {
     const outcome = await attempt(url, init);
     const isLast = tries === TRIES_MAX;
     if (!(outcome instanceof Error)) {
       if (isLast || !RETRIED_STATUSES.has(outcome.status)) return outcome;
-    } else if (isLast) throw unreachable(url, outcome);
+    } else if (isLast) throw unreachable(url, outcome, next);
     await sleep(outcome instanceof Error ? PAUSE_MS : pauseAfter(outcome));
   }
 }
@@ -57,12 +61,8 @@ function pauseAfter({ headers }: Answer): number {
   return Math.min(seconds, RETRY_AFTER_SECONDS_MAX) * 1_000;
 }
 
-function unreachable(url: string, error: Error): SmokeError {
+function unreachable(url: string, error: Error, next: string): SmokeError {
   const { cause } = error;
   const why = cause instanceof Error && 'code' in cause ? `${cause.code}` : error.message;
-  return new SmokeError(
-    `${new URL(url).origin} does not answer (${why})`,
-    'Compare the address with the output ApiUrl of the deployed stack.',
-    { cause: error },
-  );
+  return new SmokeError(`${new URL(url).origin} does not answer (${why})`, next, { cause: error });
 }

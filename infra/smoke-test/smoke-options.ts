@@ -13,7 +13,7 @@ export type SmokeOptions = {
   readonly credentials: Credentials;
 };
 
-const USAGE = `npm run smoke -- --outputs cdk-outputs.json --stage prod     after cdk deploy --outputs-file
+export const USAGE = `npm run smoke -- --outputs cdk-outputs.json --stage prod     after cdk deploy --outputs-file
 npm run smoke -- --api http://127.0.0.1:3000                a running npm start
 
   --api URL          the API (default: the stage's output ApiUrl)

@@ -1,4 +1,4 @@
-/** The cells of a warm-up's report: what a terminal and a page of Markdown both show. */
+/** A warm-up's report as a table, for a terminal; its cells are those of a page of Markdown too. */
 import type { StepReport, WarmupReport } from '../../shared/warming/report.ts';
 
 export const STEP_COLUMNS = [
@@ -26,6 +26,29 @@ export function describeTotal(report: WarmupReport): string {
 
 export function describeFailures(step: StepReport): string[] {
   return step.failures.map(({ cause, keys }) => `${step.name}: ${formatCount(keys)} failed: ${cause}`);
+}
+
+export function formatReport(report: WarmupReport): string {
+  const title = `Warm-up ${report.status}   trigger ${report.trigger}   traceId ${report.traceId}   ${Math.round(report.durationMs)} ms`;
+  if (report.status === 'skipped')
+    return `${title}\n  another warm-up, ${report.holderTraceId ?? 'unknown'}, holds the lock`;
+  const rows = [[...STEP_COLUMNS], ...report.steps.map(stepCells)];
+  const aborted = report.aborted === undefined ? [] : [`  ended early: ${report.aborted}`];
+  return [
+    title,
+    ...alignColumns(rows),
+    `  ${describeTotal(report)}`,
+    ...aborted,
+    ...report.steps.flatMap(describeFailures).map((line) => `  ${line}`),
+  ].join('\n');
+}
+
+/** Words to the left, numbers to the right. */
+function alignColumns(rows: readonly string[][]): string[] {
+  const widths = STEP_COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const align = (cell: string, column: number) =>
+    column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return rows.map((row) => `  ${row.map(align).join('   ')}`.trimEnd());
 }
 
 function formatCount(count: number): string {

@@ -1,57 +1,20 @@
 /** The running API over HTTP, as `npm start` serves it: real bundles, authorizer, limits, Redis, PostgreSQL, Pushgateway. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import {
-  type Identity,
-  loadOrCreateIdentity,
-  signToken,
-  type TokenClaims,
-} from '../../infra/local/identity.ts';
-import { findFreePort } from '../../infra/local/servers/ports.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
 import type { WarmupReport } from '../../shared/warming/report.ts';
-import { type Runner, startRunner } from '../support/runner.ts';
-import { type IsolatedServers, isolatedServers } from '../support/servers.ts';
+import { type RunningStage, START_TIMEOUT_MS, startLocalStage } from '../support/local-stage.ts';
 
 const LOCK = 'cache:warmup:lock';
-const ALL_SCOPES = 'users:read cache:admin';
-const STARTED_WITHIN_MS = 90_000;
 
-let servers: IsolatedServers;
-let stateDir: string;
-let runner: Runner;
-let identity: Identity;
-let url: string;
-let redis: Redis;
-let database: pg.Client;
+let stage: RunningStage;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  stateDir = mkdtempSync(join(inject('servers').stateDir, 'api-'));
-  const port = await findFreePort();
-  url = `http://127.0.0.1:${port}`;
-  // A Pushgateway of its own, because what is published there has one name for all.
-  runner = startRunner(stateDir, ['--port', String(port)], {
-    REDIS_URL: servers.redisUrl,
-    DATABASE_URL: servers.databaseUrl,
-  });
-  await runner.waitFor('Ctrl-C stops everything.', STARTED_WITHIN_MS);
-  identity = await loadOrCreateIdentity(stateDir);
-  redis = new Redis(servers.redisUrl);
-  database = new pg.Client({ connectionString: servers.databaseUrl });
-  await database.connect();
-}, STARTED_WITHIN_MS);
+  stage = await startLocalStage('api-');
+}, START_TIMEOUT_MS);
 
-afterAll(async () => {
-  runner?.kill('SIGTERM');
-  await runner?.exited;
-  redis?.disconnect();
-  await database?.end();
-  await servers?.dispose();
-  rmSync(stateDir, { recursive: true, force: true });
-});
+afterAll(() => stage?.stop());
 
 type Call = {
   token?: string | null;
@@ -62,8 +25,8 @@ type Call = {
 };
 
 async function call(path: string, { token, claims, method = 'GET', headers = {}, body }: Call = {}) {
-  const bearer = token === undefined ? await signToken(identity, { scope: ALL_SCOPES, ...claims }) : token;
-  const answer = await fetch(`${url}${path}`, {
+  const bearer = token === undefined ? await stage.tokenOf(claims) : token;
+  const answer = await fetch(`${stage.url}${path}`, {
     method,
     headers: { ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }), ...headers },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -74,7 +37,9 @@ async function call(path: string, { token, claims, method = 'GET', headers = {},
 }
 
 async function topUserId(): Promise<number> {
-  const { rows } = await database.query('SELECT id FROM users ORDER BY follower_count DESC, id LIMIT 1');
+  const { rows } = await stage.database.query(
+    'SELECT id FROM users ORDER BY follower_count DESC, id LIMIT 1',
+  );
   return Number(rows[0].id);
 }
 
@@ -92,12 +57,12 @@ describe('after the deployment', () => {
   });
 
   it("the terminal shows the warm-up's report and three lines that work as pasted", async () => {
-    expect(runner.output()).toMatch(/Warm-up success {3}trigger deploy {3}traceId [0-9a-f-]{36}/);
+    expect(stage.runner.output()).toMatch(/Warm-up success {3}trigger deploy {3}traceId [0-9a-f-]{36}/);
     for (const step of ['database-connection', 'top-users', 'user-search']) {
-      expect(runner.output()).toMatch(new RegExp(`${step} +success +\\d+ ms +1`));
+      expect(stage.runner.output()).toMatch(new RegExp(`${step} +success +\\d+ ms +1`));
     }
     const { execFileSync } = await import('node:child_process');
-    const lines = runner
+    const lines = stage.runner
       .output()
       .split('\n')
       .filter((line) => line.startsWith('curl '));
@@ -110,7 +75,7 @@ describe('after the deployment', () => {
 
 describe('reads', () => {
   it('of one user come from Postgres once and then from a cache', async () => {
-    const { rows } = await database.query('SELECT id FROM users ORDER BY follower_count, id LIMIT 1');
+    const { rows } = await stage.database.query('SELECT id FROM users ORDER BY follower_count, id LIMIT 1');
     const layers: (string | null)[] = [];
     for (let read = 0; read < 3; read++) {
       layers.push((await call(`/users/${rows[0].id}`)).headers.get('x-cache'));
@@ -172,8 +137,8 @@ describe('without the right token', () => {
   });
 
   it('a token signed by somebody else is answered 401', async () => {
-    const stranger = await loadOrCreateIdentity(mkdtempSync(join(stateDir, 'stranger-')));
-    const token = await signToken(stranger, { scope: ALL_SCOPES });
+    const stranger = await loadOrCreateIdentity(mkdtempSync(join(stage.stateDir, 'stranger-')));
+    const token = await signToken(stranger, { scope: 'users:read cache:admin' });
     expect((await call('/users/1', { token })).status).toBe(401);
   });
 
@@ -222,25 +187,25 @@ describe('admins', () => {
     expect(status).toBe(202);
     expect(json).toEqual({ status: 'started', traceId: headers.get('x-trace-id') });
     await expect
-      .poll(async () => redis.zrevrange('prewarm:{warmup}:reports', 0, 0), { timeout: 10_000 })
+      .poll(async () => stage.redis.zrevrange('prewarm:{warmup}:reports', 0, 0), { timeout: 10_000 })
       .toEqual([expect.stringContaining(json.traceId)]);
   });
 
   it('are told who holds the lock while a warm-up runs', async () => {
-    await expect.poll(() => redis.get(LOCK), { timeout: 10_000 }).toBeNull();
-    await redis.set(LOCK, 'somebody-else', 'EX', 30);
+    await expect.poll(() => stage.redis.get(LOCK), { timeout: 10_000 }).toBeNull();
+    await stage.redis.set(LOCK, 'somebody-else', 'EX', 30);
     const { status, json } = await call('/admin/warm-up', {
       method: 'POST',
       claims: { client: 'console', sub: 'admin-2' },
     });
-    await redis.del(LOCK);
+    await stage.redis.del(LOCK);
     expect(status).toBe(409);
     expect(json.holderTraceId).toBe('somebody-else');
   });
 
   it('clear the cache: what was cached before is not answered a second later', async () => {
     await call('/users/77');
-    await database.query("UPDATE users SET display_name = 'Changed' WHERE id = 77");
+    await stage.database.query("UPDATE users SET display_name = 'Changed' WHERE id = 77");
     const cleared = await call('/admin/clear', { method: 'POST', claims: oncall });
     expect(cleared.status).toBe(200);
     expect(cleared.json.cleared).toHaveLength(2);
@@ -251,7 +216,7 @@ describe('admins', () => {
 
   it('clear one user', async () => {
     await call('/users/78');
-    await database.query("UPDATE users SET display_name = 'Changed' WHERE id = 78");
+    await stage.database.query("UPDATE users SET display_name = 'Changed' WHERE id = 78");
     const cleared = await call('/admin/clear', { method: 'POST', claims: oncall, body: { ids: [78] } });
     expect(cleared.json).toEqual({ cleared: { dataset: 'users', ids: [78] } });
     await expect
@@ -294,7 +259,7 @@ describe('limits', () => {
 
 describe('monitoring', () => {
   it("has the requirement's metrics in the Pushgateway", async () => {
-    const address = /^Pushgateway +(\S+)$/m.exec(runner.output())?.[1] ?? '';
+    const address = /^Pushgateway +(\S+)$/m.exec(stage.runner.output())?.[1] ?? '';
     const metrics = [
       'cache_warmup_duration_seconds',
       'cache_warmup_status',
@@ -314,7 +279,7 @@ describe('monitoring', () => {
   }, 30_000);
 
   it('finds one JSON object with a traceId on every line of the log', () => {
-    const lines = readFileSync(join(stateDir, 'functions.log'), 'utf8').trim().split('\n');
+    const lines = readFileSync(join(stage.stateDir, 'functions.log'), 'utf8').trim().split('\n');
     expect(lines.length).toBeGreaterThan(5);
     for (const line of lines) {
       expect(JSON.parse(line)).toMatchObject({ time: expect.any(String), traceId: expect.any(String) });

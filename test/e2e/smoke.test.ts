@@ -1,60 +1,33 @@
 /** `npm run smoke` against the running local stage: what it says of a good deployment, and of everything that is wrong with one. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
-import {
-  type Identity,
-  loadOrCreateIdentity,
-  signToken,
-  type TokenClaims,
-} from '../../infra/local/identity.ts';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { TokenClaims } from '../../infra/local/identity.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
-import { type Runner, startRunner, startScript } from '../support/runner.ts';
-import { type IsolatedServers, isolatedServers } from '../support/servers.ts';
+import { type RunningStage, START_TIMEOUT_MS, startLocalStage } from '../support/local-stage.ts';
+import { startScript } from '../support/runner.ts';
 
-const SMOKE_TEST = fileURLToPath(new URL('../../infra/pipeline/smoke-test.ts', import.meta.url));
+const SMOKE_TEST = fileURLToPath(new URL('../../infra/smoke-test/main.ts', import.meta.url));
 const LOCK = 'cache:warmup:lock';
-const STARTED_WITHIN_MS = 90_000;
 
-let servers: IsolatedServers;
-let stateDir: string;
-let runner: Runner;
-let identity: Identity;
+let stage: RunningStage;
 let url: string;
 let traceId: string;
-let redis: Redis;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  stateDir = mkdtempSync(join(inject('servers').stateDir, 'smoke-'));
-  const port = await findFreePort();
-  url = `http://127.0.0.1:${port}`;
-  runner = startRunner(stateDir, ['--port', String(port)], {
-    REDIS_URL: servers.redisUrl,
-    DATABASE_URL: servers.databaseUrl,
-  });
-  await runner.waitFor('Ctrl-C stops everything.', STARTED_WITHIN_MS);
-  traceId = /trigger deploy +traceId (\S+)/.exec(runner.output())?.[1] ?? '';
-  identity = await loadOrCreateIdentity(stateDir);
-  redis = new Redis(servers.redisUrl);
-}, STARTED_WITHIN_MS);
+  stage = await startLocalStage('smoke-');
+  url = stage.url;
+  traceId = /trigger deploy +traceId (\S+)/.exec(stage.runner.output())?.[1] ?? '';
+}, START_TIMEOUT_MS);
 
-afterAll(async () => {
-  runner?.kill('SIGTERM');
-  await runner?.exited;
-  redis?.disconnect();
-  await servers?.dispose();
-  rmSync(stateDir, { recursive: true, force: true });
-});
+afterAll(() => stage?.stop());
 
 /** A subject and a client of their own: each may ask for the status five times a minute. */
 function tokenOf(sub: string, claims: TokenClaims = {}): Promise<string> {
-  return signToken(identity, { sub, client: 'ci', scope: 'users:read cache:admin', ...claims });
+  return stage.tokenOf({ sub, client: 'ci', ...claims });
 }
 
 /** This test may itself run in a job of GitHub, or where somebody set a token: neither is meant for this program. */
@@ -75,7 +48,7 @@ async function smoke(args: readonly string[], env: NodeJS.ProcessEnv) {
 
 describe('a good deployment', () => {
   it('passes, with what its own warm-up did, in the terminal and as a page', async () => {
-    const summaryFile = join(stateDir, 'summary.md');
+    const summaryFile = join(stage.stateDir, 'summary.md');
     const { code, output } = await smoke(['--api', `${url}/`, '--trace-id', traceId], {
       PREWARM_TOKEN: await tokenOf('good'),
       GITHUB_STEP_SUMMARY: summaryFile,
@@ -99,7 +72,7 @@ describe('a good deployment', () => {
   it('is found by the outputs of the deployment, with a token that the client gets itself', async () => {
     const issuer = await startIssuer(() => tokenOf('client'));
     onTestFinished(() => void issuer.server.close());
-    const outputsFile = join(stateDir, 'outputs.json');
+    const outputsFile = join(stage.stateDir, 'outputs.json');
     const outputs = {
       'prewarm-dev': { ApiUrl: `${url}/`, WarmupTraceId: traceId },
       'prewarm-dev-identity': { TokenUrl: issuer.url },
@@ -133,8 +106,8 @@ describe('a warm-up without a report is a warning, not a failure:', () => {
   });
 
   it('the run that holds the lock is named', async () => {
-    await redis.set(LOCK, 'somebody-else', 'EX', 30);
-    onTestFinished(async () => void (await redis.del(LOCK)));
+    await stage.redis.set(LOCK, 'somebody-else', 'EX', 30);
+    onTestFinished(async () => void (await stage.redis.del(LOCK)));
     const { code, output } = await smoke(['--api', url, '--trace-id', 'unknown', '--wait', '0'], {
       PREWARM_TOKEN: await tokenOf('held', { client: 'oncall' }),
     });
@@ -162,7 +135,7 @@ describe('a broken API fails:', () => {
   });
 
   it('at an address where nothing listens', async () => {
-    const summaryFile = join(stateDir, 'dead.md');
+    const summaryFile = join(stage.stateDir, 'dead.md');
     const { code, output } = await smoke(['--api', `http://127.0.0.1:${await findFreePort()}`], {
       PREWARM_TOKEN: 'any',
       GITHUB_STEP_SUMMARY: summaryFile,
@@ -171,6 +144,16 @@ describe('a broken API fails:', () => {
     expect(output).toMatch(/^✗ http:\/\/127\.0\.0\.1:\d+ does not answer \(ECONNREFUSED\)$/m);
     expect(output).toContain('Compare the address with the output ApiUrl');
     expect(readFileSync(summaryFile, 'utf8')).toContain('## Smoke test failed: http://127.0.0.1:');
+    expect(code).toBe(1);
+  });
+
+  it('whose issuer does not answer, with the address to compare', async () => {
+    const { code, output } = await smoke(
+      ['--api', url, '--token-url', `http://127.0.0.1:${await findFreePort()}/token`],
+      { PREWARM_CLIENT_ID: 'ci', PREWARM_CLIENT_SECRET: 'secret' },
+    );
+
+    expect(output).toMatch(/does not answer \(ECONNREFUSED\)\n +Compare it with the output TokenUrl/);
     expect(code).toBe(1);
   });
 
@@ -184,12 +167,16 @@ describe('a broken API fails:', () => {
   });
 });
 
+it('says how it is used', async () => {
+  const { code, output } = await smoke(['--help'], {});
+
+  expect(output).toContain('npm run smoke -- --api');
+  expect(code).toBe(0);
+});
+
 // The last one: it takes the users away.
 it('a deployment whose table is still empty passes', async () => {
-  const database = new pg.Client({ connectionString: servers.databaseUrl });
-  await database.connect();
-  await database.query('DELETE FROM users');
-  await database.end();
+  await stage.database.query('DELETE FROM users');
   const token = await tokenOf('empty', { client: 'default' });
   const authorization = `Bearer ${token}`;
   const cleared = await fetch(`${url}/admin/clear`, { method: 'POST', headers: { authorization } });

@@ -56,7 +56,6 @@ export class ClusterNode {
       ...['--repl-diskless-sync-delay', '0'],
       ...['--cluster-port', String(this.busPort)],
       ...['--cluster-node-timeout', String(this.#nodeTimeoutMs)],
-      ...['--repl-diskless-sync-delay', '0'],
     ];
     const { process: server } = await startRedis(context, this.port, { name: this.#name, args });
     this.#server = server;

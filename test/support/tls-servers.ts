@@ -126,8 +126,9 @@ export function startTlsCluster(certificate: Certificate, password: string): Pro
         return { ...node, busPort };
       }),
     );
-    await formCluster(nodes);
-    for (const { admin } of nodes) admin.disconnect();
+    await formCluster(nodes).finally(() => {
+      for (const { admin } of nodes) admin.disconnect();
+    });
     const [first] = nodes;
     return {
       url: `rediss-cluster://:${encodeURIComponent(password)}@${HOST}:${first?.port}`,
@@ -171,7 +172,12 @@ async function startNode(
     retryStrategy: () => POLL_EVERY_MS,
   });
   admin.on('error', () => {}); // each command tells of its own failure
-  await waitUntilReady(server, () => admin.ping(), { deadlineMs: READY_TIMEOUT_MS });
+  try {
+    await waitUntilReady(server, () => admin.ping(), { deadlineMs: READY_TIMEOUT_MS });
+  } catch (error) {
+    admin.disconnect(); // it would try again for ever
+    throw error;
+  }
   return { server, admin, port };
 }
 

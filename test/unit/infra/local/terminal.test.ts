@@ -1,7 +1,8 @@
 /** What is printed while Prewarm starts, on a terminal and into a pipe, and at the end. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { formatClosing, formatReport } from '../../../../infra/local/summary.ts';
+import { formatClosing } from '../../../../infra/local/summary.ts';
 import { createTerminal, untilAborted } from '../../../../infra/local/terminal.ts';
+import { formatReport } from '../../../../infra/smoke-test/warmup-table.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 
 function collect(isTTY: boolean) {

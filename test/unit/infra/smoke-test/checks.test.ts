@@ -8,7 +8,7 @@ import {
   checkRefusal,
   describeStatus,
   readStatus,
-} from '../../../../infra/pipeline/checks.ts';
+} from '../../../../infra/smoke-test/checks.ts';
 
 type Scripted = {
   readonly status?: number;

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readSmokeOptions } from '../../../../infra/pipeline/smoke-options.ts';
+import { readSmokeOptions } from '../../../../infra/smoke-test/smoke-options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-smoke-'));
 afterAll(() => rmSync(dir, { recursive: true }));

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { describeFate, SmokeReport } from '../../../../infra/pipeline/smoke-report.ts';
+import { describeFate, SmokeReport } from '../../../../infra/smoke-test/smoke-report.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-report-'));

@@ -1,7 +1,7 @@
 /** What became of a deployment's warm-up, told from one status after the other. */
 import { describe, expect, it } from 'vitest';
-import type { Status } from '../../../../infra/pipeline/checks.ts';
-import { watchWarmup } from '../../../../infra/pipeline/warmup-watch.ts';
+import type { Status } from '../../../../infra/smoke-test/checks.ts';
+import { watchWarmup } from '../../../../infra/smoke-test/warmup-watch.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 
 const POLL_EVERY_MS = 1;

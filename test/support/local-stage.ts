@@ -1,0 +1,88 @@
+/** The whole local stage for the tests of a file, as `npm start` serves it: a process, with databases of its own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
+import { findFreePort } from '../../infra/local/servers/ports.ts';
+import { type Runner, startRunner } from './runner.ts';
+import { isolatedServers } from './servers.ts';
+
+export type RunningStage = {
+  readonly url: string;
+  readonly stateDir: string;
+  readonly runner: Runner;
+  /** Connected to the stage's own servers. */
+  readonly redis: Redis;
+  readonly database: pg.Client;
+  /** All scopes, unless `claims` has others. */
+  tokenOf(claims?: TokenClaims): Promise<string>;
+  /** Call it in `afterAll`. */
+  stop(): Promise<void>;
+};
+
+const READY_WITHIN_MS = 90_000;
+/** For the hook that starts the stage: longer than the start may take, so that a late one says what it wrote. */
+export const START_TIMEOUT_MS = READY_WITHIN_MS + 30_000;
+
+type OnStop = (undo: () => unknown) => void;
+
+/** Stops by itself what it started when it fails, and rejects with why it failed. */
+export async function startLocalStage(prefix: string): Promise<RunningStage> {
+  const undos: (() => unknown)[] = [];
+  const stop = () => undoAll(undos);
+  try {
+    return { ...(await start(prefix, (undo) => undos.push(undo))), stop };
+  } catch (error) {
+    await stop().catch(() => {}); // why it did not start is what matters
+    throw error;
+  }
+}
+
+async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage, 'stop'>> {
+  const stateDir = mkdtempSync(join(inject('servers').stateDir, prefix));
+  onStop(() => rmSync(stateDir, { recursive: true, force: true }));
+  const servers = await isolatedServers();
+  onStop(() => servers.dispose());
+  const { runner, url } = await serve(stateDir, servers, onStop);
+  const redis = new Redis(servers.redisUrl);
+  onStop(() => redis.disconnect());
+  const database = new pg.Client({ connectionString: servers.databaseUrl });
+  await database.connect();
+  onStop(() => database.end());
+  const identity = await loadOrCreateIdentity(stateDir);
+  const tokenOf = (claims: TokenClaims = {}) =>
+    signToken(identity, { scope: 'users:read cache:admin', ...claims });
+  return { url, stateDir, runner, redis, database, tokenOf };
+}
+
+/** With a Pushgateway of its own, because what is published there has one name for all. */
+async function serve(
+  stateDir: string,
+  { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string },
+  onStop: OnStop,
+): Promise<{ runner: Runner; url: string }> {
+  const port = await findFreePort();
+  const env = { REDIS_URL: redisUrl, DATABASE_URL: databaseUrl };
+  const runner = startRunner(stateDir, ['--port', String(port)], env);
+  onStop(async () => {
+    runner.kill('SIGTERM');
+    await runner.exited;
+  });
+  await runner.waitFor('Ctrl-C stops everything.', READY_WITHIN_MS);
+  return { runner, url: `http://127.0.0.1:${port}` };
+}
+
+/** The last one first; one that fails keeps none of the others from being done. */
+async function undoAll(undos: (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let undo = undos.pop(); undo; undo = undos.pop()) {
+    try {
+      await undo();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'The local stage could not be stopped.');
+}
