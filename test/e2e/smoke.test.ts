@@ -153,7 +153,9 @@ describe('a broken API fails:', () => {
       { PREWARM_CLIENT_ID: 'ci', PREWARM_CLIENT_SECRET: 'secret' },
     );
 
-    expect(output).toMatch(/does not answer \(ECONNREFUSED\)\n +Compare it with the output TokenUrl/);
+    expect(output).toMatch(
+      /does not answer \(ECONNREFUSED\)\n +Compare the token address with the output TokenUrl/,
+    );
     expect(code).toBe(1);
   });
 
