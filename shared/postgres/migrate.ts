@@ -14,51 +14,84 @@ type MigrateOptions = {
   readonly migrationsDir?: URL;
   /** @default false */
   readonly isRdsProxy?: boolean;
-  /** For everything but the connecting. @default 240,000: the function has 300 s, and must still say that it failed */
+  /** After so long Postgres stops what it is doing; a quarter of it may go by in waiting for another deployment. @default 240,000 */
   readonly budgetMs?: number;
 };
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string };
 
+type Session = {
+  readonly client: pg.Client;
+  /** When the budget is used up, by the wall clock. */
+  readonly giveUpAtMs: number;
+};
+
 /** Any number, the same in all deployments: two deploys at once migrate one after the other. */
 const MIGRATION_LOCK_ID = 7_736_392_127;
-/** How long another deployment may migrate before this one gives up. */
-const OTHER_MIGRATION_TIMEOUT_MS = 60_000;
 /** Behind an ALTER that waits for its lock, every read of the table waits as well: so it does not wait long. */
 const TABLE_LOCK_TIMEOUT_MS = 3_000;
-/** With the connecting before it, and what comes after it when Postgres is silent, 265 s of the function's 300. */
+/**
+ * The function that migrates has 300 s and must still say that it failed. At worst the budget, the wait for a Postgres that
+ * has fallen silent (5 s), its connection's end (1 s) and three tries of the answer to CloudFormation (5 s each): 261 s.
+ */
 const BUDGET_MS = 240_000;
+const SILENCE_MAX_MS = 5_000;
+const GOODBYE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Postgres stops the work itself, at the end of the budget; this is for one that has fallen silent. */
-const SILENCE_MAX_MS = 10_000;
-const CLOSE_TIMEOUT_MS = 5_000;
-/** lock_not_available, by `lock_timeout`. */
+/** By `lock_timeout`: lock_not_available. */
 const LOCK_TIMED_OUT = '55P03';
 
 /**
- * Brings the database at `databaseUrl` up to date and answers the names of the files that were applied now.
- * Throws `MigrationError` when a file fails or an applied file has changed since; nothing of any file stays then.
+ * Brings the database at `databaseUrl` up to date and answers the names of the files that were applied now; nothing of any
+ * file stays when it throws
+ * - `MigrationError`: a file fails, is not done within the budget, or was applied and has changed since;
+ * - `MigrationsBusyError`: another deployment is still migrating;
+ * - `OperationTimeoutError`: Postgres has fallen silent. Should that be at the very end, the files may be applied: the next
+ *   call finds out.
  *
- * All files of one call are one transaction. So a file holds no BEGIN or COMMIT, and nothing that cannot run in a
- * transaction: `CREATE INDEX CONCURRENTLY`, say, fails with Postgres' own words. A table that a file alters stays locked until the last file is done: what takes long belongs in a deployment of its own.
+ * All files of one call are one transaction, and each file is run by EXECUTE. So Postgres refuses, in its own words,
+ * - BEGIN, COMMIT, ROLLBACK and SAVEPOINT; a `DO` block with EXCEPTION does what a savepoint does;
+ * - what cannot run in a transaction, as VACUUM and `CREATE INDEX CONCURRENTLY`;
+ * - `COPY` from the client, and `SELECT … INTO` for `CREATE TABLE … AS`.
+ * The role and the settings that a file chooses end with the file. A table that it alters stays locked until the last file
+ * is done: what takes long belongs in a deployment of its own.
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<Migrated> {
+  const { budgetMs = BUDGET_MS } = options;
   const migrations = await readMigrations(options.migrationsDir ?? new URL('./migrations/', import.meta.url));
-  const budgetMs = options.budgetMs ?? BUDGET_MS;
   const target = targetOf(databaseUrl, options);
   const client = new pg.Client({ ...target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   // A connection that breaks rejects its query and is an event as well, which would end the process without a listener.
   client.on('error', () => undefined);
-  await client.connect();
   try {
-    const work = inTransaction(client, () => applyMissing(client, migrations, Date.now() + budgetMs));
-    const migrated = await within(budgetMs + SILENCE_MAX_MS, work);
-    if (migrated === undefined) throw new OperationTimeoutError('migrate', budgetMs + SILENCE_MAX_MS);
+    const timeoutMs = budgetMs + SILENCE_MAX_MS;
+    const migrated = await within(timeoutMs, connectAndMigrate(client, migrations, budgetMs));
+    if (migrated === undefined) throw new OperationTimeoutError('migrate', timeoutMs);
     return migrated;
   } finally {
-    // One that broke has ended already, and one with a query under way is cut off.
-    await within(CLOSE_TIMEOUT_MS, client.end()).catch(() => undefined);
+    await disconnect(client);
   }
+}
+
+async function connectAndMigrate(
+  client: pg.Client,
+  migrations: readonly Migration[],
+  budgetMs: number,
+): Promise<Migrated> {
+  const session = { client, giveUpAtMs: Date.now() + budgetMs };
+  await client.connect();
+  return inTransaction(client, async () => {
+    // As everybody who comes to this connection of a proxy expects them.
+    const settings = await readSettings(client);
+    await awaitTurn(session, budgetMs / 4);
+    return applyMissing(session, migrations, settings);
+  });
+}
+
+/** The driver waits for the server's goodbye, and a frozen server says none. */
+async function disconnect(client: pg.Client): Promise<void> {
+  await within(GOODBYE_TIMEOUT_MS, client.end());
+  client.connection.stream.destroy();
 }
 
 function targetOf(databaseUrl: string, { isRdsProxy }: MigrateOptions): pg.ClientConfig {
@@ -89,36 +122,53 @@ async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Prom
   }
 }
 
-async function applyMissing(
-  client: pg.Client,
-  migrations: readonly Migration[],
-  giveUpAtMs: number,
-): Promise<Migrated> {
-  await limit(client, OTHER_MIGRATION_TIMEOUT_MS, giveUpAtMs);
-  await awaitTurn(client);
-  const missing = findMissing(migrations, await readChecksums(client));
-  for (const migration of missing) {
-    await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
-    await apply(client, migration);
-    await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
-    await remember(client, migration);
-  }
-  return { applied: missing.map(({ name }) => name) };
-}
-
-async function awaitTurn(client: pg.Client): Promise<void> {
+async function awaitTurn({ client, giveUpAtMs }: Session, timeoutMs: number): Promise<void> {
+  await limit(client, timeoutMs, giveUpAtMs);
   try {
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK_ID]);
   } catch (cause) {
     if ((cause as { code?: string }).code !== LOCK_TIMED_OUT) throw cause;
-    throw new MigrationsBusyError('Another deployment migrates; deploy again when it is done.', { cause });
+    const told = `Another deployment has been migrating for ${timeoutMs / 1_000} s; deploy again when it is done.`;
+    throw new MigrationsBusyError(told, { cause });
   }
 }
 
-/** And nothing else is set: a file may have chosen another `search_path`, as those that pg_dump writes do. */
+async function applyMissing(
+  session: Session,
+  migrations: readonly Migration[],
+  settings: string,
+): Promise<Migrated> {
+  const { client, giveUpAtMs } = session;
+  await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
+  const missing = findMissing(migrations, await readChecksums(client));
+  for (const migration of missing) await apply(session, migration, settings);
+  return { applied: missing.map(({ name }) => name) };
+}
+
+/** For this transaction only: a session's own settings would pin it to one of an RDS Proxy's connections. */
 async function limit(client: pg.Client, lockTimeoutMs: number, giveUpAtMs: number): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = ${lockTimeoutMs}`);
+  await client.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(giveUpAtMs - Date.now()))}`);
+}
+
+/** All that a file may change, as JSON. */
+async function readSettings(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ settings: string }>(`
+    SELECT json_object_agg(name, current_setting(name))::text AS settings
+    FROM pg_settings WHERE context IN ('user', 'superuser')`);
+  return rows[0]?.settings ?? '{}';
+}
+
+/**
+ * For the rest of the session: a proxy gives the connection to others afterwards. `RESET ALL` would undo what the proxy's
+ * initialisation query has set too. The role comes first, because others may not see all settings.
+ */
+async function restoreSettings(client: pg.Client, settings: string): Promise<void> {
+  await client.query('RESET ROLE');
   await client.query(
-    `RESET ALL; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL statement_timeout = ${Math.max(1, giveUpAtMs - Date.now())}`,
+    `SELECT set_config(name, value, false) FROM json_each_text($1) AS before (name, value)
+     WHERE current_setting(name) <> value`,
+    [settings],
   );
 }
 
@@ -143,18 +193,23 @@ function findMissing(migrations: readonly Migration[], checksums: ReadonlyMap<st
   return migrations.filter(({ name }) => !checksums.has(name));
 }
 
-/**
- * As one statement: Postgres' limit is for each, and a file may hold many; and within one, COMMIT is refused before it has
- * kept half of a deployment.
- */
-async function apply(client: pg.Client, { name, sql }: Migration): Promise<void> {
+/** What comes after the file, COMMIT too, has what is left of the budget, whatever the file has set. */
+async function apply({ client, giveUpAtMs }: Session, migration: Migration, settings: string): Promise<void> {
+  const { name, sql, checksum } = migration;
   try {
-    await client.query(`DO ${client.escapeLiteral(`BEGIN EXECUTE ${client.escapeLiteral(sql)}; END`)}`);
+    await client.query(asOneStatement(client, sql));
+    await restoreSettings(client, settings);
+    await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
+    await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
   } catch (cause) {
     throw new MigrationError(name, cause instanceof Error ? cause.message : 'failed', { cause });
   }
 }
 
-async function remember(client: pg.Client, { name, checksum }: Migration): Promise<void> {
-  await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
+/**
+ * Of a file's statements, each would have the whole time limit for itself, and a COMMIT among them would keep half of a
+ * deployment. Within one statement the limit is for all, and COMMIT is refused.
+ */
+function asOneStatement(client: pg.Client, sql: string): string {
+  return `DO ${client.escapeLiteral(`BEGIN EXECUTE ${client.escapeLiteral(sql)}; END`)}`;
 }

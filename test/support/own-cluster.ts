@@ -116,29 +116,41 @@ async function countReads({ admin }: ClusterNode): Promise<number> {
 }
 
 /** The slots of the master at `index` begin here. */
-function firstSlotOf(index: number): number {
-  return Math.ceil((index * SLOTS) / MASTERS);
+function firstSlotOf(index: number, masters: number): number {
+  return Math.ceil((index * SLOTS) / masters);
 }
 
 function ownerAtStart(masters: readonly ClusterNode[], slot: number): ClusterNode {
-  return masters.findLast((_, index) => firstSlotOf(index) <= slot) as ClusterNode;
+  return masters.findLast((_, index) => firstSlotOf(index, masters.length) <= slot) as ClusterNode;
+}
+
+type Member = Pick<ClusterNode, 'admin' | 'port' | 'busPort'>;
+
+/** All slots among new nodes, which then get to know each other: that takes a while still. */
+export async function shareSlots(masters: readonly Member[]): Promise<void> {
+  for (const [index, { admin }] of masters.entries()) {
+    const [first, next] = [index, index + 1].map((at) => firstSlotOf(at, masters.length)) as [number, number];
+    await admin.cluster('ADDSLOTSRANGE', first, next - 1);
+    // As of different times, so that no two nodes claim anything with equal right.
+    await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
+  }
+  await introduce(masters);
+}
+
+async function introduce([first, ...others]: readonly Member[]): Promise<void> {
+  for (const { port, busPort } of others) await first?.admin.call('CLUSTER', 'MEET', LOOPBACK, port, busPort);
 }
 
 /** The first masters share the slots out; the others become their replicas in turn. */
 async function form(nodes: readonly ClusterNode[]): Promise<void> {
-  const masters = nodes.slice(0, MASTERS);
-  for (const [index, { admin }] of masters.entries()) {
-    await admin.cluster('ADDSLOTSRANGE', firstSlotOf(index), firstSlotOf(index + 1) - 1);
-    // As of different times, so that no two nodes claim anything with equal right.
-    await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-  }
-  const [first, ...others] = nodes as [ClusterNode, ...ClusterNode[]];
-  for (const { port, busPort } of others) await first.admin.call('CLUSTER', 'MEET', LOOPBACK, port, busPort);
+  const [masters, replicas] = [nodes.slice(0, MASTERS), nodes.slice(MASTERS)];
+  await shareSlots(masters);
+  await introduce([...masters.slice(0, 1), ...replicas]);
   await untilWhole(nodes);
-  for (const [index, { admin }] of nodes.slice(MASTERS).entries()) {
+  for (const [index, { admin }] of replicas.entries()) {
     await admin.cluster('REPLICATE', masters[index % MASTERS]?.id ?? '');
   }
-  if (nodes.length > MASTERS) await untilReplicated(nodes);
+  if (replicas.length > 0) await untilReplicated(nodes);
 }
 
 async function untilWhole(nodes: readonly ClusterNode[]): Promise<void> {
@@ -160,7 +172,8 @@ function untilReplicated(nodes: readonly ClusterNode[]): Promise<void> {
   );
 }
 
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+/** Asks again and again; what is not so after fifteen seconds never will be. */
+export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const deadlineMs = Date.now() + WHOLE_DEADLINE_MS;
   while (!(await isSo())) {
     if (Date.now() > deadlineMs) throw new Error(`${what}: not within ${WHOLE_DEADLINE_MS} ms.`);

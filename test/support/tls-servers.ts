@@ -1,7 +1,6 @@
 /** Real servers that speak TLS, of a test's own: PostgreSQL, Redis and a Redis Cluster, each with the certificate that it is given. */
 import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { inject } from 'vitest';
@@ -13,6 +12,7 @@ import { startPostgres } from '../../infra/local/servers/postgres.ts';
 import { choosePostgresUser } from '../../infra/local/servers/postgres-user.ts';
 import type { StartContext } from '../../infra/local/servers/start-context.ts';
 import type { Certificate } from './certificates.ts';
+import { shareSlots, until } from './own-cluster.ts';
 
 export type TlsServer = {
   /** By name, as a certificate wants it. PostgreSQL's does not ask for TLS: how to is the test's business. */
@@ -24,7 +24,6 @@ const READY_TIMEOUT_MS = 15_000;
 const PROBE_TIMEOUT_MS = 1_000;
 const POLL_EVERY_MS = 20;
 const CLUSTER_NODES = 3;
-const SLOTS = 16_384;
 /** What the certificates are for; the servers listen on its IPv4 address. */
 const HOST = 'localhost';
 
@@ -188,18 +187,10 @@ function makeHome({ stateDir }: Run, name: string): string {
 }
 
 async function formCluster(nodes: readonly (Node & { readonly busPort: number })[]): Promise<void> {
-  const firstSlotOf = (index: number) => Math.ceil((index * SLOTS) / nodes.length);
-  for (const [index, { admin, port, busPort }] of nodes.entries()) {
-    await admin.cluster('ADDSLOTSRANGE', firstSlotOf(index), firstSlotOf(index + 1) - 1);
-    // As of different times, so that no two nodes claim anything with equal right.
-    await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-    if (index > 0) await nodes[0]?.admin.call('CLUSTER', 'MEET', LOOPBACK, port, busPort);
-  }
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  while (!(await Promise.all(nodes.map(({ admin }) => isWhole(admin, nodes.length)))).every(Boolean)) {
-    if (Date.now() > deadlineMs) throw new Error(`The cluster is not whole after ${READY_TIMEOUT_MS} ms.`);
-    await sleep(POLL_EVERY_MS);
-  }
+  await shareSlots(nodes);
+  await until('The cluster is whole', async () =>
+    (await Promise.all(nodes.map(({ admin }) => isWhole(admin, nodes.length)))).every(Boolean),
+  );
 }
 
 /** It must know the names of the others as well, which travel later than their addresses. */
