@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
 import type { WarmupReport } from '../../shared/warming/report.ts';
+import { type ApiCall, callApi, REFUSED_TOKENS } from '../support/api-call.ts';
 import { type RunningStage, START_TIMEOUT_MS, startLocalStage } from '../support/local-stage.ts';
 
 const LOCK = 'cache:warmup:lock';
@@ -16,24 +17,11 @@ beforeAll(async () => {
 
 afterAll(() => stage?.stop());
 
-type Call = {
-  token?: string | null;
-  claims?: TokenClaims;
-  method?: string;
-  headers?: object;
-  body?: unknown;
-};
+type Call = Omit<ApiCall, 'bearer'> & { readonly token?: string | null; readonly claims?: TokenClaims };
 
-async function call(path: string, { token, claims, method = 'GET', headers = {}, body }: Call = {}) {
+async function call(path: string, { token, claims, ...rest }: Call = {}) {
   const bearer = token === undefined ? await stage.tokenOf(claims) : token;
-  const answer = await fetch(`${stage.url}${path}`, {
-    method,
-    headers: { ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }), ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(25_000),
-  });
-  const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, json: text === '' ? undefined : JSON.parse(text) };
+  return callApi(`${stage.url}${path}`, { ...rest, bearer });
 }
 
 async function topUserId(): Promise<number> {
@@ -121,14 +109,7 @@ describe('reads', () => {
 });
 
 describe('without the right token', () => {
-  it.each<[string, Call]>([
-    ['no token', { token: null }],
-    ['text that is no token', { token: 'abc' }],
-    ['an expired token', { claims: { expiresIn: '-1m' } }],
-    ['a token that never expires', { claims: { expiresIn: null } }],
-    ['a token for another audience', { claims: { audience: 'other' } }],
-    ['a token of another issuer', { claims: { issuer: 'https://other.example' } }],
-  ])('%s is answered 401', async (_, options) => {
+  it.each(REFUSED_TOKENS)('%s is answered 401', async (_, options) => {
     const answer = await call('/users/1', options);
     expect(answer.status).toBe(401);
     expect(answer.headers.get('content-type')).toBe('application/problem+json');

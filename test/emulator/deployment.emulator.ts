@@ -19,6 +19,7 @@ import {
 import { claimRun, type Run } from '../../infra/local/processes/run.ts';
 import { seed } from '../../infra/local/sample-users/seed.ts';
 import type { WarmupReport } from '../../shared/warming/report.ts';
+import { type ApiCall, callApi, REFUSED_TOKENS } from '../support/api-call.ts';
 import { type IsolatedServers, isolatedServers } from '../support/servers.ts';
 import { administer, withDatabase } from '../support/test-servers.ts';
 import { logicalIdOf, logicalIdOfType, readTemplate, stackName, usageKeyOf } from './assembly.ts';
@@ -87,30 +88,21 @@ function describeContext() {
   return { redisUrl, databaseUrl, pushgatewayUrl, jwksUri: control.jwksUri, warmEveryMinutes: '1' };
 }
 
-type Call = {
-  token?: string | null;
-  claims?: TokenClaims;
-  method?: string;
-  headers?: Record<string, string>;
-  body?: unknown;
+type Call = Omit<ApiCall, 'bearer'> & {
+  readonly token?: string | null;
+  readonly claims?: TokenClaims;
   /** Of the client whose API key is sent; null sends none. */
-  keyOf?: string | null;
+  readonly keyOf?: string | null;
 };
 
-async function call(path: string, options: Call = {}) {
-  const { token, claims, method = 'GET', body } = options;
+async function call(path: string, { token, claims, keyOf, headers, ...rest }: Call = {}) {
   const bearer = token === undefined ? await signToken(identity, { scope: ALL_SCOPES, ...claims }) : token;
-  const answer = await fetch(`${apiUrl()}${path}`, {
-    method,
-    headers: {
-      ...(bearer !== null && { authorization: `Bearer ${bearer}` }),
-      ...usageKeyHeader(options),
-      ...options.headers,
-    },
-    signal: AbortSignal.timeout(30_000),
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+  const client = keyOf === undefined ? (claims?.client ?? 'default') : keyOf;
+  return callApi(`${apiUrl()}${path}`, {
+    ...rest,
+    bearer,
+    headers: { ...usageKeyHeader(client), ...headers },
   });
-  return { status: answer.status, headers: answer.headers, json: parse(await answer.text()) };
 }
 
 /** The address of the output is a name of AWS; every emulator knows the API under this path. */
@@ -120,15 +112,8 @@ function apiUrl(): string {
 }
 
 /** Needed for as long as ministack takes keys from callers only (see the last part). */
-function usageKeyHeader({ keyOf, claims }: Call): Record<string, string> {
-  if (keyOf === null) return {};
-  const key = usageKeyOf(readTemplate(deployed.assemblyDir), keyOf ?? claims?.client ?? 'default');
-  return { 'x-api-key': key };
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a body is what each test expects
-function parse(text: string): any {
-  return text === '' ? undefined : JSON.parse(text);
+function usageKeyHeader(client: string | null): Record<string, string> {
+  return client === null ? {} : { 'x-api-key': usageKeyOf(readTemplate(deployed.assemblyDir), client) };
 }
 
 /** Newest first. */
@@ -251,14 +236,7 @@ describe('reads', () => {
 });
 
 describe('without the right token', () => {
-  it.each<[string, Call]>([
-    ['no token', { token: null }],
-    ['text that is no token', { token: 'abc' }],
-    ['an expired token', { claims: { expiresIn: '-1m' } }],
-    ['a token that never expires', { claims: { expiresIn: null } }],
-    ['a token for another audience', { claims: { audience: 'other' } }],
-    ['a token of another issuer', { claims: { issuer: 'https://other.example' } }],
-  ])('%s is answered 401, and told how to authenticate', async (_, options) => {
+  it.each(REFUSED_TOKENS)('%s is answered 401, and told how to authenticate', async (_, options) => {
     const answer = await call('/users/1', options);
     expect(answer.status).toBe(401);
     expect(answer.headers.get('www-authenticate')).toContain('Bearer');
@@ -365,7 +343,7 @@ describe('monitoring', () => {
     for (const folder of ['read', 'warmer', 'migrate', 'deployment-hook']) {
       const lines = await readLog(folder);
       expect(lines.length, folder).toBeGreaterThan(0);
-      for (const line of lines) expect(parse(line)).toMatchObject({ traceId: expect.any(String) });
+      for (const line of lines) expect(JSON.parse(line)).toMatchObject({ traceId: expect.any(String) });
     }
   });
 });

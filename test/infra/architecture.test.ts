@@ -5,7 +5,8 @@ import { drawArchitecture, insertPictures } from '../../infra/docs/architecture/
 import { openingsDiagram } from '../../infra/docs/architecture/openings-diagram.ts';
 import { orderDiagram } from '../../infra/docs/architecture/order-diagram.ts';
 import { serviceDiagram } from '../../infra/docs/architecture/service-diagram.ts';
-import type { Resource, StackTemplate } from '../../infra/docs/architecture/template-graph.ts';
+import type { StackTemplate } from '../../infra/docs/architecture/template-graph.ts';
+import type { Resource } from '../../infra/local/template/intrinsics.ts';
 
 const pictures = drawArchitecture();
 

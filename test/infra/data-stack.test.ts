@@ -1,5 +1,4 @@
 /** What the data stack deploys, of each kind, beside its network and a stack that uses it. The checks of a deployment run on all three. */
-import { readFileSync } from 'node:fs';
 import { CfnResource, Stack } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { describe, expect, it } from 'vitest';
@@ -8,6 +7,7 @@ import { DataStack, type DataStackProps } from '../../infra/stacks/data-stack.ts
 import { NetworkStack } from '../../infra/stacks/network-stack.ts';
 import type { ExistingNetwork, NewAurora, NewRds, NewRedis } from '../../infra/stage-config.ts';
 import { RenderedStacks } from '../support/rendered-stacks.ts';
+import { runbookEntries } from '../support/runbook.ts';
 
 const redis: NewRedis = {
   kind: 'new',
@@ -488,8 +488,7 @@ describe('an alarm', () => {
   });
 
   it('has an entry in the runbook, under its own name', () => {
-    const runbook = readFileSync('docs/runbook.md', 'utf8');
-    const entries = [...runbook.matchAll(/^## (.+)$/gm)].map(([, name]) => name?.toLowerCase());
+    const entries = runbookEntries();
     const names = [
       ...Object.keys(alarmsOf({ redis, database: aurora })),
       ...Object.keys(alarmsOf({ database: rds })),

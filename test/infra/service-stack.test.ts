@@ -1,5 +1,4 @@
 /** What the service stack deploys, asserted on the synthesised template. Nothing is bundled. */
-import { readFileSync } from 'node:fs';
 import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -10,6 +9,7 @@ import { ServiceStack, type ServiceStackProps } from '../../infra/stacks/service
 import type { StageConfig } from '../../infra/stage-config.ts';
 import { localStage } from '../../infra/stages/local.ts';
 import { prodStage } from '../../infra/stages/prod.ts';
+import { runbookEntries } from '../support/runbook.ts';
 
 const plain: Connections = {
   redis: { url: 'redis://127.0.0.1:6380' },
@@ -350,8 +350,7 @@ describe('an alarm', () => {
   const alarms = () => Object.values(template.findResources('AWS::CloudWatch::Alarm'));
 
   it('has an entry in the runbook, under its own name', () => {
-    const runbook = readFileSync('docs/runbook.md', 'utf8');
-    const entries = [...runbook.matchAll(/^## (.+)$/gm)].map(([, name]) => name?.toLowerCase());
+    const entries = runbookEntries();
     const named = alarms().map(
       ({ Properties }) => /docs\/runbook\.md#([a-z0-9]+)$/.exec(Properties.AlarmDescription)?.[1],
     );
@@ -516,7 +515,6 @@ describe('in a VPC, behind RDS Proxy', () => {
   let deployed: Template;
 
   beforeAll(() => {
-    const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
     const connections: Connections = {
       ...plain,
       redis: {
@@ -542,8 +540,7 @@ describe('in a VPC, behind RDS Proxy', () => {
         securityGroupId: 'sg-0123456789abcdef0',
       },
     };
-    const props = { config: prodStage, connections, issuer, releaseId: 'release-1' };
-    deployed = Template.fromStack(new ServiceStack(app, 'prewarm-prod', props));
+    deployed = synthesise(prodStage, { connections });
   });
 
   it('only the functions that need servers are in the private subnets', () => {

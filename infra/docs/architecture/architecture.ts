@@ -1,5 +1,6 @@
 /** The pictures of the architecture, by name, and their places in a page. */
 import { App } from 'aws-cdk-lib';
+import cdkJson from '../../../cdk.json' with { type: 'json' };
 import { createStacks } from '../../stacks/index.ts';
 import { prodStage } from '../../stages/prod.ts';
 import { openingsDiagram } from './openings-diagram.ts';
@@ -24,9 +25,7 @@ export function drawArchitecture(): Pictures {
 }
 
 function synthesise(): StackTemplate[] {
-  const app = new App({
-    context: { 'aws:cdk:bundling-stacks': [], '@aws-cdk/core:defaultCrossStackReferences': 'weak' },
-  });
+  const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
   createStacks(app, prodStage, { releaseId: 'release' });
   return app.synth().stacks.map(({ stackName, template }) => ({
     name: stackName,

@@ -1,6 +1,8 @@
 /** Who may connect to whom as a picture: the ingress rules of all security groups of a stage. */
+
+import { referencesIn } from '../../local/template/dependency-order.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
-import { idsOf, referencesIn, type StackTemplate } from './template-graph.ts';
+import { idsOf, type StackTemplate } from './template-graph.ts';
 
 type Group = { readonly stack: string; readonly id: string };
 

@@ -1,7 +1,10 @@
 /** The service as a picture, from its template: who starts which function, and what each of them talks to. */
+
+import { referencesIn } from '../../local/template/dependency-order.ts';
+import type { Resource } from '../../local/template/intrinsics.ts';
 import { folderMetadataKey } from '../../stage-config.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
-import { idsOf, type Resource, referencesIn, type StackTemplate } from './template-graph.ts';
+import { idsOf, type StackTemplate } from './template-graph.ts';
 
 /** The variables by which a function is told of a server, and how the server is called in the picture. */
 const serversByVariable: Readonly<Record<string, Node>> = {

@@ -1,11 +1,7 @@
 /** A synthesised template as a graph: which resource names which, and how each is called in the code that made it. */
 
-export type Resource = {
-  readonly Type: string;
-  readonly Properties?: Readonly<Record<string, unknown>>;
-  readonly Metadata?: Readonly<Record<string, unknown>>;
-  readonly DependsOn?: string | readonly string[];
-};
+import { dependencies } from '../../local/template/dependency-order.ts';
+import type { Resource } from '../../local/template/intrinsics.ts';
 
 export type StackTemplate = {
   readonly name: string;
@@ -19,17 +15,6 @@ export function idsOf({ resources }: StackTemplate, ...types: readonly string[])
   return Object.keys(resources).filter((id) => types.includes(resources[id]?.Type ?? ''));
 }
 
-/** The resources of the same template that a value names, anywhere in it. */
-export function referencesIn(value: unknown): string[] {
-  const found = new Set<string>();
-  JSON.stringify(value ?? null, (name, inner) => {
-    if (name === 'Ref') found.add(String(inner));
-    if (name === 'Fn::GetAtt') found.add(String(Array.isArray(inner) ? inner[0] : inner).split('.')[0] ?? '');
-    return inner;
-  });
-  return [...found];
-}
-
 /** The stacks whose outputs a value names. */
 export function stacksIn(value: unknown): string[] {
   const found: string[] = [];
@@ -38,11 +23,6 @@ export function stacksIn(value: unknown): string[] {
     return inner;
   });
   return found;
-}
-
-/** What CloudFormation waits for before it creates a resource. */
-function waitsFor(resource: Resource): string[] {
-  return [...[resource.DependsOn ?? []].flat(), ...referencesIn(resource.Properties)];
 }
 
 /** Whether a resource is created after another one, directly or through others. */
@@ -54,7 +34,7 @@ export function isAfter({ resources }: StackTemplate, later: string, earlier: st
     const resource = resources[id];
     if (resource === undefined || seen.has(id)) continue;
     seen.add(id);
-    waiting.push(...waitsFor(resource));
+    waiting.push(...dependencies(resource));
   }
   return false;
 }

@@ -17,14 +17,19 @@ export function inOrder(scope: Scope): Entry[] {
   return [...ordered];
 }
 
-/** Names in `Ref` and `Fn::GetAtt` anywhere in the resource, and its DependsOn. */
-function dependencies(resource: Resource): string[] {
-  const found = [resource.DependsOn ?? []].flat();
-  JSON.stringify(resource.Properties ?? {}, (name, value) => {
-    if (name === 'Ref') found.push(String(value));
+/** What CloudFormation waits for before it creates a resource: what it names, and its DependsOn. */
+export function dependencies(resource: Resource): string[] {
+  return [...[resource.DependsOn ?? []].flat(), ...referencesIn(resource.Properties)];
+}
+
+/** Names in `Ref` and `Fn::GetAtt`, anywhere in a value. */
+export function referencesIn(value: unknown): string[] {
+  const found = new Set<string>();
+  JSON.stringify(value ?? null, (name, inner) => {
+    if (name === 'Ref') found.add(String(inner));
     if (name === 'Fn::GetAtt')
-      found.push(String(Array.isArray(value) ? value[0] : String(value).split('.')[0]));
-    return value;
+      found.add(String(Array.isArray(inner) ? inner[0] : String(inner).split('.')[0]));
+    return inner;
   });
-  return found;
+  return [...found];
 }

@@ -75,19 +75,20 @@ describe('a bundle', () => {
 });
 
 describe.each(deployed)('the stage %s', (name) => {
-  it('reaches Redis and Postgres by TLS only', () => {
-    for (const { Properties } of resourcesOf(name, 'AWS::Lambda::Function')) {
+  it.each([
+    ['REDIS_URL', 'rediss://', 3],
+    ['DATABASE_URL', '?sslmode=verify-full', 4],
+  ])('reaches what %s names by TLS only', (variable, form, users) => {
+    const urls = resourcesOf(name, 'AWS::Lambda::Function').flatMap(({ Properties }) => {
       const { Variables = {} } = (Properties?.['Environment'] ?? {}) as {
         Variables?: Record<string, unknown>;
       };
-      const [redis, database] = [Variables['REDIS_URL'], Variables['DATABASE_URL']].map((url) =>
-        JSON.stringify(url),
-      );
-      // An address that somebody else keeps in a secret says there what it is.
-      const isKept = (url: string) => url.includes('{{resolve:secretsmanager:shop/');
-      if (redis !== undefined && !isKept(redis)) expect(redis).toContain('rediss://');
-      if (database !== undefined && !isKept(database)) expect(database).toContain('?sslmode=verify-full');
-    }
+      return variable in Variables ? [JSON.stringify(Variables[variable])] : [];
+    });
+    expect(urls).toHaveLength(users);
+    // An address that somebody else keeps in a secret says there what it is.
+    const isKept = stageNamed(name).stage === 'adopted';
+    for (const url of urls) expect(url).toContain(isKept ? '{{resolve:secretsmanager:shop/' : form);
   });
 
   it('has servers that refuse what does not come by TLS', () => {

@@ -1,8 +1,6 @@
 /** What a stage costs: that the document is what the program writes, and that what is counted is what is deployed. */
 import { readFileSync } from 'node:fs';
-import { App } from 'aws-cdk-lib';
 import { describe, expect, it } from 'vitest';
-import cdkJson from '../../../../cdk.json' with { type: 'json' };
 import {
   costOf,
   endpoints,
@@ -24,12 +22,12 @@ import {
   sizes,
   small,
 } from '../../../../infra/docs/costs/sizes.ts';
-import { createStacks } from '../../../../infra/stacks/index.ts';
 import type { StageConfig } from '../../../../infra/stage-config.ts';
 import { adoptedStage } from '../../../../infra/stages/adopted.ts';
 import { devStage } from '../../../../infra/stages/dev.ts';
 import { prodStage } from '../../../../infra/stages/prod.ts';
 import { onlyOne, synthesiseApi } from '../../../support/api-stack.ts';
+import { synthesiseStage } from '../../../support/synthesis.ts';
 
 const document = readFileSync(new URL('../../../../docs/costs.md', import.meta.url), 'utf8');
 
@@ -159,9 +157,8 @@ describe("a size's quantities are its stage's settings", () => {
 type Resource = { readonly Type: string; readonly Properties: Record<string, unknown> };
 
 function synthesise(stage: StageConfig): readonly Resource[] {
-  const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
-  createStacks(app, stage, { releaseId: 'release-1' });
-  return app.synth().stacks.flatMap(({ template }) => Object.values<Resource>(template.Resources));
+  const templates = [...synthesiseStage(stage).values()];
+  return templates.flatMap(({ Resources }) => Object.values(Resources) as Resource[]);
 }
 
 /** Those with lines of their own, and those that the document says cost nothing, or cents. */
