@@ -36,14 +36,14 @@ type Options = {
   readonly name: string;
   /** The file that calls `offer`. */
   readonly path: string;
-  /** How long one answer may take. @default 5 s */
+  /** How long one answer may take. @default 60 s: a bound against hanging */
   readonly callTimeoutMs?: number;
   /** Keep what it writes, for `output`. @default false: it writes to the test's own output */
   readonly keepsOutput?: boolean;
 };
 
-const START_TIMEOUT_MS = 15_000;
-const CALL_TIMEOUT_MS = 5_000;
+const START_TIMEOUT_MS = 60_000;
+const CALL_TIMEOUT_MS = 60_000;
 
 export async function openPrograms<Offered extends Actions>(options: Options): Promise<Programs<Offered>> {
   const stateDir = join(inject('servers').stateDir, `${options.name.toLowerCase()}s-${process.pid}`);
