@@ -1,18 +1,24 @@
 /** How the tests run: `npm test` leaves out the files that are long or need tools, `npm run test:all` (`--mode all`) runs all of them. */
 import { defineConfig } from 'vitest/config';
 
-/** Told to the tests in SCHEDULES, where nobody has set it: how many random schedules are tried. */
+/** How many random schedules are tried, where SCHEDULES does not say. */
 const SCHEDULES = { test: '1000', all: '10000' };
 
 export default defineConfig(({ mode }) => {
   const isAll = mode === 'all';
+  const files = (folder: string) => `${folder}/**/${isAll ? '*' : '!(*.long)'}.test.ts`;
+  const templates = [files('test/infra'), files('test/unit/infra/docs')];
   return {
     test: {
-      include: isAll ? ['test/**/*.test.ts'] : ['test/**/!(*.long).test.ts'],
       globalSetup: ['test/support/global-setup.ts'],
       pool: 'forks',
       // Most tests wait for a timer or for another process: more of them than there are processors.
       maxWorkers: 4,
+      projects: [
+        { extends: true, test: { name: 'product', include: [files('test')], exclude: templates } },
+        // CDK takes four seconds to load, and its files share nothing that one could change: once in each worker.
+        { extends: true, test: { name: 'templates', include: templates, isolate: false } },
+      ],
       // Bounds against hanging, not expectations: many times what a test takes on a machine with nothing else to do.
       testTimeout: 120_000,
       hookTimeout: 120_000,

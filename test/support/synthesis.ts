@@ -30,8 +30,15 @@ export function synthesise(create: (app: App) => void): ReadonlyMap<string, Stac
   return new Map(app.synth().stacks.map(({ stackName, template }) => [stackName, template as StackTemplate]));
 }
 
+const stages = new Map<string, ReadonlyMap<string, StackTemplate>>();
+
+/** The same templates for the same settings: files of one worker share them, so nobody may change them. */
 export function synthesiseStage(config: StageConfig): ReadonlyMap<string, StackTemplate> {
-  return synthesise((app) => createStacks(app, config, { releaseId: 'release-1' }));
+  const settings = JSON.stringify(config);
+  const templates =
+    stages.get(settings) ?? synthesise((app) => createStacks(app, config, { releaseId: 'release-1' }));
+  stages.set(settings, templates);
+  return templates;
 }
 
 export function stageNamed(name: string): StageConfig {
