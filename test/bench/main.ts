@@ -3,7 +3,8 @@ import type { CaseResult } from './cases/case-result.ts';
 import { casesOf } from './cases/index.ts';
 import { type BenchOptions, readBenchOptions, USAGE } from './options.ts';
 import { installPeers } from './peers.ts';
-import { describeMachine } from './report/machine.ts';
+import { describeMachine, showMachine } from './report/machine.ts';
+import { besideOthers } from './report/others.ts';
 import { type Results, saveResults, writeDocs } from './report/results.ts';
 import { toText } from './report/table.ts';
 import { type BenchRedis, removeLeftRuns, startBenchRedis } from './servers.ts';
@@ -29,7 +30,10 @@ async function runCases(options: BenchOptions, redis: BenchRedis): Promise<CaseR
   const cases = casesOf(options);
   for (const [index, each] of cases.entries()) {
     report(`${index + 1} of ${cases.length}: ${each.group} …`);
-    const result = await each.run({ redis, rounds: options.rounds, report });
+    const context = { redis, rounds: options.rounds, report };
+    const result = await besideOthers(() => each.run(context)).catch((error) => {
+      throw new Error(`The case ${each.group} (${index + 1} of ${cases.length}) failed.`, { cause: error });
+    });
     process.stdout.write(toText(result));
     results.push(result);
   }
@@ -41,6 +45,7 @@ async function runBench(options: BenchOptions): Promise<Results> {
   const redis = await startBenchRedis(report);
   try {
     const machine = await describeMachine(redis.admin);
+    report(showMachine(machine));
     const cases = await runCases(options, redis);
     const tookSeconds = Math.round((Date.now() - startedAt.getTime()) / 1_000);
     return { startedAt: startedAt.toISOString(), tookSeconds, rounds: options.rounds, machine, cases };

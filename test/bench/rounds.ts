@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { LIMITED_CONNECTION } from './contestants/contestant.ts';
 import type { EntrantName } from './contestants/index.ts';
+import type { Failures } from './failures.ts';
 import { ContestantClient } from './processes/contestant-client.ts';
+import { LostProcessError } from './processes/ordered-process.ts';
 import { MANY, type Opening, type SampleKind, type Timing } from './processes/orders.ts';
 import type { BenchRedis } from './servers.ts';
 import { shuffled } from './shuffle.ts';
@@ -13,7 +15,7 @@ export type TimedSpec = SampleKind & {
   readonly entrants: readonly EntrantName[];
 };
 
-/** By entrant, one a round. */
+/** By entrant, one a round; not of peers that failed. */
 export type Samples = ReadonlyMap<EntrantName, readonly Timing[]>;
 
 /** The ids of a case about memory fit twice; those of a case about Redis are five times as many, read in a cycle, so none is found in memory. */
@@ -35,7 +37,7 @@ const PAUSE_MS = 1_000;
 /** Of the reads of a case about memory, those that may find their entry run out and go to Redis. */
 const STRAY_SHARE_MAX = 0.01;
 
-type Runner = { readonly name: EntrantName; readonly client: ContestantClient; readonly count: number };
+type Runner = { readonly client: ContestantClient; readonly count: number };
 
 export function openingOf(
   redis: BenchRedis,
@@ -51,27 +53,31 @@ export function openingOf(
   };
 }
 
-export async function timeInRounds(spec: TimedSpec, rounds: number, redis: BenchRedis): Promise<Samples> {
-  const openings = spec.entrants.map((entrant) => openingOf(redis, spec.layer, entrant));
-  const clients = await ContestantClient.openAll(openings);
+export async function timeInRounds(
+  spec: TimedSpec,
+  rounds: number,
+  redis: BenchRedis,
+  failures: Failures<EntrantName>,
+): Promise<Samples> {
+  const openings = new Map(spec.entrants.map((entrant) => [entrant, openingOf(redis, spec.layer, entrant)]));
+  const clients = await ContestantClient.openEach(openings, failures);
   for (const client of clients) client.pin();
   try {
     const runners: Runner[] = [];
-    for (const [index, client] of clients.entries()) {
-      runners.push(await prepare(spec, openings[index] as Opening, client));
+    for (const client of clients) {
+      const { ids } = openings.get(client.name as EntrantName) as Opening;
+      const count = await client.spare(failures, () => prepare(spec, ids, client));
+      if (count !== undefined) runners.push({ client, count });
     }
-    return await runRounds(spec, runners, rounds, redis.admin);
+    return await runRounds(runners, rounds, failures, (runner) => takeGoodSample(spec, runner, redis.admin));
   } finally {
     await Promise.all(clients.map((client) => client.close()));
     await redis.admin.flushall();
   }
 }
 
-async function prepare(
-  spec: TimedSpec,
-  { entrant, ids }: Opening,
-  client: ContestantClient,
-): Promise<Runner> {
+/** Answers how many calls make a sample. */
+async function prepare(spec: TimedSpec, ids: readonly string[], client: ContestantClient): Promise<number> {
   const verified = { mode: spec.mode, ids: ids.slice(0, VERIFIED_IDS) };
   await insist(async () => {
     await client.order('fill', ids);
@@ -81,49 +87,56 @@ async function prepare(
   const count = await insist(() => client.order('calibrate', spec));
   const warmUp = () => client.order('sample', { ...spec, count });
   for (let samples = 0; samples < WARM_UP_SAMPLES; samples++) await insist(warmUp);
-  return { name: entrant, client, count };
+  return count;
 }
 
 /**
  * Again after a pause: a machine that stood still for longer than a command may take makes reads fail, and has breakers
- * believe that Redis is gone.
+ * believe that Redis is gone. A process that is lost stays lost.
  */
 async function insist<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
-      if (tries === TRIES_MAX) throw error;
+      if (tries === TRIES_MAX || error instanceof LostProcessError) throw error;
       await sleep(PAUSE_MS);
     }
   }
 }
 
+/** Who fails in one round plays no more, and what it did before does not count. */
 async function runRounds(
-  spec: TimedSpec,
   runners: readonly Runner[],
   rounds: number,
-  admin: Redis,
+  failures: Failures<EntrantName>,
+  take: (runner: Runner) => Promise<Timing>,
 ): Promise<Samples> {
-  const samples = new Map<EntrantName, Timing[]>(runners.map(({ name }) => [name, []]));
+  const samples = new Map(runners.map(({ client }) => [client.name as EntrantName, [] as Timing[]]));
   for (let round = 0; round < rounds; round++) {
     for (const offset of runners.keys()) {
       const runner = runners[(round + offset) % runners.length] as Runner;
-      samples.get(runner.name)?.push(await takeGoodSample(spec, runner, admin));
+      const name = runner.client.name as EntrantName;
+      if (failures.has(name)) continue;
+      const sample = await runner.client.spare(failures, () => take(runner));
+      if (sample === undefined) samples.delete(name);
+      else samples.get(name)?.push(sample);
     }
   }
   return samples;
 }
 
 /** One that is about what the case is about: no entry ran out under it, and no read went elsewhere. */
-function takeGoodSample(spec: TimedSpec, { name, client, count }: Runner, admin: Redis): Promise<Timing> {
+function takeGoodSample(spec: TimedSpec, { client, count }: Runner, admin: Redis): Promise<Timing> {
   return insist(async () => {
     const before = await keyspaceHits(admin);
     const timing = await client.order('sample', { ...spec, count });
     const found = (await keyspaceHits(admin)) - before;
     const read = count * (spec.mode === 'getMany' ? MANY : 1);
     if (isFromTheRightLayer(spec, found, read)) return timing;
-    throw new Error(`${name} (${spec.layer}, ${spec.mode}): ${found} keys found in Redis in ${read} reads.`);
+    throw new Error(
+      `${client.name} (${spec.layer}, ${spec.mode}): ${found} keys found in Redis in ${read} reads.`,
+    );
   });
 }
 

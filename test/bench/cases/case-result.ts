@@ -16,6 +16,8 @@ export type CaseResult = {
   /** The contestant's name, then a cell for each column. */
   readonly rows: readonly (readonly string[])[];
   readonly verdicts: readonly Verdict[];
+  /** That the machine had other work meanwhile. @default - it had little */
+  readonly busyNote?: string;
   readonly raw: unknown;
 };
 

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../infra/local/processes/command.ts';
 import { type Bundle, buildBundle } from '../bundles/build-bundle.ts';
 import { PEERS, PREWARM } from '../contestants/index.ts';
+import { Failures } from '../failures.ts';
 import { PEERS_DIR } from '../peers.ts';
 import { milliseconds, times } from '../report/format.ts';
 import { type BenchRedis, ownFolder } from '../servers.ts';
@@ -31,9 +32,14 @@ export async function runColdImport(redis: BenchRedis): Promise<CaseResult> {
   // Below the checkout, so that what the bundles leave out is found where the functions' tests find it.
   const outDir = ownFolder('bundles');
   try {
-    const bundles = Object.entries(ENTRIES).map(([name, entry]) => bundle(name, entry, outDir));
-    for (let round = 0; round <= ROUNDS; round++) await importAll(bundles, round, redis);
-    return describe(bundles);
+    const failures = new Failures((name: string) => PEERS.some((peer) => peer === name));
+    const bundles: Imported[] = [];
+    for (const [name, entry] of Object.entries(ENTRIES)) {
+      const built = await failures.spare(name, async () => bundle(name, entry, outDir));
+      if (built !== undefined) bundles.push(built);
+    }
+    for (let round = 0; round <= ROUNDS; round++) await importAll(bundles, round, failures, redis);
+    return describe(bundles, failures);
   } finally {
     rmSync(outDir, { recursive: true, force: true });
   }
@@ -44,11 +50,17 @@ function bundle(name: string, entry: string, outDir: string): Imported {
 }
 
 /** One after the other, beginning with another one each round. The first round only fills the file system's cache. */
-async function importAll(bundles: readonly Imported[], round: number, redis: BenchRedis): Promise<void> {
+async function importAll(
+  bundles: readonly Imported[],
+  round: number,
+  failures: Failures<string>,
+  redis: BenchRedis,
+): Promise<void> {
   for (const offset of bundles.keys()) {
-    const { path, ranMs, readyMs } = bundles[(round + offset) % bundles.length] as Imported;
-    const [ran, ready] = await importOnce(path, redis);
-    if (round === 0) continue;
+    const { name, path, ranMs, readyMs } = bundles[(round + offset) % bundles.length] as Imported;
+    if (failures.has(name)) continue;
+    const [ran, ready] = (await failures.spare(name, () => importOnce(path, redis))) ?? [];
+    if (round === 0 || ran === undefined || ready === undefined) continue;
     ranMs.push(ran);
     readyMs.push(ready);
   }
@@ -67,7 +79,7 @@ async function importOnce(path: string, redis: BenchRedis): Promise<[number, num
   return [ranMs, readyMs];
 }
 
-function describe(bundles: readonly Imported[]): CaseResult {
+function describe(bundles: readonly Imported[], failures: Failures<string>): CaseResult {
   const find = (name: string) => bundles.find((each) => each.name === name) as Imported;
   const ran = pairedRatio(find(PREWARM).ranMs, find(FLOOR).ranMs);
   const ready = pairedRatio(find(PREWARM).readyMs, find(FLOOR_CONNECTED).readyMs);
@@ -75,17 +87,7 @@ function describe(bundles: readonly Imported[]): CaseResult {
     title: 'Cold import',
     how: `A new Node process for each import of a bundle, ${ROUNDS} interleaved rounds; Node's own start is not counted. All bundles are built with the product's options. Prewarm is the whole reading function: routes, validation, metrics, Postgres and Redis clients. A module has run when it is done or begins to wait, as Prewarm does for its connection to Redis; it is ready when that is there, which the floor's second line shows alone.`,
     columns: ['run, ms', 'p10–p90', `to ${FLOOR}`, 'ready, ms', `to ${FLOOR_CONNECTED}`],
-    rows: bundles.map(({ name, ranMs, readyMs }) => {
-      const { median, p10, p90 } = spreadOf(ranMs);
-      return [
-        name,
-        milliseconds(median),
-        `${milliseconds(p10)}–${milliseconds(p90)}`,
-        times(pairedRatio(ranMs, find(FLOOR).ranMs)),
-        milliseconds(spreadOf(readyMs).median),
-        times(pairedRatio(readyMs, find(FLOOR_CONNECTED).readyMs)),
-      ];
-    }),
+    rows: Object.keys(ENTRIES).map((name) => failures.row(name, () => cellsOf(find(name), find))),
     verdicts: [
       { what: `Prewarm to ${FLOOR}`, value: ran, unit: '×', atMost: 1.5, aim: 1.2 },
       { what: `Prewarm, ready, to ${FLOOR_CONNECTED}`, value: ready, unit: '×', atMost: 1.5, aim: 1.2 },
@@ -95,4 +97,15 @@ function describe(bundles: readonly Imported[]): CaseResult {
       samples: Object.fromEntries(bundles.map(({ name, ranMs, readyMs }) => [name, { ranMs, readyMs }])),
     },
   };
+}
+
+function cellsOf({ ranMs, readyMs }: Imported, find: (name: string) => Imported): string[] {
+  const { median, p10, p90 } = spreadOf(ranMs);
+  return [
+    milliseconds(median),
+    `${milliseconds(p10)}–${milliseconds(p90)}`,
+    times(pairedRatio(ranMs, find(FLOOR).ranMs)),
+    milliseconds(spreadOf(readyMs).median),
+    times(pairedRatio(readyMs, find(FLOOR_CONNECTED).readyMs)),
+  ];
 }

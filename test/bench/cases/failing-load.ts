@@ -1,5 +1,6 @@
 /** A load that fails while many wait for it: one call, and all hear of it at the same time. */
-import { type EntrantName, PEERS, PREWARM } from '../contestants/index.ts';
+import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
+import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
 import type { BurstResult } from '../processes/orders.ts';
 import { milliseconds } from '../report/format.ts';
@@ -16,13 +17,15 @@ const TOGETHER_MS = 5;
 
 export async function runFailingLoad(redis: BenchRedis): Promise<CaseResult> {
   const bursts = new Map<EntrantName, BurstResult[]>();
-  for (const entrant of [PREWARM, ...PEERS]) bursts.set(entrant, await failRepeatedly(entrant, redis));
+  const failures = new Failures(isPeer);
+  for (const entrant of [PREWARM, ...PEERS])
+    bursts.set(entrant, (await failures.spare(entrant, () => failRepeatedly(entrant, redis))) ?? []);
   const prewarm = bursts.get(PREWARM) ?? [];
   return {
     title: 'A failing load with 100 waiters',
     how: `One process, ${WAITERS} reads of a key that nobody has; the source rejects after ${LOAD_MS} ms. ${ROUNDS} rounds, a new key each.`,
     columns: ['calls of the source', 'rejected reads', 'first rejection ms', 'from first to last ms'],
-    rows: [...bursts].map(([entrant, each]) => [entrant, ...cellsOf(each)]),
+    rows: [...bursts].map(([entrant, each]) => failures.row(entrant, () => cellsOf(each))),
     verdicts: [
       {
         what: 'Most calls with Prewarm',

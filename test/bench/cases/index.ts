@@ -6,6 +6,7 @@ import { runFailingLoad } from './failing-load.ts';
 import { runForeground } from './foreground.ts';
 import { runFrozenRedis } from './frozen-redis.ts';
 import { runMemory } from './memory.ts';
+import { runPromises } from './promises.ts';
 import { runStampede } from './stampede.ts';
 import { runTimedCase, TIMED_CASES } from './timed.ts';
 import { runWarmUp } from './warm-up.ts';
@@ -34,6 +35,7 @@ const CASES: readonly Case[] = [
   { group: 'memory', run: ({ report }) => runMemory(report) },
   { group: 'warm-up', run: ({ report }) => runWarmUp(report) },
   { group: 'foreground', run: ({ report }) => runForeground(report) },
+  { group: 'promises', run: ({ redis, report }) => runPromises(redis, report) },
 ];
 
 export function casesOf(options: BenchOptions): readonly Case[] {

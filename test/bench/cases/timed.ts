@@ -1,6 +1,7 @@
 /** The timed cases: hits in memory, hits in Redis, and batches from Redis. */
 import type { EntrantName } from '../contestants/index.ts';
-import { PEERS, PREWARM } from '../contestants/index.ts';
+import { isPeer, PEERS, PREWARM } from '../contestants/index.ts';
+import { Failures } from '../failures.ts';
 import type { CaseGroup } from '../options.ts';
 import { microseconds, times } from '../report/format.ts';
 import { type Samples, type TimedSpec, timeInRounds } from '../rounds.ts';
@@ -104,13 +105,14 @@ export const TIMED_CASES: readonly TimedCase[] = [
 ];
 
 export async function runTimedCase(spec: TimedCase, rounds: number, redis: BenchRedis): Promise<CaseResult> {
-  const samples = await timeInRounds(spec, rounds, redis);
+  const failures = new Failures(isPeer);
+  const samples = await timeInRounds(spec, rounds, redis, failures);
   return {
     title: spec.title,
     how: spec.how,
     columns: ['median µs', 'p10–p90', `to ${spec.floor}`, 'CPU µs', 'CPU ratio'],
-    rows: spec.entrants.map((name) => [name, ...cellsOf(samples, name, spec.floor)]),
-    verdicts: spec.goals.map((goal) => judge(samples, goal)),
+    rows: spec.entrants.map((name) => failures.row(name, () => cellsOf(samples, name, spec.floor))),
+    verdicts: spec.goals.filter(({ against }) => !failures.has(against)).map((goal) => judge(samples, goal)),
     raw: Object.fromEntries(samples),
   };
 }

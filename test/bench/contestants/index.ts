@@ -41,6 +41,11 @@ export const PEERS: readonly EntrantName[] = [
   'cacheable',
 ];
 
+/** Neither Prewarm nor a floor, whichever variant of it. */
+export function isPeer(name: EntrantName): boolean {
+  return ENTRANTS[name].module.startsWith('../peers/');
+}
+
 export async function importEntrant(name: EntrantName): Promise<ContestantModule> {
   return (await import(ENTRANTS[name].module)) as ContestantModule;
 }

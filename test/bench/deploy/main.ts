@@ -1,9 +1,11 @@
 /** `npm run bench:deploy`: what readers feel of a deploy that empties all caches, with Prewarm and with others, in one run. */
+import { Failures } from '../failures.ts';
 import { installPeers } from '../peers.ts';
 import { describeMachine, type Machine } from '../report/machine.ts';
 import { saveFigures } from '../report/results.ts';
 import { toText } from '../report/table.ts';
 import { removeLeftRuns } from '../servers.ts';
+import { type DeployEntrant, isDeployPeer } from './contestants/index.ts';
 import { type DeployOptions, readDeployOptions, USAGE } from './options.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { type Rehearsal, rehearse } from './rehearsal.ts';
@@ -48,6 +50,7 @@ type Rehearsals = {
   readonly machine: Machine;
   readonly postgresVersion: string;
   readonly rehearsals: readonly Rehearsal[];
+  readonly failures: Failures<DeployEntrant>;
 };
 
 async function rehearseAll(input: Input): Promise<Rehearsals> {
@@ -57,7 +60,7 @@ async function rehearseAll(input: Input): Promise<Rehearsals> {
     return {
       machine,
       postgresVersion: servers.postgresVersion,
-      rehearsals: await rehearseInTurn(input, servers),
+      ...(await rehearseInTurn(input, servers)),
     };
   } finally {
     await servers.stop();
@@ -67,11 +70,15 @@ async function rehearseAll(input: Input): Promise<Rehearsals> {
 async function rehearseInTurn(
   { options, plan, parts }: Input,
   servers: DeployServers,
-): Promise<readonly Rehearsal[]> {
+): Promise<Pick<Rehearsals, 'rehearsals' | 'failures'>> {
   const rehearsals: Rehearsal[] = [];
-  for (const entrant of options.entrants)
-    rehearsals.push(await rehearse({ entrant, servers, plan, parts, report }));
-  return rehearsals;
+  const failures = new Failures(isDeployPeer);
+  for (const entrant of options.entrants) {
+    const context = { entrant, servers, plan, parts, report };
+    const rehearsal = await failures.spare(entrant, () => rehearse(context));
+    if (rehearsal !== undefined) rehearsals.push(rehearsal);
+  }
+  return { rehearsals, failures };
 }
 
 const input = readInput();
@@ -89,6 +96,10 @@ const tookSeconds = Math.round((Date.now() - startedAt.getTime()) / 1_000);
 const run = { ...input, ...rehearsed, startedAt: startedAt.toISOString(), tookSeconds };
 const result = publish(run);
 process.stdout.write(`${toText(result)}\n${result.how}\n`);
-const { parts: _, ...figures } = { ...run, trace: { ...run.trace, userIds: undefined }, result };
+const {
+  parts: _parts,
+  failures: _failures,
+  ...figures
+} = { ...run, trace: { ...run.trace, userIds: undefined }, result };
 const file = saveFigures(run.startedAt, JSON.stringify(figures), 'deploy-');
 report(`\n${tookSeconds} s; all figures: ${file}`);

@@ -22,6 +22,9 @@ export type DeployServers = {
   makeDatabase(name: string): Promise<string>;
   /** Of all connections to it that have ended, since it was made, by PostgreSQL's own count. */
   transactionsOf(databaseUrl: string): Promise<number>;
+  /** Stops Redis as a process, and lets it go on. */
+  freeze(): void;
+  thaw(): void;
   stop(): Promise<void>;
 };
 
@@ -47,6 +50,8 @@ export async function startDeployServers(
     postgresVersion,
     makeDatabase: (name) => copyTemplate(postgres.url, adminUrl, name),
     transactionsOf: (databaseUrl) => countTransactions(adminUrl, new URL(databaseUrl).pathname.slice(1)),
+    freeze: () => void process.kill(redisServer.pid, 'SIGSTOP'),
+    thaw: () => void process.kill(redisServer.pid, 'SIGCONT'),
     async stop() {
       redis.disconnect();
       await Promise.all([postgres.process.stop(), redisServer.stop()]);

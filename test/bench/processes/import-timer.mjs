@@ -1,5 +1,5 @@
 /** Imports the module named by its argument, and says how many milliseconds passed until it had run or begun to wait, and until it was done. */
-import { argv, exit, stdout } from 'node:process';
+import process, { argv, exit, stderr, stdout } from 'node:process';
 import { pathToFileURL } from 'node:url';
 
 const url = pathToFileURL(argv[2]).href;
@@ -19,6 +19,8 @@ function watch() {
   setImmediate(watch);
 }
 
+// Node itself would end with its own version as the last line.
+process.once('uncaughtException', (error) => stderr.write(`${error}\n`, () => exit(1)));
 watch();
 await import(url);
 const doneAtMs = performance.now();

@@ -17,6 +17,11 @@ export type OrderedProcessOptions = {
   readonly env?: NodeJS.ProcessEnv;
 };
 
+/** It ended, or it was late: it is of no use any more. */
+export class LostProcessError extends Error {
+  override readonly name = 'LostProcessError';
+}
+
 type Pending = { resolve(result: never): void; reject(error: Error): void };
 type Answer = { readonly id: number; readonly result?: never; readonly error?: string };
 
@@ -28,6 +33,7 @@ export class OrderedProcess<Orders extends AnyOrders & { close(): Promise<void> 
   readonly #orderTimeoutMs: number;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  #endedWith: string | undefined;
   #printed = '';
 
   constructor({ name, program, orderTimeoutMs, env = process.env }: OrderedProcessOptions) {
@@ -44,9 +50,7 @@ export class OrderedProcess<Orders extends AnyOrders & { close(): Promise<void> 
       this.#printed = (this.#printed + text).slice(-PRINTED_MAX);
     });
     this.#child.on('message', (answer) => this.#settle(answer as Answer));
-    this.#child.once('close', (code, signal) =>
-      this.#failAll(`ended with ${code ?? signal}\n${this.#printed}`),
-    );
+    this.#child.once('close', (code, signal) => this.#lose(`ended with ${code ?? signal}\n${this.#printed}`));
   }
 
   get pid(): number | undefined {
@@ -61,12 +65,9 @@ export class OrderedProcess<Orders extends AnyOrders & { close(): Promise<void> 
     const { promise, resolve, reject } = Promise.withResolvers<never>();
     this.#pending.set(id, { resolve, reject });
     const late = `${String(name)} took longer than ${this.#orderTimeoutMs} ms`;
-    const timer = setTimeout(() => this.#settle({ id, error: late }), this.#orderTimeoutMs);
-    // One that has ended has failed its orders already; this one it would never hear of.
-    this.#child.send(
-      { id, order: name, argument },
-      (error) => error && this.#settle({ id, error: `${error}` }),
-    );
+    const timer = setTimeout(() => this.#fail(id, late), this.#orderTimeoutMs);
+    if (this.#endedWith === undefined) this.#send(id, String(name), argument);
+    else this.#fail(id, this.#endedWith);
     return promise.finally(() => clearTimeout(timer)) as ReturnType<Orders[Name]>;
   }
 
@@ -88,14 +89,29 @@ export class OrderedProcess<Orders extends AnyOrders & { close(): Promise<void> 
     this.#child.kill('SIGKILL');
   }
 
+  /** One that is ending does not hear of it; its end fails it. */
+  #send(id: number, order: string, argument: unknown): void {
+    this.#child.send({ id, order, argument }, () => undefined);
+  }
+
   #settle({ id, result, error }: Answer): void {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
+    const pending = this.#take(id);
     if (error === undefined) pending?.resolve(result as never);
     else pending?.reject(new Error(`${this.name}: ${error}`));
   }
 
-  #failAll(why: string): void {
-    for (const id of [...this.#pending.keys()]) this.#settle({ id, error: why });
+  #fail(id: number, why: string): void {
+    this.#take(id)?.reject(new LostProcessError(`${this.name}: ${why}`));
+  }
+
+  #lose(why: string): void {
+    this.#endedWith = why;
+    for (const id of [...this.#pending.keys()]) this.#fail(id, why);
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
   }
 }

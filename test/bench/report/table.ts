@@ -2,9 +2,12 @@
 import { type CaseResult, isReached, type Verdict } from '../cases/case-result.ts';
 
 export function toText(result: CaseResult): string {
-  const table = [['', ...result.columns], ...result.rows];
-  const widths =
-    table[0]?.map((_, column) => Math.max(...table.map((row) => (row[column] ?? '').length))) ?? [];
+  const header = ['', ...result.columns];
+  const table = [header, ...result.rows];
+  // A line that says why there are no figures is as long as it is.
+  const widthOf = (cells: readonly string[], column: number) =>
+    column === 0 || cells.length === header.length ? (cells[column] ?? '').length : 0;
+  const widths = header.map((_, column) => Math.max(...table.map((cells) => widthOf(cells, column))));
   const lines = table.map((row) =>
     row.map((cell, column) =>
       column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
@@ -14,6 +17,7 @@ export function toText(result: CaseResult): string {
     `\n${result.title}`,
     ...lines.map((cells) => `  ${cells.join('   ')}`),
     ...result.verdicts.map((verdict) => `  → ${describeVerdict(verdict)}`),
+    ...(result.busyNote === undefined ? [] : [`  ${result.busyNote}`]),
     '',
   ].join('\n');
 }
@@ -28,11 +32,13 @@ export function toMarkdown(result: CaseResult): string {
     toMarkdownTable(header, result.rows),
     '',
     ...result.verdicts.map((verdict) => `${describeVerdict(verdict)}\n`),
+    ...(result.busyNote === undefined ? [] : [`${result.busyNote}\n`]),
   ].join('\n');
 }
 
 export function toMarkdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const line = (cells: readonly string[]) =>
+    `| ${header.map((_, column) => (cells[column] ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
   const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
   return [line(header), line(rule), ...rows.map(line)].join('\n');
 }

@@ -1,11 +1,16 @@
 /** What the benchmarks of the warmer can tell their processes to do. */
 
-import type { Trigger } from '../../../shared/warming/report.ts';
+import type { Hydrated } from '../../../shared/warming/hydration.ts';
+import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 
 export type Servers = { readonly redisUrl: string; readonly databaseUrl: string };
 
 /** How long it took, and how many statements it sent to Postgres. */
 export type Warming = { readonly tookMs: number; readonly statements: number };
+
+/** `startAtMs` is given to other processes too, in ms since 1970. */
+export type AtOnce = { readonly count: number; readonly startAtMs: number };
+export type Run = { readonly tookMs: number; readonly status: WarmupReport['status'] };
 
 export type WarmerOrders = {
   open(servers: Servers): Promise<void>;
@@ -18,6 +23,12 @@ export type WarmerOrders = {
   /** Warm-ups without a pause between them, until `stop`; answers how many keys they warmed. */
   keepWarming(kind: { readonly users: number; readonly trigger: Trigger }): Promise<number>;
   stop(): Promise<void>;
+  /** Warm-ups of all that is registered, started in the same moment. */
+  warmAtOnce(start: AtOnce): Promise<Run[]>;
+  /** Their first command, and nothing else, by the bare driver; what each took in ms. */
+  setAtOnce(start: AtOnce & { readonly key: string }): Promise<number[]>;
+  /** A warm-up that takes a while; answers whether it was aborted. */
+  warmSlowly(): Promise<boolean>;
   close(): Promise<void>;
 };
 
@@ -25,5 +36,13 @@ export type ReaderOrders = {
   open(servers: Servers): Promise<void>;
   /** Reads at a fixed rate; answers what each took, counted from when it was due. */
   read(reads: { readonly count: number; readonly apartMs: number; readonly seed: number }): Promise<number[]>;
+  /** Fills the memory of caches as a new container does. */
+  hydrate(): Promise<Hydrated>;
+  /** Reads a user over and over until it is another one; answers when the old one was answered last. */
+  watch(id: number): Promise<number>;
+  /** Changes a user, and has the caches forget it; answers when that was done. */
+  change(change: { readonly id: number; readonly by: 'clear' | 'invalidate' }): Promise<number>;
+  /** Reads one user after the other until one comes from Redis; answers when. */
+  untilRedis(fromId: number): Promise<number>;
   close(): Promise<void>;
 };

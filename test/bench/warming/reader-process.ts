@@ -1,9 +1,11 @@
 /** A process that reads as people do, at a fixed rate: most of it from the caches, some of it from Postgres. */
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { createRandom } from '../../../infra/local/sample-users/seed-users.ts';
 import { type Caches, openCaches } from '../../../shared/caches.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { hydrate } from '../../../shared/warming/hydration.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
 import { USERS_WARMED } from './load.ts';
@@ -12,6 +14,7 @@ import type { ReaderOrders } from './orders.ts';
 const CONNECT_TIMEOUT_MS = 1_000;
 /** Ids that nobody has: each is asked of Postgres. More than one in a hundred, so that the p99 is theirs. */
 const LOADED_SHARE = 0.03;
+const READS_APART_MS = 10;
 const NO_USER_FROM = 1_000_000_000;
 
 let database: Database;
@@ -37,6 +40,25 @@ takeOrders({
       latenciesMs.push(performance.now() - dueMs);
     }
     return latenciesMs;
+  },
+  hydrate: () => hydrate(redis, Object.values(caches)),
+  async watch(id) {
+    const { json: old } = await caches.users.get(id);
+    for (let oldAtMs = Date.now(); ; oldAtMs = Date.now()) {
+      const { json } = caches.users.probe(id) ?? (await caches.users.get(id));
+      if (json !== old) return oldAtMs;
+      await nextTurn();
+    }
+  },
+  async change({ id, by }) {
+    await database.query('UPDATE users SET follower_count = follower_count + 1 WHERE id = $1', [id]);
+    if (by === 'clear') await caches.users.clear();
+    else await caches.users.invalidate([id], await database.nowUs());
+    return Date.now();
+  },
+  async untilRedis(fromId) {
+    for (let id = fromId; (await caches.users.get(id)).layer !== 'l2'; id++) await sleep(READS_APART_MS);
+    return Date.now();
   },
   async close() {
     redis.close();

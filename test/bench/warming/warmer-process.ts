@@ -1,21 +1,27 @@
 /** A process that warms: as Prewarm does, and as bare drivers would, over the same connections and in the same batches. */
 import { setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { openCaches, warmTargetsOf } from '../../../shared/caches.ts';
+import { datasets } from '../../../shared/datasets/index.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
-import type { Trigger } from '../../../shared/warming/report.ts';
+import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { takeOrders } from '../processes/take-orders.ts';
-import type { Servers, WarmerOrders, Warming } from './orders.ts';
+import { waitUntil } from '../processes/wait-until.ts';
+import type { AtOnce, Run, Servers, WarmerOrders, Warming } from './orders.ts';
 
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
 const COMMAND_TIMEOUT_MS = 5_000;
 const TTL_MS = 3_600_000;
+const LOCK_SECONDS = 30;
+/** Of each of its 80 batches, of which two are loaded at a time. */
+const SLOW_LOAD_MS = 500;
 /** On Lambda nobody waits for the processor on which the warmer runs: here whoever else wants it goes first. */
 const LOWEST_PRIORITY = 19;
 
@@ -56,11 +62,9 @@ async function timed(work: () => Promise<number>): Promise<Warming> {
   return { tookMs: performance.now() - beganMs, statements };
 }
 
-async function warm(count: number, trigger: Trigger = 'manual'): Promise<number> {
-  const before = database.statements;
-  const registered = { users: { ...users, warmIdsMax: count } };
-  const caches = openCaches(redis, database, registered);
-  const report = await warmUp({
+function run(registered: Parameters<typeof warmTargetsOf>[3], trigger: Trigger): Promise<WarmupReport> {
+  const caches = openCaches(redis, database, registered ?? datasets);
+  return warmUp({
     traceId: crypto.randomUUID(),
     trigger,
     redis,
@@ -69,8 +73,40 @@ async function warm(count: number, trigger: Trigger = 'manual'): Promise<number>
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });
+}
+
+async function warm(count: number, trigger: Trigger = 'manual'): Promise<number> {
+  const before = database.statements;
+  const report = await run({ users: { ...users, warmIdsMax: count } }, trigger);
   if (report.warmed !== count) throw new Error(`The warm-up ended: ${JSON.stringify(report)}`);
   return database.statements - before;
+}
+
+async function atOnce<T>({ count, startAtMs }: AtOnce, work: () => Promise<T>): Promise<[T, number][]> {
+  const one = async (): Promise<[T, number]> => {
+    const beganMs = performance.now();
+    return [await work(), performance.now() - beganMs];
+  };
+  await waitUntil(startAtMs - performance.timeOrigin);
+  return Promise.all(Array.from({ length: count }, one));
+}
+
+async function warmAtOnce(start: AtOnce): Promise<Run[]> {
+  const runs = await atOnce(start, () => run(datasets, 'manual'));
+  return runs.map(([{ status }, tookMs]) => ({ status, tookMs }));
+}
+
+async function setAtOnce({ key, ...start }: AtOnce & { key: string }): Promise<number[]> {
+  const sets = await atOnce(start, () => bareRedis.set(key, crypto.randomUUID(), 'EX', LOCK_SECONDS, 'NX'));
+  return sets.map(([, tookMs]) => tookMs);
+}
+
+async function warmSlowly(): Promise<boolean> {
+  const load: typeof users.load = async (source, ids) => {
+    await sleep(SLOW_LOAD_MS);
+    return users.load(source, ids);
+  };
+  return (await run({ users: { ...users, load } }, 'manual')).aborted !== undefined;
 }
 
 /** The batches of Prewarm, over as many connections. */
@@ -116,6 +152,9 @@ takeOrders({
   batched: (count) => timed(() => batched(count)),
   oneByOne: (count) => timed(() => oneByOne(count)),
   keepWarming,
+  warmAtOnce,
+  setAtOnce,
+  warmSlowly,
   stop: async () => {
     isStopped = true;
   },

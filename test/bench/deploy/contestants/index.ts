@@ -15,6 +15,10 @@ export const WARMED: DeployEntrant = 'Prewarm';
 /** Everybody else's caches; Prewarm without its warming is no peer. */
 export const DEPLOY_PEERS: readonly DeployEntrant[] = ['lru-cache + ioredis', 'bentocache', 'layered-loader'];
 
+export function isDeployPeer(entrant: DeployEntrant): boolean {
+  return DEPLOY_PEERS.includes(entrant);
+}
+
 /** Imported when it is opened, so that a process has one contestant's code and no other's. */
 const OPEN: Readonly<Record<DeployEntrant, OpenContestant>> = {
   Prewarm: async (setup) => (await import('./prewarm.ts')).openWarmed(setup),

@@ -27,12 +27,21 @@ const COLUMNS = [
 export type DeployTable = { readonly title: string; readonly how: string };
 type Row = { readonly rehearsal: Rehearsal; readonly figures: DeployFigures };
 
-export function resultOf(table: DeployTable, rehearsals: readonly Rehearsal[], plan: Plan): CaseResult {
+/** `failedRows` are the lines of those who have no figures. */
+export function resultOf(
+  table: DeployTable,
+  rehearsals: readonly Rehearsal[],
+  plan: Plan,
+  failedRows: readonly (readonly string[])[] = [],
+): CaseResult {
   const rows = rehearsals.map((rehearsal) => ({ rehearsal, figures: figuresOf(rehearsal, plan) }));
   return {
     ...table,
     columns: COLUMNS,
-    rows: rows.map(({ rehearsal, figures }) => [rehearsal.entrant, ...cellsOf(rehearsal, figures)]),
+    rows: [
+      ...rows.map(({ rehearsal, figures }) => [rehearsal.entrant, ...cellsOf(rehearsal, figures)]),
+      ...failedRows,
+    ],
     verdicts: verdictsOf(rows),
     raw: rows.map(({ rehearsal: { entrant }, figures }) => ({ entrant, ...figures })),
   };

@@ -1,7 +1,9 @@
 /** What a run tells: the table and verdicts, and, when asked, its part of the documentation with the plot. */
 import type { CaseResult } from '../../cases/case-result.ts';
+import type { Failures } from '../../failures.ts';
 import { type Machine, showMachine } from '../../report/machine.ts';
 import { toMarkdown } from '../../report/table.ts';
+import type { DeployEntrant } from '../contestants/index.ts';
 import type { DeployOptions } from '../options.ts';
 import type { Plan } from '../plan.ts';
 import type { Rehearsal } from '../rehearsal.ts';
@@ -21,11 +23,13 @@ export type DeployRun = {
   readonly machine: Machine;
   readonly postgresVersion: string;
   readonly rehearsals: readonly Rehearsal[];
+  readonly failures: Failures<DeployEntrant>;
 };
 
 export function publish(run: DeployRun): CaseResult {
-  const { options, plan, trace, rehearsals } = run;
-  const result = resultOf({ title: `A deploy, ${trace.name}`, how: describeRun(run) }, rehearsals, plan);
+  const { options, plan, trace, rehearsals, failures } = run;
+  const table = { title: `A deploy, ${trace.name}`, how: describeRun(run) };
+  const result = resultOf(table, rehearsals, plan, failures.rows());
   if (options.writesDocs) {
     const markdown = `${toMarkdown(result)}\n${describeMachineOf(run)}\n`;
     writeDeployDocs({ name: trace.name, markdown, svg: plotOf(result.title, rehearsals, plan) });

@@ -90,6 +90,14 @@ describe('verdicts', () => {
     expect(reached([rehearsalOf('Prewarm', 5), rehearsalOf('bentocache', 5)])).toEqual([false, false, false]);
   });
 
+  it('leave out a peer that failed, which has its line', () => {
+    const failed = [['bentocache', 'failed: ended with 3']];
+    const { rows, verdicts } = resultOf({ title: '', how: '' }, [rehearsalOf('Prewarm', 5)], plan, failed);
+    expect(rows.map(([name]) => name)).toEqual(['Prewarm', 'bentocache']);
+    expect(rows[1]).toEqual(failed[0]);
+    expect(verdicts).toHaveLength(2);
+  });
+
   it('leave out the peers where none took part', () => {
     expect(reached([rehearsalOf('Prewarm', 5)])).toHaveLength(2);
     expect(reached([rehearsalOf('bentocache', 5)])).toEqual([]);
