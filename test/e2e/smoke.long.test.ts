@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { TokenClaims } from '../../infra/local/identity.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
-import { type RunningStage, START_TIMEOUT_MS, startLocalStage } from '../support/local-stage.ts';
+import { type RunningStage, startLocalStage } from '../support/local-stage.ts';
 import { startScript } from '../support/runner.ts';
 
 const SMOKE_TEST = fileURLToPath(new URL('../../infra/smoke-test/main.ts', import.meta.url));
@@ -21,7 +21,7 @@ beforeAll(async () => {
   stage = await startLocalStage('smoke-');
   url = stage.url;
   traceId = /trigger deploy +traceId (\S+)/.exec(stage.runner.output())?.[1] ?? '';
-}, START_TIMEOUT_MS);
+});
 
 afterAll(() => stage?.stop());
 
@@ -185,7 +185,7 @@ it('a deployment whose table is still empty passes', async () => {
   expect(cleared.status).toBe(200);
 
   await expect
-    .poll(async () => smoke(['--api', url], { PREWARM_TOKEN: token }), { timeout: 10_000, interval: 1_000 })
+    .poll(async () => smoke(['--api', url], { PREWARM_TOKEN: token }), { interval: 1_000 })
     .toEqual({ code: 0, output: expect.stringMatching(/^✓ GET \/users\?ids=1,2: 0 of 2 users, miss/m) });
 });
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
 import { type Runner, startRunner } from './runner.ts';
@@ -18,13 +18,9 @@ export type RunningStage = {
   readonly database: pg.Client;
   /** All scopes, unless `claims` has others. */
   tokenOf(claims?: TokenClaims): Promise<string>;
-  /** Call it in `afterAll`. */
+  /** As a SIGTERM does; rejects when it did not end well. Call it in `afterAll`. */
   stop(): Promise<void>;
 };
-
-const READY_WITHIN_MS = 90_000;
-/** For the hook that starts the stage: longer than the start may take, so that a late one says what it wrote. */
-export const START_TIMEOUT_MS = READY_WITHIN_MS + 30_000;
 
 type OnStop = (undo: () => unknown) => void;
 
@@ -68,9 +64,9 @@ async function serve(
   const runner = startRunner(stateDir, ['--port', String(port)], env);
   onStop(async () => {
     runner.kill('SIGTERM');
-    await runner.exited;
+    expect(await runner.exited, runner.output()).toEqual({ code: 0, signal: null });
   });
-  await runner.waitFor('Ctrl-C stops everything.', READY_WITHIN_MS);
+  await runner.waitFor('Ctrl-C stops everything.');
   return { runner, url: `http://127.0.0.1:${port}` };
 }
 

@@ -8,13 +8,14 @@ export type Runner = {
   /** All it has written so far, to both outputs. */
   readonly output: () => string;
   /** Resolves when the output contains the text; rejects when the process ends before, or takes longer. */
-  waitFor(text: string, timeoutMs?: number): Promise<void>;
+  waitFor(text: string): Promise<void>;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   kill(signal: NodeJS.Signals): void;
 };
 
 const MAIN = fileURLToPath(new URL('../../infra/local/main.ts', import.meta.url));
-const WAIT_MS = 60_000;
+/** A bound against hanging, shorter than a test's and a hook's: so that who is late tells what it wrote. */
+const WAIT_MS = 90_000;
 
 export function startRunner(stateDir: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Runner {
   return startScript(MAIN, args, { ...env, PREWARM_STATE_DIR: stateDir });
@@ -39,10 +40,10 @@ export function startScript(script: string, args: readonly string[], env: NodeJS
     output: () => output,
     exited,
     kill: (signal) => void child.kill(signal),
-    waitFor(text, timeoutMs = WAIT_MS) {
+    waitFor(text) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const fail = (why: string) => reject(new Error(`${why} before "${text}" was written:\n${output}`));
-      const timer = setTimeout(() => fail(`${timeoutMs} ms passed`), timeoutMs);
+      const timer = setTimeout(() => fail(`${WAIT_MS} ms passed`), WAIT_MS);
       const look = () => output.includes(text) && resolve();
       listeners.add(look);
       look();

@@ -20,8 +20,9 @@ export type TlsServer = {
   stop(): Promise<void>;
 };
 
-const READY_TIMEOUT_MS = 15_000;
-const PROBE_TIMEOUT_MS = 1_000;
+/** Bounds against hanging: the machine may be busy. */
+const READY_TIMEOUT_MS = 60_000;
+const PROBE_TIMEOUT_MS = 10_000;
 const POLL_EVERY_MS = 20;
 const CLUSTER_NODES = 3;
 /** What the certificates are for; the servers listen on its IPv4 address. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { removeDeadDrafts } from '../drafts.ts';
 import { describeError, StartError } from '../start-error.ts';
-import { canFetchPackages, fetchPackage, libraryFolders } from './debian-packages.ts';
+import { canFetchPackages, fetchPackages, libraryFolders } from './debian-packages.ts';
 import { findProgram } from './postgres-user.ts';
 import type { StartContext } from './start-context.ts';
 
@@ -57,7 +57,7 @@ async function fetchBinary(wanted: Wanted, home: string, context: StartContext):
     `${wanted.title}: not on PATH, downloading the package ${wanted.debian.package} (once, nothing is installed)`,
   );
   try {
-    await fetchPackage({ ...wanted.debian, home, context });
+    await fetchPackages({ packages: [wanted.debian.package], program: wanted.debian.program, home, context });
   } catch (error) {
     context.signal.throwIfAborted();
     throw new StartError(explain(wanted, `and its download failed: ${describeError(error)}`));

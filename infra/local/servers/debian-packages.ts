@@ -1,4 +1,4 @@
-/** Downloads a Debian package and the libraries that it lacks here, and unpacks them into a folder: no root, nothing installed. */
+/** Downloads Debian packages and the libraries that they lack here, and unpacks them into a folder: no root, nothing installed. */
 import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { draftOf } from '../drafts.ts';
@@ -14,8 +14,9 @@ const LEVELS_MAX = 5;
 const TOOLS = ['apt-get', 'apt-cache', 'dpkg', 'ldd'];
 
 export type FetchOptions = {
-  readonly package: string;
-  /** The program inside the package; it is there and finds its libraries when this is done. */
+  /** All are unpacked into the same folder. */
+  readonly packages: readonly string[];
+  /** The program inside one of the packages; it is there and finds its libraries when this is done. */
   readonly program: string;
   /** Made complete or not at all. */
   readonly home: string;
@@ -26,7 +27,7 @@ export function canFetchPackages(path = process.env['PATH'] ?? ''): boolean {
   return process.platform === 'linux' && TOOLS.every((tool) => findProgram(tool, path) !== undefined);
 }
 
-export async function fetchPackage(options: FetchOptions): Promise<void> {
+export async function fetchPackages(options: FetchOptions): Promise<void> {
   const draft = draftOf(options.home);
   for (const folder of ['cache/archives/partial', 'packages', 'root'])
     mkdirSync(join(draft, folder), { recursive: true });
@@ -38,7 +39,7 @@ export async function fetchPackage(options: FetchOptions): Promise<void> {
   }
 }
 
-/** What apt works with: a folder for one package, and the lists. */
+/** What apt works with: a folder for these packages, and the lists. */
 type Apt = { readonly folder: string; readonly lists: string } & FetchOptions['context'];
 
 type Lists = { readonly folder: string; readonly updated: Promise<unknown>; users: number };
@@ -73,14 +74,14 @@ function updateLists({ home, context }: FetchOptions): { folder: string; updated
 async function fillDraft(apt: Apt, options: FetchOptions): Promise<void> {
   const root = join(apt.folder, 'root');
   const unpacked = new Set<string>();
-  let level = [options.package];
+  let level = [...options.packages];
   for (let depth = 0; depth < LEVELS_MAX; depth++) {
     await downloadAndUnpack(apt, level, root);
     for (const name of level) unpacked.add(name);
     if (await isComplete(apt, root, options.program)) return;
     level = (await listDependencies(apt, level)).filter((name) => !unpacked.has(name));
   }
-  throw new Error(`${options.package} lacks libraries that no package named`);
+  throw new Error(`${options.program} lacks libraries that no package named`);
 }
 
 /** Another start may have been quicker; its folder is as good as ours. */

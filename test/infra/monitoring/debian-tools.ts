@@ -1,59 +1,83 @@
 /** Programs that only these tests need, from Debian's packages: unpacked as the local runner unpacks its servers, nothing is installed. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inject } from 'vitest';
 import { removeDeadDrafts } from '../../../infra/local/drafts.ts';
-import { claimRun, type Run } from '../../../infra/local/processes/run.ts';
-import {
-  canFetchPackages,
-  fetchPackage,
-  libraryFolders,
-} from '../../../infra/local/servers/debian-packages.ts';
-import '../../support/global-setup.ts'; // the type of what it provides
-
-/** A package, and a file in it that is there when it is unpacked. */
-export type Wanted = { readonly package: string; readonly file: string };
-
-/** A package's folder, and the environment in which its programs find their libraries. */
-export type Unpacked = { readonly home: string; readonly libraries: string };
-
-export type TestRun = Run & { end(): void };
+import { claimRun } from '../../../infra/local/processes/run.ts';
+import { canFetchPackages, fetchPackages } from '../../../infra/local/servers/debian-packages.ts';
 
 const toolsDir = fileURLToPath(
   new URL(`../../../.prewarm/binaries/test-tools-${process.arch}-${readRelease()}/`, import.meta.url),
 );
+/** All packages are unpacked into it. */
+export const toolsHome = join(toolsDir, 'all');
 
 /** The system whose packages the tests know: others have other versions, and other names. */
 export const isDebian12 = readRelease() === 'debian-12' && canFetchPackages();
 
-/** Each at most once on this machine; all at the same time. */
-export async function unpack(run: Run, wanted: readonly Wanted[]): Promise<Unpacked[]> {
-  mkdirSync(toolsDir, { recursive: true });
-  removeDeadDrafts(toolsDir);
-  const context = { run, signal: new AbortController().signal };
-  return Promise.all(
-    wanted.map(async ({ package: name, file }) => {
-      const home = join(toolsDir, name);
-      if (!existsSync(home)) await fetchPackage({ package: name, program: file, home, context });
-      return { home, libraries: libraryFolders(home).join(':') };
-    }),
+const pythonDir = 'usr/lib/python3/dist-packages';
+
+/** By package, a file in it that is there when it is unpacked. */
+const wanted = {
+  prometheus: 'usr/bin/promtool',
+  'prometheus-alertmanager': 'usr/bin/amtool',
+  'busybox-static': 'bin/busybox',
+  ...pythonModules({
+    // Compose 1.29 of Debian 12 is a Python program, and these are what it imports.
+    'docker-compose': 'compose',
+    'python3-attr': 'attr',
+    'python3-cached-property': 'cached_property.py',
+    'python3-certifi': 'certifi',
+    'python3-chardet': 'chardet',
+    'python3-distro': 'distro',
+    'python3-docker': 'docker',
+    'python3-dockerpty': 'dockerpty',
+    'python3-docopt': 'docopt.py',
+    'python3-dotenv': 'dotenv',
+    'python3-idna': 'idna',
+    'python3-jsonschema': 'jsonschema',
+    'python3-pyrsistent': 'pyrsistent',
+    'python3-requests': 'requests',
+    'python3-six': 'six.py',
+    'python3-texttable': 'texttable.py',
+    'python3-urllib3': 'urllib3',
+    'python3-websocket': 'websocket',
+    'python3-yaml': 'yaml',
+  }),
+};
+
+/** Where Python finds Compose and what it imports. */
+export const pythonPath = (): string => join(toolsHome, pythonDir);
+
+/** All that are missing on this machine, in one download; never rejects, because most tests need none of them. */
+export async function fetchTools(report: (step: string) => void): Promise<void> {
+  if (!isDebian12 || hasAll()) return;
+  const packages = Object.keys(wanted);
+  report(
+    `Tools of the tests: downloading ${packages.length} packages of Debian (once, nothing is installed)`,
   );
+  const run = await claimRun({ stateDir: mkdtempSync(join(tmpdir(), 'prewarm-tools-')) });
+  try {
+    mkdirSync(toolsDir, { recursive: true });
+    removeDeadDrafts(toolsDir);
+    rmSync(toolsHome, { recursive: true, force: true });
+    const context = { run, signal: new AbortController().signal };
+    await fetchPackages({ packages, program: wanted.prometheus, home: toolsHome, context });
+  } catch (error) {
+    report(`Tools of the tests: ${error}`);
+  } finally {
+    run.release();
+    rmSync(run.stateDir, { recursive: true, force: true });
+  }
 }
 
-/** What records the processes of a test file, so that they end with it. */
-export async function claimTestRun(name: string): Promise<TestRun> {
-  const stateDir = join(inject('servers').stateDir, `${name}-${process.pid}`);
-  mkdirSync(dirname(stateDir), { recursive: true });
-  const run = await claimRun({ stateDir });
-  return {
-    ...run,
-    end() {
-      run.kill();
-      run.release();
-      rmSync(stateDir, { recursive: true, force: true });
-    },
-  };
+function hasAll(): boolean {
+  return Object.values(wanted).every((file) => existsSync(join(toolsHome, file)));
+}
+
+function pythonModules(files: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).map(([name, file]) => [name, `${pythonDir}/${file}`]));
 }
 
 function readRelease(): string {

@@ -222,7 +222,7 @@ describe('the container that writes the files', () => {
       part.replaceAll(/(?<=[ >])\/(config|prometheus)\b/g, `${folder}/$1`),
     );
     const variables = Object.fromEntries(Environment.map(({ Name, Value }) => [Name, Value]));
-    return runCommand(shell, args, { timeoutMs: 5_000, env: { ...variables, PATH: process.env['PATH'] } });
+    return runCommand(shell, args, { timeoutMs: 60_000, env: { ...variables, PATH: process.env['PATH'] } });
   }
 
   it('writes those of infra/monitoring/config, to the letter', async () => {

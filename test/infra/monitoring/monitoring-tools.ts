@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../infra/local/processes/command.ts';
 import type { Run } from '../../../infra/local/processes/run.ts';
+import { libraryFolders } from '../../../infra/local/servers/debian-packages.ts';
 import { findProgram } from '../../../infra/local/servers/postgres-user.ts';
-import { isDebian12, type Unpacked, unpack } from './debian-tools.ts';
+import { isDebian12, toolsHome } from './debian-tools.ts';
 
 export type Tools = {
   /** Finds the programs by the names that the images give them, and busybox' tools before the machine's. */
@@ -17,7 +18,8 @@ export const projectDir = fileURLToPath(new URL('../../..', import.meta.url));
 export const monitoringDir = join(projectDir, 'infra/monitoring');
 
 const programs = ['promtool', 'prometheus', 'amtool', 'alertmanager', 'busybox'];
-const timeoutMs = 20_000;
+/** A bound against hanging: the machine may be busy. */
+const timeoutMs = 60_000;
 
 const onPath = programs.every((program) => findProgram(program, process.env['PATH'] ?? '') !== undefined);
 
@@ -30,7 +32,7 @@ export const orWhyNot = canRunTools
 export async function findTools(run: Run): Promise<Tools> {
   const folder = join(run.stateDir, 'programs');
   mkdirSync(folder, { recursive: true });
-  const busybox = onPath ? linkFromPath(folder) : await linkFromPackages(run, folder);
+  const busybox = onPath ? linkFromPath(folder) : linkFromPackages(folder);
   await runCommand(busybox, ['--install', '-s', folder], { timeoutMs });
   const env = { PATH: `${folder}:${process.env['PATH']}` };
   return {
@@ -51,35 +53,27 @@ function linkFromPath(folder: string): string {
   return join(folder, 'busybox');
 }
 
-async function linkFromPackages(run: Run, folder: string): Promise<string> {
-  const [prometheus, alertmanager, busybox] = await unpack(run, [
-    { package: 'prometheus', file: 'usr/bin/promtool' },
-    { package: 'prometheus-alertmanager', file: 'usr/bin/amtool' },
-    { package: 'busybox-static', file: 'bin/busybox' },
-  ]);
-  if (!prometheus || !alertmanager || !busybox) throw new Error('A package is missing');
-  const start = (name: string, { home, libraries }: Unpacked, file: string) =>
-    writeStarter(join(folder, name), join(home, file), libraries);
-  start('promtool', prometheus, 'usr/bin/promtool');
-  start('prometheus', prometheus, 'usr/bin/prometheus');
-  start('amtool', alertmanager, 'usr/bin/amtool');
-  writeAlertmanager(folder, alertmanager);
-  return join(busybox.home, 'bin/busybox');
+function linkFromPackages(folder: string): string {
+  for (const program of ['promtool', 'prometheus', 'amtool'])
+    writeStarter(join(folder, program), join(toolsHome, 'usr/bin', program));
+  writeAlertmanager(folder);
+  return join(toolsHome, 'bin/busybox');
 }
 
 /** Only this program gets these libraries. */
-function writeStarter(path: string, program: string, libraries: string, cwd = '.'): void {
+function writeStarter(path: string, program: string, cwd = '.'): void {
+  const libraries = libraryFolders(toolsHome).join(':');
   writeFileSync(path, `#!/bin/sh\ncd '${cwd}' && LD_LIBRARY_PATH='${libraries}' exec '${program}' "$@"\n`);
   chmodSync(path, 0o755);
 }
 
 /** Debian's one looks for its templates where a package is installed: a copy of it looks where it is started. */
-function writeAlertmanager(folder: string, { home, libraries }: Unpacked): void {
+function writeAlertmanager(folder: string): void {
   const installed = '/usr/share/prometheus/alertmanager';
-  const program = readFileSync(join(home, 'usr/bin/prometheus-alertmanager'));
+  const program = readFileSync(join(toolsHome, 'usr/bin/prometheus-alertmanager'));
   for (let at = program.indexOf(installed); at !== -1; at = program.indexOf(installed, at))
     program.write('.'.padEnd(installed.length, '/'), at);
   const copy = join(folder, 'prometheus-alertmanager');
   writeFileSync(copy, program, { mode: 0o755 });
-  writeStarter(join(folder, 'alertmanager'), copy, libraries, join(home, installed));
+  writeStarter(join(folder, 'alertmanager'), copy, join(toolsHome, installed));
 }

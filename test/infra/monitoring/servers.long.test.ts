@@ -10,8 +10,8 @@ import {
   waitUntilReady,
 } from '../../../infra/local/processes/processes.ts';
 import { findFreePort } from '../../../infra/local/servers/ports.ts';
-import { claimTestRun, type TestRun } from './debian-tools.ts';
 import { canRunTools, findTools, monitoringDir, orWhyNot, type Tools } from './monitoring-tools.ts';
+import { claimTestRun, type TestRun } from './test-run.ts';
 
 type Credentials = Record<string, string>;
 
@@ -25,7 +25,9 @@ const email = {
   EMAIL_TO: 'oncall@example.org',
 };
 
-const readyMs = 10_000;
+/** Bounds against hanging: the machine may be busy. */
+const readyMs = 60_000;
+const answerMs = 10_000;
 
 describe.skipIf(!canRunTools)(`the monitoring${orWhyNot}`, () => {
   let run: TestRun;
@@ -229,9 +231,7 @@ describe.skipIf(!canRunTools)(`the monitoring${orWhyNot}`, () => {
 
     it('reads from the Pushgateway what was pushed, under the job that it was pushed with', async () => {
       await expect
-        .poll(async () => (await query(`cache_warmup_status{job="${job}"}`)).data.result.length, {
-          timeout: 8_000,
-        })
+        .poll(async () => (await query(`cache_warmup_status{job="${job}"}`)).data.result.length)
         .toBe(1);
     });
 
@@ -308,7 +308,7 @@ describe.skipIf(!canRunTools)(`the monitoring${orWhyNot}`, () => {
 });
 
 async function get(url: string): Promise<string> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+  const answer = await fetch(url, { signal: AbortSignal.timeout(answerMs) });
   if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
   return answer.text();
 }

@@ -1,21 +1,29 @@
 /** What the engineer on call is told, also by a Redis that does not tell everything, or nothing. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { readStatus } from '../../../functions/admin/status.ts';
-import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { GuardedRedis, type GuardOptions, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/servers.ts';
+
+/** A bound against hanging: the machine may be busy. */
+const PATIENT_MS = 60_000;
 
 let server: OwnRedis;
 let redis: GuardedRedis;
 
 beforeEach(async () => {
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, REQUEST_GUARD);
-  await redis.run((client) => client.ping());
+  redis = await open({ ...REQUEST_GUARD, timeoutMs: PATIENT_MS });
 });
 afterEach(async () => {
   redis.close();
   await server.stop();
 });
+
+async function open(guard: GuardOptions): Promise<GuardedRedis> {
+  const opened = new GuardedRedis(server.url, guard);
+  await opened.connect(PATIENT_MS);
+  return opened;
+}
 
 it('tells the memory, the generations and that nothing has run yet', async () => {
   expect(await readStatus(redis)).toEqual({
@@ -38,6 +46,8 @@ it('tells the rest when the server forbids to ask for its memory', async () => {
 });
 
 it('says so when Redis does not answer', async () => {
+  const impatient = await open(REQUEST_GUARD);
+  onTestFinished(() => impatient.close());
   server.freeze();
-  expect(await readStatus(redis)).toEqual({ redis: { available: false } });
+  expect(await readStatus(impatient)).toEqual({ redis: { available: false } });
 });

@@ -4,6 +4,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+/** Longer than any answer takes. */
+const PATIENT_MS = 60_000;
+
 let server: Server;
 let respond: (request: IncomingMessage, response: ServerResponse) => void;
 let requests = 0;
@@ -34,7 +37,7 @@ const runWarmer = async (waitMs: number) =>
 describe('a warm-up that is waited for', () => {
   it('answers its report', async () => {
     respond = (_, response) => response.end(JSON.stringify({ status: 'success' }));
-    expect(await runWarmer(5_000)).toEqual({ status: 'success' });
+    expect(await runWarmer(PATIENT_MS)).toEqual({ status: 'success' });
   });
 
   it('answers nothing when it takes longer than the wait', async () => {
@@ -47,19 +50,22 @@ describe('a warm-up that is waited for', () => {
       if (requests === 1) request.socket.destroy();
       else response.end(JSON.stringify({ status: 'success' }));
     };
-    expect(await runWarmer(5_000)).toEqual({ status: 'success' });
+    expect(await runWarmer(PATIENT_MS)).toEqual({ status: 'success' });
   });
 
   it('that could not be started is an error, and not one that goes on somewhere', async () => {
     respond = (request) => request.socket.destroy();
-    await expect(runWarmer(5_000)).rejects.toMatchObject({ name: 'InvocationError', functionName: 'warmer' });
+    await expect(runWarmer(PATIENT_MS)).rejects.toMatchObject({
+      name: 'InvocationError',
+      functionName: 'warmer',
+    });
   });
 
   it('that failed is an error', async () => {
     respond = (_, response) => {
       response.setHeader('x-amz-function-error', 'Unhandled').end('{"errorMessage":"boom"}');
     };
-    await expect(runWarmer(5_000)).rejects.toMatchObject({
+    await expect(runWarmer(PATIENT_MS)).rejects.toMatchObject({
       cause: { message: expect.stringContaining('boom') },
     });
   });

@@ -1,9 +1,14 @@
 /** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+/** Bounds against hanging: the machine may be busy. */
+const PATIENT = { statementTimeoutMs: 60_000, connectTimeoutMs: 60_000 };
+const SLEEPERS = `SELECT pid FROM pg_stat_activity
+  WHERE datname = current_database() AND wait_event = 'PgSleep' AND state = 'active'`;
 
 let servers: IsolatedServers;
 let database: Database;
@@ -13,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => servers.dispose());
 beforeEach(() => {
-  database = new Database(servers.databaseUrl, { statementTimeoutMs: 200 });
+  database = new Database(servers.databaseUrl, PATIENT);
 });
 afterEach(() => database.close());
 
@@ -29,8 +34,11 @@ describe('a database', () => {
   });
 
   it('stops a statement that takes too long, and is usable after it', async () => {
-    await expect(database.query('SELECT pg_sleep(5)')).rejects.toBeInstanceOf(DatabaseUnavailableError);
-    expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    const limited = new Database(servers.databaseUrl, { ...PATIENT, statementTimeoutMs: 100 });
+    onTestFinished(() => limited.close());
+    await expect(limited.query('SELECT pg_sleep(60)')).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    await expect.poll(() => database.query(SLEEPERS)).toEqual([]);
+    await expect.poll(() => limited.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
 
   it('does not call a wrong query unavailable', async () => {

@@ -4,9 +4,6 @@ import { type Authority, createAuthority } from '../../../support/certificates.t
 import { openTlsClients, type TlsClient, type TlsClients } from '../../../support/tls-process.ts';
 import { startTlsPostgres, type TlsServer } from '../../../support/tls-servers.ts';
 
-/** A connect of one second, and what a busy machine adds. */
-const BOUND_MS = 2_000;
-
 let postgres: TlsServer;
 let clients: TlsClients;
 let trusting: TlsClient;
@@ -39,21 +36,18 @@ describe('sslmode=verify-full', () => {
 
   it('refuses a server of an authority that is not trusted', async () => {
     const other = await clients.start(createAuthority('Another authority'));
-    const attempt = await other.call('askPostgres', verified());
-    expect(attempt).toMatchObject({
+    expect(await other.call('askPostgres', verified())).toMatchObject({
       error: 'DatabaseUnavailableError',
       cause: expect.stringContaining('unable to verify'),
     });
-    expect(attempt.tookMs).toBeLessThan(BOUND_MS);
   });
 
   it('refuses a server that is reached by another name than its certificate is for', async () => {
-    const attempt = await trusting.call('askPostgres', verified().replace('@localhost:', '@127.0.0.1:'));
-    expect(attempt).toMatchObject({
+    const otherName = verified().replace('@localhost:', '@127.0.0.1:');
+    expect(await trusting.call('askPostgres', otherName)).toMatchObject({
       error: 'DatabaseUnavailableError',
       cause: expect.stringContaining('does not match certificate'),
     });
-    expect(attempt.tookMs).toBeLessThan(BOUND_MS);
   });
 });
 
