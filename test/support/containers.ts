@@ -11,7 +11,7 @@ export type Container = {
   readonly redis: GuardedRedis;
   readonly caches: Caches;
   readonly reads: ReadReporter;
-  /** As the function does before its first request. */
+  /** As the function does before its first request, but as long as a busy machine needs if not told otherwise. */
   hydrate(timeoutMs?: number): Promise<Hydrated>;
 };
 
@@ -25,7 +25,9 @@ type ContainerOptions = {
 };
 
 const NO_DATABASE = 'postgres://nobody@127.0.0.1:1/none';
-const CONNECT_TIMEOUT_MS = 300;
+/** Bounds against hanging. */
+const CONNECT_TIMEOUT_MS = 30_000;
+const HYDRATE_TIMEOUT_MS = 30_000;
 /** Reads of one container that are under way at once: they go to Redis together. */
 const TOGETHER = 50;
 
@@ -44,7 +46,7 @@ export async function openContainer(options: ContainerOptions): Promise<Containe
     redis,
     caches,
     reads: new ReadReporter(redis, all),
-    hydrate: (timeoutMs) => hydrate(redis, all, timeoutMs),
+    hydrate: (timeoutMs = HYDRATE_TIMEOUT_MS) => hydrate(redis, all, timeoutMs),
   };
 }
 

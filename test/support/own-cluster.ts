@@ -14,7 +14,7 @@ export type OwnCluster = {
   readonly masters: readonly ClusterNode[];
   readonly replicas: readonly ClusterNode[];
   slotOf(key: string): Promise<number>;
-  /** The master that had the key's slot at the start. */
+  /** The node that has the key's slot now. */
   masterOf(key: string): Promise<ClusterNode>;
   /** How many pieces each master was sent while `work` went on: a pipeline comes as one. */
   piecesSentDuring(work: () => Promise<unknown>): Promise<number[]>;
@@ -94,10 +94,10 @@ function describe(nodes: readonly ClusterNode[], stop: () => Promise<void>): Own
     masters,
     replicas: nodes.slice(MASTERS),
     slotOf,
-    masterOf: async (key) => ownerAtStart(masters, await slotOf(key)),
+    masterOf: async (key) => ownerOf(nodes, await slotOf(key)),
     async beginMove(key) {
       const slot = await slotOf(key);
-      const from = ownerAtStart(masters, slot);
+      const from = await ownerOf(nodes, slot);
       return beginMove(slot, from, masters.find((node) => node !== from) as ClusterNode, masters);
     },
     async piecesSentDuring(work) {
@@ -120,8 +120,10 @@ function firstSlotOf(index: number, masters: number): number {
   return Math.ceil((index * SLOTS) / masters);
 }
 
-function ownerAtStart(masters: readonly ClusterNode[], slot: number): ClusterNode {
-  return masters.findLast((_, index) => firstSlotOf(index, masters.length) <= slot) as ClusterNode;
+async function ownerOf(nodes: readonly ClusterNode[], slot: number): Promise<ClusterNode> {
+  const ranges = (await nodes[0]?.admin.cluster('SLOTS')) ?? [];
+  const master = ranges.find(([first, last]) => first <= slot && slot <= last)?.[2];
+  return nodes.find(({ port }) => port === master?.[1]) as ClusterNode;
 }
 
 type Member = Pick<ClusterNode, 'admin' | 'port' | 'busPort'>;

@@ -7,21 +7,21 @@ import { onTestFinished } from 'vitest';
 import type { FunctionAnswer, FunctionRequest } from './read-function-program.ts';
 
 export type ReadFunction = {
-  /** How long the container took from its process' start until it could take a request. */
-  readonly startMs: number;
   get(request: Omit<FunctionRequest, 'id'>): Promise<APIGatewayProxyResult>;
 };
 
 const PROGRAM = fileURLToPath(new URL('./read-function-program.ts', import.meta.url));
-const ANSWER_TIMEOUT_MS = 15_000;
+/** A start may wait for Redis for a moment only: on a busy machine it would not be told from one whose Redis is away. */
+const SLOW_CLOCK = new URL('./slow-clock.ts', import.meta.url).href;
+/** A bound against hanging. */
+const ANSWER_TIMEOUT_MS = 60_000;
 
 export async function startReadFunction(servers: {
   readonly redisUrl: string;
   readonly databaseUrl: string;
 }): Promise<ReadFunction> {
-  const beganAtMs = performance.now();
   const child = fork(PROGRAM, [], {
-    execArgv: ['--no-warnings'],
+    execArgv: ['--no-warnings', '--import', SLOW_CLOCK],
     env: {
       ...process.env,
       REDIS_URL: servers.redisUrl,
@@ -34,7 +34,6 @@ export async function startReadFunction(servers: {
   await answerTo(child, 0);
   let requests = 0;
   return {
-    startMs: performance.now() - beganAtMs,
     async get(request) {
       const id = ++requests;
       const answered = answerTo(child, id);

@@ -1,7 +1,7 @@
 /** A container's cache of users in a process of its own: what `reader-process` starts, and tells what to do. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Source } from '../../shared/cache/source.ts';
-import { type CacheRead, TieredCache } from '../../shared/cache/tiered-cache.ts';
+import { TieredCache } from '../../shared/cache/tiered-cache.ts';
 import { users } from '../../shared/datasets/users.ts';
 import { environment } from '../../shared/environment.ts';
 import { setLogLevel } from '../../shared/logger.ts';
@@ -19,17 +19,25 @@ export type Sighting = { readonly json: string | null; readonly firstAtMs: numbe
 
 export type ReaderActions = typeof actions;
 
-const CONNECT_TIMEOUT_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 /** Between two reads of one `watch`. */
 const WATCH_APART_MS = 5;
 
-const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
+/**
+ * Five times a request's limit, so that a busy machine does not make a Redis look away that is well; and short enough that
+ * an outage is believed for longer.
+ */
+const GUARD = { ...REQUEST_GUARD, timeoutMs: 500 };
+
+const redis = new GuardedRedis(environment.redisUrl(), GUARD);
 const database = new Database(environment.databaseUrl());
 let loads = 0;
 let gate:
   | { readonly held: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
   | undefined;
 let cache = openCache({});
+/** When the watches that are under way end. */
+let watchUntilMs = Number.POSITIVE_INFINITY;
 
 function openCache({ timing, loadDelayMs = 0 }: CacheOptions): TieredCache<number> {
   loads = 0;
@@ -42,11 +50,6 @@ function openCache({ timing, loadDelayMs = 0 }: CacheOptions): TieredCache<numbe
     return loaded;
   };
   return new TieredCache({ ...users, timing: { ...users.timing, ...timing }, load }, redis);
-}
-
-async function timed(read: () => Promise<CacheRead>): Promise<CacheRead & { tookMs: number }> {
-  const beganAtMs = performance.now();
-  return { ...(await read()), tookMs: performance.now() - beganAtMs };
 }
 
 function note(sightings: Sighting[], json: string | null, atMs: number): void {
@@ -62,7 +65,7 @@ const actions = {
     cache = openCache(options);
   },
   probe: (id: number) => cache.probe(id),
-  get: (id: number) => timed(() => cache.get(id)),
+  get: (id: number) => cache.get(id),
   getTimes: (id: number, times: number) => Promise.all(Array.from({ length: times }, () => cache.get(id))),
   getMany: (ids: readonly number[]) => cache.getMany(ids),
   warm: (ids: readonly number[]) => cache.warm(ids),
@@ -80,14 +83,18 @@ const actions = {
     gate?.open.resolve();
     gate = undefined;
   },
-  /** Reads without end until a wall-clock time, as a busy container does. */
-  watch: async (id: number, untilMs: number) => {
+  /** Reads without end until the time that `endWatches` names, and once after it, as a busy container does. */
+  watch: async (id: number) => {
+    watchUntilMs = Number.POSITIVE_INFINITY;
     const sightings: Sighting[] = [];
-    for (let atMs = Date.now(); atMs < untilMs; atMs = Date.now()) {
+    for (let atMs = 0; atMs <= watchUntilMs; await sleep(WATCH_APART_MS)) {
+      atMs = Date.now();
       note(sightings, (cache.probe(id) ?? (await cache.get(id))).json, atMs);
-      await sleep(WATCH_APART_MS);
     }
     return sightings;
+  },
+  endWatches: (atMs: number) => {
+    watchUntilMs = atMs;
   },
 };
 

@@ -13,26 +13,37 @@ export type SlowProxy = {
   untilHolding(): Promise<void>;
   /** Hangs when `text` comes by for the `times`th time, in a request or an answer; resolves then. */
   hangAt(text: string, times?: number): Promise<void>;
-  /** When `text` came by, by `performance.now()`; goes on to be filled. */
+  /** When `text` came in, also if it is late or kept, by `performance.now()`; goes on to be filled. */
   timesOf(text: string): readonly number[];
   /** Cuts the connections and refuses new ones. */
   refuse(): Promise<void>;
-  /** Works as a wire again; what was kept is sent on. Can be called at any time. */
+  /** Works as a wire again; what was kept, or is late, is sent on at once. Can be called at any time. */
   recover(): Promise<void>;
   close(): Promise<void>;
 };
 
 type Road = {
   latencyMs: number;
+  /** Ends the lateness of what is on its way. */
+  hurry: PromiseWithResolvers<void>;
   hanging: PromiseWithResolvers<void> | undefined;
   onHeld: () => void;
   /** Are told of each piece just before it may go on. */
   readonly watchers: Set<(piece: Buffer) => void>;
+  /** Are told of each piece as it comes in. */
+  readonly observers: Set<(piece: Buffer) => void>;
 };
 
 export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
   const target = new URL(targetUrl);
-  const road: Road = { latencyMs: 0, hanging: undefined, onHeld: () => {}, watchers: new Set() };
+  const road: Road = {
+    latencyMs: 0,
+    hurry: Promise.withResolvers(),
+    hanging: undefined,
+    onHeld: () => {},
+    watchers: new Set(),
+    observers: new Set(),
+  };
   const sockets = new Set<Socket>();
   const open = (client: Socket) => {
     const upstream = connect(Number(target.port), target.hostname);
@@ -85,12 +96,14 @@ export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
       }),
     timesOf(text) {
       const seenAtMs: number[] = [];
-      road.watchers.add((piece) => piece.includes(text) && seenAtMs.push(performance.now()));
+      road.observers.add((piece) => piece.includes(text) && seenAtMs.push(performance.now()));
       return seenAtMs;
     },
     refuse: cut,
     async recover() {
       road.latencyMs = 0;
+      road.hurry.resolve();
+      road.hurry = Promise.withResolvers();
       unhang();
       if (!server.listening) server = await listen(open, port);
     },
@@ -111,18 +124,29 @@ async function listen(onConnection: (client: Socket) => void, port: number): Pro
 function forward(from: Socket, to: Socket, road: Road, latencyMs: () => number): void {
   let last = Promise.resolve();
   from.on('data', (chunk: Buffer) => {
-    const arrivesAtMs = performance.now() + latencyMs();
+    for (const observe of road.observers) observe(chunk);
+    const arrived = travel(road, latencyMs());
     last = last.then(async () => {
-      await hold(road, arrivesAtMs, chunk);
+      await arrived;
+      await hold(road, chunk);
       if (to.writable) to.write(chunk);
     });
   });
   from.on('end', () => void last.then(() => to.end()));
 }
 
-async function hold(road: Road, arrivesAtMs: number, piece: Buffer): Promise<void> {
-  const leftMs = arrivesAtMs - performance.now();
-  if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+/** Ends after `latencyMs`, or when the proxy works as a wire again. */
+async function travel(road: Road, latencyMs: number): Promise<void> {
+  if (latencyMs === 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, latencyMs);
+  });
+  await Promise.race([late, road.hurry.promise]);
+  clearTimeout(timer);
+}
+
+async function hold(road: Road, piece: Buffer): Promise<void> {
   for (const watch of road.watchers) watch(piece);
   if (road.hanging === undefined) return;
   road.onHeld();

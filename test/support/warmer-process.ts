@@ -20,11 +20,9 @@ export type Warmers = {
 };
 
 const PROGRAM = fileURLToPath(new URL('./warmer-program.ts', import.meta.url));
-/** A run with all retries of an operation, and its closing. */
-const RUN_TIMEOUT_MS = 18_000;
 
 export async function openWarmers(): Promise<Warmers> {
-  const options = { name: 'Warmer', path: PROGRAM, callTimeoutMs: RUN_TIMEOUT_MS, keepsOutput: true };
+  const options = { name: 'Warmer', path: PROGRAM, keepsOutput: true };
   const { start, end } = await openPrograms<WarmerActions>(options);
   return {
     start: ({ redisUrl, databaseUrl, pushgatewayUrl = '' }) =>

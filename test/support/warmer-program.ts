@@ -1,6 +1,8 @@
 /** A warmer in a process of its own: what `warmer-process` starts, and tells what to do. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'aws-lambda';
+import { Redis } from 'ioredis';
 import { handler } from '../../functions/warmer/handler.ts';
 import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
 import { users } from '../../shared/datasets/users.ts';
@@ -14,19 +16,29 @@ import { offer } from './program-actions.ts';
 
 export type Invocation = {
   readonly report: WarmupReport;
+  /** By the wall clock. */
   readonly beganAtMs: number;
-  readonly tookMs: number;
+  /** What it sent to Redis until it answered, by name: all that its answer may have waited for there. */
+  readonly commands: readonly string[];
 };
 export type WarmerActions = typeof actions;
 
 const REMAINING_MS = 60_000;
 
-/** As Lambda invokes it. `tookMs` runs from the call to the answer; `beganAtMs` is a wall-clock time. */
+const commandsOf = new AsyncLocalStorage<string[]>();
+const { sendCommand } = Redis.prototype;
+Redis.prototype.sendCommand = function (command, ...rest) {
+  commandsOf.getStore()?.push(command.name);
+  return sendCommand.call(this, command, ...rest);
+};
+
+/** As Lambda invokes it. */
 async function invoke(trigger: Trigger, traceId: string, remainingMs = REMAINING_MS): Promise<Invocation> {
-  const [beganAtMs, calledAtMs] = [Date.now(), performance.now()];
+  const beganAtMs = Date.now();
   const context = { awsRequestId: traceId, getRemainingTimeInMillis: () => remainingMs } as Context;
-  const report = await handler({ trigger }, context);
-  return { report, beganAtMs, tookMs: performance.now() - calledAtMs };
+  const commands: string[] = [];
+  const report = await commandsOf.run(commands, () => handler({ trigger }, context));
+  return { report, beganAtMs, commands };
 }
 
 const redis = new GuardedRedis(environment.redisUrl(), WARMER_GUARD);
@@ -63,8 +75,8 @@ function watched(target: WarmTarget): WarmTarget {
   return { ...target, plan };
 }
 
-function warmHeld(traceId: string, lockRenewEveryMs: number): Promise<WarmupReport> {
-  const datasets = { users: heldUsers };
+/** A run that renews its lock more often than the handler's. */
+function warm(traceId: string, lockRenewEveryMs: number, datasets = { users }): Promise<WarmupReport> {
   const targets = warmTargetsOf(redis, database, openCaches(redis, database, datasets), datasets);
   return warmUp({
     traceId,
@@ -85,8 +97,10 @@ const actions = {
     await sleep(Math.max(0, atMs - Date.now()));
     return invoke(trigger, traceId);
   },
-  /** A run that renews its lock more often, and whose loads wait for `releaseLoads` with what they have read. */
-  warmHeld,
+  warm: (traceId: string, lockRenewEveryMs: number) => warm(traceId, lockRenewEveryMs),
+  /** The same, whose loads wait for `releaseLoads` with what they have read. */
+  warmHeld: (traceId: string, lockRenewEveryMs: number) =>
+    warm(traceId, lockRenewEveryMs, { users: heldUsers }),
   untilRead: () => read.promise,
   /** Resolves when all batches that were begun have come to their end. */
   async releaseLoads() {

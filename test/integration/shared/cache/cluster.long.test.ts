@@ -1,4 +1,5 @@
 /** The read path on a real Redis Cluster and a real PostgreSQL: the promises of one server hold on several, and while slots move or servers are away. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
@@ -11,15 +12,21 @@ import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import type { ClusterNode } from '../../../support/cluster-node.ts';
 import { type OwnCluster, startOwnCluster } from '../../../support/own-cluster.ts';
+import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
 /** Where the way of a command matters and not its time, which a busy machine may need. */
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 2_000 };
+/** For outages: patient still, and soon back. */
+const HASTY = { ...REQUEST_GUARD, timeoutMs: 500 };
+/** For counting what an outage costs: no probe, which another server may answer, comes in between. */
+const UNPROBED = { ...HASTY, probeAfterMs: 3_600_000 };
+/** What was cached before a clear or an invalidation is answered by nobody so long after it was answered. */
 const PROMISE_MS = 1_000;
-/** A command's time limit, and what Postgres and a busy machine take. */
-const ONE_TIMEOUT_MS = 100 + 100;
-const RECOVERY = { timeout: 2_000, interval: 50 };
+/** Of a test that breaks the cluster, and of all others. */
+const [NODE_TIMEOUT_MS, USUAL_NODE_TIMEOUT_MS] = [2_000, 30_000];
 const IDS = Array.from({ length: 50 }, (_, index) => index + 1);
 
 let cluster: OwnCluster;
@@ -43,7 +50,7 @@ beforeEach(() => Promise.all(cluster.masters.map((node) => node.admin.flushall()
 async function connect(options = PATIENT): Promise<GuardedRedis> {
   const redis = new GuardedRedis(cluster.url, options);
   onTestFinished(() => redis.close());
-  await redis.connect(1_000);
+  await redis.connect(60_000);
   return redis;
 }
 
@@ -82,15 +89,17 @@ async function rename(id: number, name: string): Promise<void> {
   await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
 }
 
-async function timed<T>(work: () => Promise<T>): Promise<{ result: T; tookMs: number }> {
-  const beganAtMs = performance.now();
-  const result = await work();
-  return { result, tookMs: performance.now() - beganAtMs };
+/** How often all servers together were asked for the lead of a load. */
+async function leadsTried(): Promise<number> {
+  const infos = await Promise.all(cluster.masters.map(({ admin }) => admin.info('commandstats')));
+  return infos
+    .map((info) => Number(/cmdstat_set:calls=(\d+)/.exec(info)?.[1] ?? 0))
+    .reduce((sum, calls) => sum + calls);
 }
 
 async function entryKeyOf(id: number): Promise<string> {
-  const { redis } = await Container.start();
-  const generation = await redis.run((client) => client.get(keys.generation('users')));
+  const { admin: node } = await cluster.masterOf(keys.generation('users'));
+  const generation = await node.get(keys.generation('users'));
   return keys.entry('users', users.schemaVersion, generation ?? '', String(id));
 }
 
@@ -105,10 +114,15 @@ describe('a read', () => {
 
   it('of one key by several containers loads once', async () => {
     const containers = await Promise.all([1, 2, 3, 4, 5].map(() => Container.start()));
+    const leadsBefore = await leadsTried();
+    const released = Promise.withResolvers<void>();
     const misses = containers.map((container) => {
-      container.before = () => new Promise((resolve) => setTimeout(resolve, 50));
+      container.before = () => released.promise;
       return Promise.all([container.cache.get(12), container.cache.get(12)]);
     });
+    const everybodyTried = leadsBefore + containers.length;
+    await expect.poll(leadsTried, { interval: 5 }).toBeGreaterThanOrEqual(everybodyTried);
+    released.resolve();
     expect(new Set((await Promise.all(misses)).flat().map((read) => read.json)).size).toBe(1);
     expect(containers.reduce((sum, container) => sum + container.loads, 0)).toBe(1);
   });
@@ -198,24 +212,22 @@ describe('another container', () => {
     return { here: here.cache, elsewhere: elsewhere.cache };
   }
 
-  it('hears of a clear within a second', async () => {
+  it('answers nothing older a second after a clear', async () => {
     const { here, elsewhere } = await twoThatKnow(60);
     await rename(60, 'After Clear');
     await here.clear();
-    const clearedAtMs = performance.now();
     expect(nameOf(await here.get(60))).toBe('After Clear');
-    const poll = { timeout: PROMISE_MS, interval: 20 };
-    await expect.poll(async () => nameOf(await elsewhere.get(60)), poll).toBe('After Clear');
-    expect(performance.now() - clearedAtMs).toBeLessThan(PROMISE_MS);
+    await sleep(PROMISE_MS + 1); // a timer may be early by one
+    expect(nameOf(await elsewhere.get(60))).toBe('After Clear');
   });
 
-  it('hears of an invalidation within a second, and keeps the rest', async () => {
+  it('answers nothing older a second after an invalidation, and keeps the rest', async () => {
     const { here, elsewhere } = await twoThatKnow(61);
     await elsewhere.get(62);
     await rename(61, 'After Invalidation');
     await here.invalidate([61], await database.nowUs());
-    const poll = { timeout: PROMISE_MS, interval: 20 };
-    await expect.poll(async () => nameOf(await elsewhere.get(61)), poll).toBe('After Invalidation');
+    await sleep(PROMISE_MS + 1);
+    expect(nameOf(await elsewhere.get(61))).toBe('After Invalidation');
     expect(elsewhere.probe(62)).toMatchObject({ layer: 'l1' });
   });
 });
@@ -243,8 +255,8 @@ it('a warm-up puts the best users and searches on all servers', async () => {
 });
 
 describe('while a slot moves', () => {
-  it('every read is answered, and soon from Redis again', async () => {
-    const { redis } = await Container.start(REQUEST_GUARD);
+  it('every read is answered, and from Redis again when it has moved', async () => {
+    const { redis } = await Container.start(HASTY);
     await (await Container.start()).cache.warm(IDS);
     const move = await cluster.beginMove(await entryKeyOf(7));
     const readAll = async () => {
@@ -258,13 +270,13 @@ describe('while a slot moves', () => {
     await Promise.all([readAll(), readAll()]);
     await move.finish();
     await Promise.all([readAll(), readAll(), readAll()]);
-    await expect.poll(readAll, RECOVERY).toEqual(['l2']);
+    await expect.poll(readAll, { interval: 50 }).toEqual(['l2']);
   });
 
   it('every read is answered when it is the slot of the generation', async () => {
     await (await Container.start()).cache.warm(IDS);
     const move = await cluster.beginMove(keys.generation('users'));
-    const readers = await Promise.all([1, 2, 3].map(() => Container.start(REQUEST_GUARD)));
+    const readers = await Promise.all([1, 2, 3].map(() => Container.start(HASTY)));
     const readAll = async () => {
       for (const { cache } of readers) expect(idsOf(await cache.getMany(IDS))).toEqual(IDS);
     };
@@ -274,7 +286,7 @@ describe('while a slot moves', () => {
     await move.finish();
     await readAll();
     const layers = async () => layersOf(await (await Container.start()).cache.getMany(IDS));
-    await expect.poll(layers, RECOVERY).toEqual(['l2']);
+    await expect.poll(layers, { interval: 50 }).toEqual(['l2']);
   });
 });
 
@@ -283,9 +295,7 @@ describe('while a server is away', () => {
   let next = 1_000;
   const read = async ({ cache }: Container) => {
     const id = next++;
-    const { result, tookMs } = await timed(() => cache.get(id));
-    expect(userOf(result)?.id).toBe(id);
-    return tookMs;
+    expect(userOf(await cache.get(id))?.id).toBe(id);
   };
   const isBack = async (container: Container) => {
     const id = next++;
@@ -293,35 +303,43 @@ describe('while a server is away', () => {
     return (await new Container(container.redis).cache.get(id)).layer;
   };
 
-  it('a frozen one costs each read a timeout at most, and is used again soon after its thaw', async () => {
-    const container = await Container.start(REQUEST_GUARD);
-    await read(container);
+  it('a frozen one is waited for once, and used again when it is thawed', async () => {
+    const [container, unprobed] = [await Container.start(HASTY), await Container.start(UNPROBED)];
+    for (const reader of [container, unprobed]) await read(reader);
+    const outcomes = countOutcomes(unprobed.redis);
     const frozen = await cluster.masterOf(keys.generation('users'));
     frozen.freeze();
     onTestFinished(() => frozen.thaw());
-    const costsMs: number[] = [];
-    while (costsMs.length < 30) costsMs.push(await read(container));
-    expect(Math.max(...costsMs)).toBeLessThan(ONE_TIMEOUT_MS);
-    expect(costsMs.filter((costMs) => costMs > 90).length).toBeLessThan(10);
+    // Keys of servers that answer are asked for until one of the frozen server is.
+    for (let reads = 0; reads < 30; reads++) await read(unprobed);
+    expect(outcomes.waitsInVain).toBe(1);
+    expect(outcomes.refusedAtOnce).toBeGreaterThan(0);
     await expect(container.cache.clear()).rejects.toBeInstanceOf(RedisUnavailableError);
     frozen.thaw();
-    await expect.poll(() => isBack(container), RECOVERY).toBe('l2');
+    await expect.poll(() => isBack(container), { interval: 50 }).toBe('l2');
   });
 
   it('a killed one makes the cluster useless, not the reads, until it is back', async () => {
-    const container = await Container.start(REQUEST_GUARD);
-    await read(container);
-    for (const node of cluster.masters) await node.admin.config('SET', 'cluster-node-timeout', '500');
-    const [, killed, other] = cluster.masters;
-    await killed?.kill();
+    const [container, unprobed] = [await Container.start(HASTY), await Container.start(UNPROBED)];
+    for (const reader of [container, unprobed]) await read(reader);
+    const [first, killed, last] = cluster.masters as [ClusterNode, ClusterNode, ClusterNode];
+    const setNodeTimeout = (ms: number) =>
+      Promise.all([first, last].map((node) => node.admin.config('SET', 'cluster-node-timeout', String(ms))));
+    await setNodeTimeout(NODE_TIMEOUT_MS);
+    await killed.kill();
+    const outcomes = countOutcomes(unprobed.redis);
     const stateOf = async () => {
-      expect(await read(container)).toBeLessThan(ONE_TIMEOUT_MS);
-      return (await other?.admin.cluster('INFO')) as string;
+      await read(container);
+      await read(unprobed);
+      return (await last.admin.cluster('INFO')) as string;
     };
-    await expect.poll(stateOf, { timeout: 10_000 }).toContain('cluster_state:fail');
-    for (let reads = 0; reads < 10; reads++) expect(await read(container)).toBeLessThan(ONE_TIMEOUT_MS);
-    await killed?.start();
-    await cluster.untilWhole();
-    await expect.poll(() => isBack(container), RECOVERY).toBe('l2');
+    await expect.poll(stateOf).toContain('cluster_state:fail');
+    for (let reads = 0; reads < 10; reads++) await read(unprobed);
+    expect(outcomes.waitsInVain).toBeLessThanOrEqual(1);
+    expect(outcomes.refusedAtOnce).toBeGreaterThan(0);
+    await killed.start();
+    await cluster.untilWhole(); // who was away is believed to be back after two such timeouts
+    await setNodeTimeout(USUAL_NODE_TIMEOUT_MS);
+    await expect.poll(() => isBack(container), { interval: 50 }).toBe('l2');
   });
 });

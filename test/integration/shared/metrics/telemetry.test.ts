@@ -12,9 +12,13 @@ import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
+
+/** Patient, so that a busy machine does not make a Redis look away that is well. */
+const GUARD = { ...REQUEST_GUARD, timeoutMs: 1_000 };
 
 let servers: IsolatedServers;
 let redis: GuardedRedis;
@@ -24,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => servers.dispose());
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, REQUEST_GUARD);
+  redis = new GuardedRedis(servers.redisUrl, GUARD);
   await redis.run((client) => client.flushdb());
 });
 afterEach(async () => {
@@ -119,7 +123,7 @@ describe('telemetry', () => {
     expect(await scrape()).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
   });
 
-  it('is published by one container at a time, and often enough once in 14 s', async () => {
+  it('is published by one of several containers that want to, and then by none for 14 s', async () => {
     let pushes = 0;
     const server = createServer((_, response) => {
       pushes++;
@@ -129,11 +133,15 @@ describe('telemetry', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const telemetries = Array.from({ length: 5 }, () => new Telemetry(redis, url, [countedCache({ l2: 1 })]));
     await Promise.all(telemetries.map((telemetry) => telemetry.flushIfDue()));
+    // What is late goes on.
+    const counted = () => redis.run((client) => client.hget(keys.metricTotals, 'cache_hits_total|users|l2'));
+    await expect.poll(counted).toBe('5');
+    await expect.poll(() => pushes).toBe(1);
+    const notDueForMs = await redis.run((client) => client.pttl(keys.metricPublished));
+    expect(notDueForMs).toBeGreaterThan(0);
+    expect(notDueForMs).toBeLessThanOrEqual(14_000);
     server.close();
     expect(pushes).toBe(1);
-    expect(
-      await redis.run((client) => client.hget('prewarm:{metrics}:totals', 'cache_hits_total|users|l2')),
-    ).toBe('5');
   });
 
   it('never fails when the Pushgateway is away', async () => {
@@ -162,13 +170,13 @@ describe('totals', () => {
 
   it('keep what a warm-up measured while Redis is away', async () => {
     const own = await startOwnRedis();
-    const ownRedis = new GuardedRedis(own.url, REQUEST_GUARD);
+    const ownRedis = new GuardedRedis(own.url, GUARD);
     await ownRedis.run((client) => client.ping());
     const totals = new FleetTotals(ownRedis, new Recorder());
     own.freeze();
     await expect(totals.add({ order: 3, values: warmupGauges(report) })).rejects.toThrow();
     own.thaw();
-    await expect.poll(() => totals.add().catch(() => 'not yet'), { timeout: 3_000 }).toBeUndefined();
+    await expect.poll(() => totals.add().catch(() => 'not yet')).toBeUndefined();
     expect(await totals.read()).toMatchObject({ 'cache_warmup_status|': '1' });
     ownRedis.close();
     await own.stop();

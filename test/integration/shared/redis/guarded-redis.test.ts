@@ -1,16 +1,22 @@
-/** A Redis that is frozen, gone or full costs a container one timeout, and is used again soon after it is back. */
+/** A Redis that is frozen, gone or full is waited for once, and used again when it is back. */
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { openRoad } from '../../../support/breakable-road.ts';
+import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
+
+/** Patient, so that a busy machine does not make a Redis look away that is well. */
+const GUARD = { ...REQUEST_GUARD, timeoutMs: 1_000 };
+
+const LONGER_THAN_ANY_TEST_MS = 3_600_000;
 
 let server: OwnRedis;
 let redis: GuardedRedis;
 
 beforeEach(async () => {
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, REQUEST_GUARD);
+  redis = new GuardedRedis(server.url, GUARD);
   await redis.run((client) => client.set('key', 'value'));
 });
 afterEach(async () => {
@@ -20,44 +26,49 @@ afterEach(async () => {
 
 const get = () => redis.run((client) => client.get('key'));
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startedAtMs = performance.now();
-  await work();
-  return performance.now() - startedAtMs;
-}
-
 describe('a guarded Redis', () => {
-  it('costs one timeout when it is frozen, and nothing after', async () => {
+  it('is waited for once when it is frozen, and refused at once after', async () => {
+    const outcomes = countOutcomes(redis);
     server.freeze();
-    expect(await timed(() => expect(get()).rejects.toBeInstanceOf(RedisUnavailableError))).toBeLessThan(150);
-    for (let read = 0; read < 5; read++) {
-      expect(await timed(() => expect(get()).rejects.toBeInstanceOf(RedisUnavailableError))).toBeLessThan(10);
-    }
+    await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
+    for (let read = 0; read < 5; read++) await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
+    expect(outcomes).toMatchObject({ answered: 0, waitedInVain: 1, refusedAtOnce: 5 });
   });
 
-  it('is used again within two seconds of its thaw', async () => {
+  it('is waited for by a request for a tenth of a second', async () => {
+    const request = new GuardedRedis(server.url, REQUEST_GUARD);
+    onTestFinished(() => request.close());
+    await request.connect(60_000);
+    server.freeze();
+    await expect(request.run((client) => client.get('key'))).rejects.toMatchObject({
+      name: 'RedisUnavailableError',
+      cause: { message: 'Redis did not answer within 100 ms.' },
+    });
+  });
+
+  it('is used again after its thaw', async () => {
     server.freeze();
     await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
     server.thaw();
-    await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBe('value');
+    await expect.poll(() => get().catch(() => 'not yet'), { interval: 50 }).toBe('value');
   });
 
-  it('is used again within two seconds after it was killed and came back on its port', async () => {
+  it('is used again after it was killed and came back on its port', async () => {
     await server.stop();
     await expect(get()).rejects.toBeInstanceOf(RedisUnavailableError);
     server = await startOwnRedis({ port: server.port });
-    await expect.poll(() => get().catch(() => 'not yet'), { timeout: 2_000, interval: 50 }).toBeNull();
+    await expect.poll(() => get().catch(() => 'not yet'), { interval: 50 }).toBeNull();
   });
 
-  it('that nobody hears from is connected to anew, and used again soon after', async () => {
+  it('that nobody hears from is connected to anew, and used again', async () => {
     const road = await openRoad(server.url);
-    const guarded = new GuardedRedis(road.url, REQUEST_GUARD);
+    const guarded = new GuardedRedis(road.url, GUARD);
     onTestFinished(() => guarded.close());
-    await guarded.connect(1_000);
+    await guarded.connect(60_000);
     road.loseConnections();
     const read = () => guarded.run((client) => client.get('key'));
     await expect(read()).rejects.toBeInstanceOf(RedisUnavailableError);
-    await expect.poll(() => read().catch(() => 'not yet'), { timeout: 3_500, interval: 50 }).toBe('value');
+    await expect.poll(() => read().catch(() => 'not yet'), { interval: 50 }).toBe('value');
   });
 
   it('that is full refuses writes, and is read from all the same', async () => {
@@ -75,10 +86,10 @@ describe('a guarded Redis', () => {
     await redis.run((client) => client.replicaof('127.0.0.1', primary.port));
     await expect(write()).rejects.toMatchObject({ cause: { message: expect.stringMatching(/^READONLY/) } });
     // The address leads to a primary again, which only a new connection sees.
-    const other = new GuardedRedis(server.url, REQUEST_GUARD);
+    const other = new GuardedRedis(server.url, GUARD);
     await other.run((client) => client.replicaof('NO', 'ONE'));
     const clients = () => other.run(async (client) => (await client.client('LIST')) as string);
-    await expect.poll(() => write().catch(() => 'not yet'), { timeout: 3_000, interval: 50 }).toBe('OK');
+    await expect.poll(() => write().catch(() => 'not yet'), { interval: 50 }).toBe('OK');
     expect(await clients()).not.toContain('flags=O');
     other.close();
     await primary.stop();
@@ -95,9 +106,9 @@ describe('a guarded Redis', () => {
     expect(await get()).toBe('value');
   });
 
-  it('that refuses connections is known to be away before the first request', async () => {
+  it('that refuses connections is known to be away before the first request, long before a connection is given up', async () => {
     const nobody = new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD);
-    expect(await timed(() => nobody.connect(5_000))).toBeLessThan(1_000);
+    await nobody.connect(LONGER_THAN_ANY_TEST_MS);
     await expect(nobody.run((client) => client.ping())).rejects.toThrow('Redis is known not to answer.');
     nobody.close();
   });

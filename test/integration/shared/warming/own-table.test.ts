@@ -1,7 +1,7 @@
 /** A table of one's own: the file that the README shows, registered, read, warmed and hydrated. */
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type Caches, openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
@@ -12,6 +12,7 @@ import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { products } from '../../../support/datasets/products.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { stopClock } from '../../../support/virtual-clock.ts';
 
 const TABLE = `
 CREATE TABLE products (slug text PRIMARY KEY, name text NOT NULL, sold integer NOT NULL);
@@ -26,6 +27,7 @@ let redis: GuardedRedis;
 let caches: Caches<typeof registered>;
 
 beforeAll(async () => {
+  stopClock(); // what was looked at a moment ago is not answered from memory without another look
   servers = await isolatedServers({ seeded: false });
   const client = new pg.Client({ connectionString: servers.databaseUrl });
   await client.connect();
@@ -36,6 +38,7 @@ beforeAll(async () => {
   caches = openCaches(redis, database, registered);
 });
 afterAll(async () => {
+  vi.useRealTimers();
   redis.close();
   await database.close();
   await servers.dispose();
@@ -78,7 +81,7 @@ it('is warmed as a step of its own: what people read, then what its rank says', 
 it('is in the memory of a new container before its first request', async () => {
   await warm();
   const fresh = openCaches(redis, database, registered);
-  expect(await hydrate(redis, Object.values(fresh))).toMatchObject({ keys: 20 });
+  expect(await hydrate(redis, Object.values(fresh), 30_000)).toMatchObject({ keys: 20 });
   expect(fresh.products.probe('product-7')).toMatchObject({ layer: 'hydrated' });
 });
 

@@ -16,10 +16,11 @@ import {
 
 const LOCK = keys.warmupLock;
 const LOCK_TTL_MS = 30_000;
-/** After so long at most an owner asks whether the lock is its own. */
-const RENEW_EVERY_MS = 5_000;
-/** What a run that lost its lock has to notice it and to stop. */
-const NOTICED_WITHIN_MS = LOCK_TTL_MS / 3;
+/** Shorter than the handler's, for the tests of what an owner does when it cannot renew its lock. */
+const RENEW_EVERY_MS = 200;
+const CONNECTIONS_OF_OTHERS = `
+SELECT count(*)::int AS count FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`;
 
 let warmers: Warmers;
 
@@ -43,11 +44,12 @@ const snapshotOf = async (redis: Redis) => ({
 });
 
 describe('of a hundred warm-ups that are started at once', () => {
-  const PROCESSES = 10;
-  const EACH = 10;
+  const PROCESSES = 5;
+  const EACH = 20;
+  /** Takes the lock in vain, asks whose it is, and counts that it was skipped, perhaps with what another one counted. */
+  const COMMANDS_MAX = 4;
 
-  // A machine that is busy with something else may need another go.
-  it('one runs, and each other one answers within 100 ms whose it is', { retry: 2 }, async (context) => {
+  it('one runs, and each other one answers whose it is after a few commands, and without Postgres', async (context) => {
     const world = await enter(context);
     const processes = await Promise.all(range(PROCESSES).map(() => world.startAnother()));
     // None of them ends before the last one was answered: what it needs of Postgres is held.
@@ -55,7 +57,7 @@ describe('of a hundred warm-ups that are started at once', () => {
     const atMs = Date.now() + 300;
     const answered: Invocation[] = [];
     const invocations = processes.flatMap((warmer, process) =>
-      range(EACH).map((place) => warmer.call('invokeAt', atMs, 'schedule', `run-${process}-${place}`)),
+      range(EACH).map((place) => warmer.call('invokeAt', atMs, 'manual', `run-${process}-${place}`)),
     );
     for (const invocation of invocations) void invocation.then((answer) => answered.push(answer));
     await expect.poll(() => answered.length).toBe(PROCESSES * EACH - 1);
@@ -65,61 +67,70 @@ describe('of a hundred warm-ups that are started at once', () => {
     expect(ran).toMatchObject([{ report: { status: 'success', planned: PLANNED, warmed: PLANNED } }]);
     const holders = new Set(others.map(({ report }) => `${report.status} ${report.holderTraceId}`));
     expect(holders).toEqual(new Set([`skipped ${ran[0]?.report.traceId}`]));
-    expect(Math.max(...others.map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(100);
+    const scripts = new Set(others.flatMap(({ commands }) => commands.slice(2)));
+    expect(new Set(others.map(({ commands }) => commands.slice(0, 2).join()))).toEqual(new Set(['set,get']));
+    expect([...scripts]).toEqual(['evalsha']);
+    expect(Math.max(...others.map(({ commands }) => commands.length))).toBeLessThanOrEqual(COMMANDS_MAX);
+    // Those of the one that ran, which it keeps.
+    expect((await world.admin.query(CONNECTIONS_OF_OTHERS)).rows).toEqual([{ count: 2 }]);
   });
 });
 
 describe.concurrent('a warm-up whose lock', () => {
+  const TAKEN = 'The lock belongs to somebody else.';
+  /** Whatever the driver says. */
+  const NOT_CONFIRMED = expect.stringMatching(new RegExp(`^(?!${TAKEN})`));
   const LOSSES = [
     {
       loss: 'is taken by another one',
       lose: ({ redis }: World) => redis.set(LOCK, 'thief', 'PX', LOCK_TTL_MS),
-      aborted: 'The lock belongs to somebody else.',
+      aborted: TAKEN,
       holder: 'thief',
     },
     {
       loss: 'is deleted',
       lose: ({ redis }: World) => redis.del(LOCK),
-      aborted: 'The lock belongs to somebody else.',
+      aborted: TAKEN,
       holder: null,
     },
     {
       loss: 'cannot be renewed, because Redis does not answer,',
       lose: ({ redisProxy }: World) => redisProxy.hang(),
-      aborted: expect.stringMatching(/^Redis /),
+      aborted: NOT_CONFIRMED,
       holder: 'first',
     },
     {
       loss: 'cannot be renewed, because Redis refuses connections,',
       lose: ({ redisProxy }: World) => redisProxy.refuse(),
-      aborted: expect.stringMatching(/^Redis /),
+      aborted: NOT_CONFIRMED,
       holder: 'first',
     },
   ];
 
   it.for(LOSSES)(
-    '$loss stops within 10 s and leaves it alone',
+    '$loss stops soon, though Postgres holds what it waits for, and leaves it alone',
     async ({ lose, aborted, holder }, context) => {
+      const { expect } = context;
       const world = await enter(context);
       const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
-      const run = world.first.call('invoke', 'schedule', 'first');
+      const run = world.first.call('warm', 'first', RENEW_EVERY_MS);
       await loading;
       await lose(world);
-      const lostAtMs = Date.now();
-      const { report, beganAtMs } = await run;
+      const report = await run;
       expect(report).toMatchObject({ aborted, planned: USERS });
       expect(report.warmed + report.skipped + report.failed).toBe(USERS);
-      expect(beganAtMs + report.durationMs - lostAtMs).toBeLessThanOrEqual(NOTICED_WITHIN_MS);
+      // A renewal in vain takes less time than the first try and the wait for the second one: no other one follows it.
+      expect(report.steps.find(({ name }) => name === 'top-users')?.attempts).toBeLessThanOrEqual(2);
       expect(await world.redis.get(LOCK)).toBe(holder);
     },
   );
 
   it('was lost writes nothing more of what it has read', async (context) => {
     const world = await enter(context);
-    const run = world.first.call('warmHeld', 'first', 50);
+    const run = world.first.call('warmHeld', 'first', RENEW_EVERY_MS);
     await world.first.call('untilRead');
     await world.redis.set(LOCK, 'thief', 'PX', LOCK_TTL_MS);
-    expect(await run).toMatchObject({ status: 'failed', aborted: 'The lock belongs to somebody else.' });
+    expect(await run).toMatchObject({ status: 'failed', aborted: TAKEN });
     await world.first.call('releaseLoads');
     expect(await world.countStored()).toBe(0);
     expect(await world.redis.get(LOCK)).toBe('thief');
@@ -127,11 +138,11 @@ describe.concurrent('a warm-up whose lock', () => {
 });
 
 describe.concurrent('a warmer', () => {
-  it('that is killed leaves a lock that ends within 30 s, and the next one warms everything', async (context) => {
+  it('that is killed leaves a lock that ends by itself after 30 s at most, and the next one warms everything', async (context) => {
     const { expect } = context;
     const world = await enter(context);
     const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
-    const lost = world.first.call('invoke', 'schedule', 'killed').catch(() => 'lost');
+    const lost = world.first.call('invoke', 'manual', 'killed').catch(() => 'lost');
     await loading;
     await world.first.kill();
     expect(await lost).toBe('lost');
@@ -139,11 +150,11 @@ describe.concurrent('a warmer', () => {
     expect(ttlMs).toBeGreaterThan(0);
     expect(ttlMs).toBeLessThanOrEqual(LOCK_TTL_MS);
     const next = await world.startAnother();
-    const early = await next.call('invoke', 'schedule', 'early');
+    const early = await next.call('invoke', 'manual', 'early');
     expect(early.report).toMatchObject({ status: 'skipped', holderTraceId: 'killed' });
     await world.redis.pexpire(LOCK, 200); // as if most of the 30 s were over
     await expect.poll(() => world.redis.exists(LOCK)).toBe(0);
-    const { report } = await next.call('invoke', 'schedule', 'next');
+    const { report } = await next.call('invoke', 'manual', 'next');
     expect(report).toMatchObject({ status: 'success', planned: PLANNED, failed: 0 });
     expect(await world.countStored()).toBe(PLANNED);
   });
@@ -151,16 +162,20 @@ describe.concurrent('a warmer', () => {
   const THIRD_TTL_MS = 20_000;
 
   /** `first` is frozen with its next write on the way to Redis; its lock ends, and a newer run comes and goes. */
-  async function overtake(world: World, written: string): Promise<{ run: Promise<Invocation> }> {
-    await world.first.call('invoke', 'schedule', 'earlier'); // Redis knows the scripts: what comes late is executed
+  async function overtake<Run>(
+    world: World,
+    written: string,
+    begin: () => Promise<Run>,
+  ): Promise<{ run: Promise<Run> }> {
+    await world.first.call('invoke', 'manual', 'earlier'); // Redis knows the scripts: what comes late is executed
     const second = await world.startAnother();
     const writing = world.redisProxy.hangAt(written);
-    const run = world.first.call('invoke', 'schedule', 'first');
+    const run = begin();
     await writing;
     world.first.freeze();
     await world.redis.del(LOCK);
     await world.admin.query('UPDATE users SET follower_count = 2000000 WHERE id = $1', [USERS]);
-    const { report } = await second.call('invoke', 'schedule', 'second');
+    const { report } = await second.call('invoke', 'manual', 'second');
     expect(report).toMatchObject({ status: 'success', warmed: PLANNED });
     await world.redis.set(LOCK, 'third', 'PX', THIRD_TTL_MS);
     return { run };
@@ -180,7 +195,7 @@ describe.concurrent('a warmer', () => {
     'that is frozen past its lock, with $what to write, replaces nothing newer',
     async ({ written }, context) => {
       const world = await enter(context);
-      const { run } = await overtake(world, written);
+      const { run } = await overtake(world, written, () => world.first.call('invoke', 'manual', 'first'));
       const [stored, snapshot] = [await world.stored(), await snapshotOf(world.redis)];
       await world.redisProxy.recover();
       world.first.thaw();
@@ -197,12 +212,13 @@ describe.concurrent('a warmer', () => {
 
   it("that is frozen past its lock stops when it is thawed, and renews nobody else's lock", async (context) => {
     const world = await enter(context);
-    const { run } = await overtake(world, USERS_STORE);
-    await sleep(RENEW_EVERY_MS);
+    const begin = () => world.first.call('warm', 'first', RENEW_EVERY_MS);
+    const { run } = await overtake(world, USERS_STORE, begin);
+    await sleep(RENEW_EVERY_MS); // a renewal is due when it is thawed
     const [stored, snapshot] = [await world.stored(), await snapshotOf(world.redis)];
     await world.redisProxy.recover();
     world.first.thaw();
-    expect((await run).report).toMatchObject({ aborted: 'The lock belongs to somebody else.' });
+    expect(await run).toMatchObject({ aborted: 'The lock belongs to somebody else.' });
     expect(await world.stored()).toEqual(stored);
     expect(await snapshotOf(world.redis)).toEqual(snapshot);
     await expectThirdToHoldTheLock(world);
