@@ -29,11 +29,14 @@ function readOptions(): RepeatOptions {
 
 async function runOnce(vitestArgs: readonly string[], reportFile: string): Promise<RunResult> {
   const beganAtMs = performance.now();
-  const reporters = ['--reporter=json', '--reporter=dot', `--outputFile.json=${reportFile}`];
+  const reporters = ['--reporter=json', '--reporter=default', `--outputFile.json=${reportFile}`];
   const child = spawn(process.execPath, [VITEST, 'run', ...reporters, ...vitestArgs], {
     cwd: PROJECT_DIR,
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1' },
   });
+  const end = () => child.kill('SIGTERM');
+  process.once('exit', end);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -41,6 +44,7 @@ async function runOnce(vitestArgs: readonly string[], reportFile: string): Promi
     });
   }
   const [exitCode] = (await once(child, 'close')) as [number | null];
+  process.off('exit', end);
   if (exitCode !== 0) print(output.slice(-OUTPUT_SHOWN_MAX));
   return { exitCode, tookMs: performance.now() - beganAtMs, report: readReport(reportFile) };
 }
@@ -54,9 +58,10 @@ function readReport(file: string): JsonReport | undefined {
 }
 
 function describe({ runs }: RepeatOptions, number: number, result: RunResult): string {
-  const failures = failuresOf(result, PROJECT_DIR).length;
-  const outcome = failures === 0 ? 'green' : `${failures} failed`;
-  return `Run ${number} of ${runs}: ${outcome}, ${Math.round(result.tookMs / MS_PER_S)} s`;
+  const failures = failuresOf(result, PROJECT_DIR);
+  const outcome = failures.length === 0 ? 'green' : `${failures.length} failed`;
+  const line = `Run ${number} of ${runs}: ${outcome}, ${Math.round(result.tookMs / MS_PER_S)} s`;
+  return [line, ...failures.map((name) => `  ${name}`)].join('\n');
 }
 
 async function repeat(options: RepeatOptions, folder: string): Promise<RunResult[]> {
