@@ -28,7 +28,32 @@ export function openCaches(
   registered: Registry = datasets,
 ): unknown {
   const open = (dataset: Registry[string]) => new TieredCache(sourceOf(dataset, database), redis);
-  return Object.fromEntries(Object.entries(registered).map(([name, dataset]) => [name, open(dataset)]));
+  const opened = Object.entries(registered).map(([name, dataset]) => ({
+    name,
+    dataset,
+    cache: open(dataset),
+  }));
+  for (const { dataset, cache } of opened) {
+    for (const name of dataset.derivedFrom ?? []) originOf(name, dataset.name, opened).clearsToo(cache);
+  }
+  return Object.fromEntries(opened.map(({ name, cache }) => [name, cache]));
+}
+
+type Opened = { readonly dataset: Registry[string]; readonly cache: TieredCache<unknown> };
+
+/** Throws for a name that is no other dataset's: what it stands for would never be invalidated. Registered before what is made of it, so that there is no circle. */
+function originOf(name: string, derived: string, opened: readonly Opened[]): TieredCache<unknown> {
+  const before = opened.slice(
+    0,
+    opened.findIndex(({ dataset }) => dataset.name === derived),
+  );
+  const origin = before.find(({ dataset }) => dataset.name === name);
+  if (origin === undefined) {
+    throw new Error(
+      `"${derived}" is derived from "${name}", and no dataset of that name is registered before it.`,
+    );
+  }
+  return origin.cache;
 }
 
 /** What a warm-up has to do for all of them, in the order in which they are registered. */

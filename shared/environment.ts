@@ -21,6 +21,13 @@ function url(name: string, schemes: readonly string[]): string {
   return value;
 }
 
+function wholeNumber(name: string, byDefault: number): number {
+  const value = optionalText(name);
+  if (value === undefined) return byDefault;
+  if (!/^\d{1,9}$/.test(value)) throw new EnvironmentError(name, 'a whole number');
+  return Number(value);
+}
+
 /** Whether the variable says `value`; absent says no, and anything else is a mistake worth stopping for. */
 function is(name: string, value: string): boolean {
   const said = optionalText(name);
@@ -59,6 +66,8 @@ export const environment = {
   pushgatewayUrl: () =>
     optionalText('PUSHGATEWAY_URL') === undefined ? undefined : url('PUSHGATEWAY_URL', ['http:', 'https:']),
   warmerFunctionName: () => text('WARMER_FUNCTION_NAME', 'the name of the warmer function'),
+  /** How long a deployment waits for its warm-up. */
+  waitForWarmUpMs: () => wholeNumber('WAIT_FOR_WARM_UP_MS', 20_000),
   jwtIssuer: () => text('JWT_ISSUER', 'the issuer of the tokens'),
   /** Separated by commas: a token for any of them is accepted. */
   jwtAudiences: () => list('JWT_AUDIENCE', 'the audiences of the tokens, separated by commas'),

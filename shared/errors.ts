@@ -33,6 +33,13 @@ export class NotFoundError extends PrewarmError {}
 /** A token is signed as it should be, but lacks what we demand of it. */
 export class TokenRefusedError extends PrewarmError {}
 
+/** The token was valid when API Gateway had it checked, and has ended since. */
+export class TokenExpiredError extends PrewarmError {
+  constructor() {
+    super('The token has expired.');
+  }
+}
+
 /** The token is valid, but its scopes do not allow this. */
 export class ForbiddenError extends PrewarmError {
   readonly requiredScope: string;
@@ -132,6 +139,9 @@ export class LockLostError extends PrewarmError {}
 /** The Lambda's own time is nearly used up: stop while there is time to release and to report. */
 export class DeadlineNearError extends PrewarmError {}
 
+/** The process was asked to end: stop, and leave nothing behind that others would wait for. */
+export class ContainerStoppingError extends PrewarmError {}
+
 /** Another deployment holds the lock of the migrations. */
 export class MigrationsBusyError extends PrewarmError {}
 
@@ -142,6 +152,15 @@ export class MigrationError extends PrewarmError {
     super(`Migration ${migration}: ${message}`, options);
     this.migration = migration;
   }
+}
+
+/** Whether something of ours was away, whatever was asked for. */
+export function isOurFault(error: unknown): error is Error {
+  return (
+    error instanceof DatabaseUnavailableError ||
+    error instanceof RedisUnavailableError ||
+    error instanceof InvocationError
+  );
 }
 
 /** The innermost cause, in a few words, for reports and logs. */

@@ -1,4 +1,5 @@
 /** Log lines: one JSON object a line, each with the traceId of what is going on. Own code, because a logging library would be a third of a read container's start-up. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { PrewarmError } from './errors.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -6,16 +7,15 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const LEVELS: readonly (Level | 'silent')[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
-/**
- * A container runs one invocation at a time, so the current trace is one variable, not a context that follows promises.
- * Lines of the init phase carry the container's own id.
- */
-let currentTraceId = `init-${crypto.randomUUID()}`;
+/** One process may serve many requests at once, so the traceId follows the promises of each. */
+const traceIds = new AsyncLocalStorage<string>();
+/** Of the lines of the init phase. */
+const initTraceId = `init-${crypto.randomUUID()}`;
 let lowestLevel = LEVELS.indexOf('info');
 
-/** Says whose work the lines from now on are about. */
-export function setTraceId(traceId: string): void {
-  currentTraceId = traceId;
+/** The lines of `work`, and of all that it begins, are about `traceId`. */
+export function withTraceId<T>(traceId: string, work: () => T): T {
+  return traceIds.run(traceId, work);
 }
 
 /** Leaves out the lines below `level`; `silent` leaves out all. An unknown level changes nothing. */
@@ -56,7 +56,7 @@ function write(level: Level, message: string, fields: Fields): void {
     time: new Date().toISOString(),
     level,
     message,
-    traceId: currentTraceId,
+    traceId: traceIds.getStore() ?? initTraceId,
     ...rest,
     ...(error === undefined ? {} : { error: describeError(error) }),
   };

@@ -7,11 +7,11 @@ import { AdminLimits } from '../../shared/http/rate-limit.ts';
 import { setLogLevel } from '../../shared/logger.ts';
 import { Telemetry } from '../../shared/metrics/telemetry.ts';
 import { Database } from '../../shared/postgres/database.ts';
-import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
+import { ADMIN_GUARD, GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 import { adminRoutes } from './routes.ts';
 
 setLogLevel(environment.logLevel());
-const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
+const redis = new GuardedRedis(environment.redisUrl(), ADMIN_GUARD);
 const database = new Database(environment.databaseUrl(), {
   connectionsMax: 1,
   isRdsProxy: environment.isRdsProxy(),

@@ -2,7 +2,7 @@
 import { runWarmer, startWarmer } from '../../shared/aws/invoke-warmer.ts';
 import type { ReadReplicationGroup } from '../../shared/aws/replication-group.ts';
 import type { Caches } from '../../shared/caches.ts';
-import { InvalidInputError, WarmupRunningError } from '../../shared/errors.ts';
+import { InvalidInputError, isOurFault, WarmupRunningError } from '../../shared/errors.ts';
 import {
   type Answer,
   type ApiRequest,
@@ -32,25 +32,28 @@ export type AdminServices = {
 };
 
 export function adminRoutes(services: AdminServices): Routes {
-  const limited = async (request: ApiRequest, action: LimitedAction) => {
+  const limited = async (request: ApiRequest, action: LimitedAction, act: () => Promise<Answer>) => {
     const { sub } = requireScope(request, SCOPE);
     await services.limits.consume(action, sub);
+    try {
+      return await act();
+    } catch (error) {
+      if (isOurFault(error)) await services.limits.giveBack(action, sub);
+      throw error;
+    }
   };
   return {
-    'GET /admin/status': async (request) => {
-      await limited(request, 'status');
-      return answerJson(JSON.stringify(await readStatus(services.redis, services.readReplicationGroup)));
-    },
-    'POST /admin/warm-up': async (request) => {
-      await limited(request, 'warm-up');
-      return warmUpByHand(services, request);
-    },
-    'POST /admin/clear': async (request) => {
-      await limited(request, 'clear');
-      const cleared = await clear(services, parseClearBody(request.body));
-      log.info('The cache was cleared.', { cleared });
-      return answerJson(JSON.stringify(cleared));
-    },
+    'GET /admin/status': (request) =>
+      limited(request, 'status', async () =>
+        answerJson(JSON.stringify(await readStatus(services.redis, services.readReplicationGroup))),
+      ),
+    'POST /admin/warm-up': (request) => limited(request, 'warm-up', () => warmUpByHand(services, request)),
+    'POST /admin/clear': (request) =>
+      limited(request, 'clear', async () => {
+        const cleared = await clear(services, parseClearBody(request.body));
+        log.info('The cache was cleared.', { cleared });
+        return answerJson(JSON.stringify({ cleared }));
+      }),
   };
 }
 
@@ -82,21 +85,28 @@ function started(traceId: string): Answer {
   return answerJson(JSON.stringify({ status: 'started', traceId }), { location: 'status' }, 202);
 }
 
-async function clear({ caches, database }: AdminServices, body: ClearBody): Promise<object> {
+/** What was cleared, a dataset each: with the `ids` that it was, or all of it. */
+async function clear({ caches, database }: AdminServices, body: ClearBody): Promise<object[]> {
   if (body.ids !== undefined) {
     if (body.dataset !== undefined && body.dataset !== caches.users.name) {
       throw new InvalidInputError('body.ids', `given with the dataset "${caches.users.name}" only`);
     }
     await caches.users.invalidate(body.ids, await database.nowUs());
-    return { cleared: { dataset: caches.users.name, ids: body.ids } };
+    const derived = caches.users.derivedNames.map((dataset) => ({ dataset, derivedFrom: caches.users.name }));
+    return [{ dataset: caches.users.name, ids: body.ids }, ...derived];
   }
-  const chosen = Object.values(caches).filter(
-    (cache) => body.dataset === undefined || cache.name === body.dataset,
+  const all = Object.values(caches);
+  const derived = new Set(all.flatMap(({ derivedNames }) => derivedNames));
+  const chosen = all.filter(({ name }) =>
+    body.dataset === undefined ? !derived.has(name) : name === body.dataset,
   );
   const cleared: object[] = [];
   // One after the other: each may wait for the replicas, and a wait holds up the connection that both use.
-  for (const cache of chosen) cleared.push({ dataset: cache.name, ...(await cache.clear()) });
-  return { cleared };
+  for (const cache of chosen) {
+    cleared.push({ dataset: cache.name, ...(await cache.clear()) });
+    for (const dataset of cache.derivedNames) cleared.push({ dataset, derivedFrom: cache.name });
+  }
+  return cleared;
 }
 
 function headerOf(request: ApiRequest, name: string): string | undefined {

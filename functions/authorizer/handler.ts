@@ -3,7 +3,7 @@
 import { FetchError } from 'aws-jwt-verify/error';
 import type { APIGatewayAuthorizerResult, APIGatewayTokenAuthorizerEvent } from 'aws-lambda';
 import { environment } from '../../shared/environment.ts';
-import { log, setLogLevel, setTraceId } from '../../shared/logger.ts';
+import { log, setLogLevel, withTraceId } from '../../shared/logger.ts';
 import { createTokenVerifier, type TokenClaims } from './token-verifier.ts';
 
 setLogLevel(environment.logLevel());
@@ -18,17 +18,21 @@ const verify = createTokenVerifier({
 /** API Gateway answers 401 to exactly this message, and 500 to any other. */
 const UNAUTHORIZED = 'Unauthorized';
 
-export async function handler(
+export function handler(
   event: APIGatewayTokenAuthorizerEvent,
   context: { awsRequestId: string },
 ): Promise<APIGatewayAuthorizerResult> {
-  setTraceId(context.awsRequestId);
+  return withTraceId(context.awsRequestId, () => authorize(event));
+}
+
+async function authorize(event: APIGatewayTokenAuthorizerEvent): Promise<APIGatewayAuthorizerResult> {
   const claims = await claimsOf(event.authorizationToken);
   const client = Object.hasOwn(usageKeys, claims.client) ? claims.client : 'default';
   return {
     principalId: claims.sub,
     policyDocument: allowWholeApi(event.methodArn),
-    context: { sub: claims.sub, scope: claims.scope, client },
+    // The functions look at its end themselves: API Gateway keeps this answer for longer than some tokens live.
+    context: { sub: claims.sub, scope: claims.scope, client, exp: claims.exp },
     usageIdentifierKey: usageKeys[client] ?? null,
   };
 }

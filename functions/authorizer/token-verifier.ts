@@ -5,7 +5,13 @@ import { SimpleFetcher } from 'aws-jwt-verify/https';
 import { SimpleJwksCache } from 'aws-jwt-verify/jwk';
 import { TokenRefusedError } from '../../shared/errors.ts';
 
-export type TokenClaims = { readonly sub: string; readonly scope: string; readonly client: string };
+export type TokenClaims = {
+  readonly sub: string;
+  readonly scope: string;
+  readonly client: string;
+  /** When the token ends, in seconds since 1970. */
+  readonly exp: number;
+};
 
 export type TokenRules = {
   readonly issuer: string;
@@ -29,11 +35,12 @@ export function createTokenVerifier(rules: TokenRules): (token: string) => Promi
   );
   return async (token) => {
     const payload = await verifier.verify(token);
-    const { sub, scope, client_id: clientId, azp } = payload as Record<string, unknown>;
+    const { sub, scope, client_id: clientId, azp, exp } = payload as Record<string, unknown>;
     return {
       sub: String(sub),
       scope: ourScopes(String(scope ?? ''), scopePrefix),
       client: String(clientId ?? azp ?? ''),
+      exp: Number(exp),
     };
   };
 }

@@ -2,14 +2,16 @@
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 import { answerCustomResource, type CustomResourceAnswer } from '../../shared/aws/custom-resource.ts';
 import { environment } from '../../shared/environment.ts';
-import { log, setLogLevel, setTraceId } from '../../shared/logger.ts';
+import { rootCause } from '../../shared/errors.ts';
+import { log, setLogLevel, withTraceId } from '../../shared/logger.ts';
 import { migrate } from '../../shared/postgres/migrate.ts';
 
 setLogLevel(environment.logLevel());
 
 export async function handler(event: CloudFormationCustomResourceEvent): Promise<void> {
-  setTraceId(event.RequestId);
-  await answerCustomResource(event, 'prewarm-migrations', await run(event));
+  await withTraceId(event.RequestId, async () =>
+    answerCustomResource(event, 'prewarm-migrations', await run(event)),
+  );
 }
 
 async function run(event: CloudFormationCustomResourceEvent): Promise<CustomResourceAnswer> {
@@ -23,6 +25,12 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<CustomReso
     return { status: 'SUCCESS', data: { Applied: String(applied.length) } };
   } catch (error) {
     log.error('The database could not be migrated.', { error });
-    return { status: 'FAILED', reason: error instanceof Error ? error.message : String(error) };
+    return { status: 'FAILED', reason: explain(error) };
   }
+}
+
+/** What went wrong, and why: a refused connection to a name with two addresses has no message of its own. */
+function explain(error: unknown): string {
+  const [message, cause] = [error instanceof Error ? error.message : String(error), rootCause(error)];
+  return [...new Set([message, cause])].filter((text) => text !== '').join(' Cause: ');
 }

@@ -1,4 +1,5 @@
 /** Whether reads can be answered: `ok`, `degraded` without Redis, 503 without Postgres. */
+import { hasPassed } from '../../shared/clock.ts';
 import { type Answer, answerJson } from '../../shared/http/api.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
@@ -10,7 +11,7 @@ export function healthCheck(redis: GuardedRedis, database: Database): () => Prom
   let checkedAtMs = 0;
   let answer: Promise<Answer> | undefined;
   return () => {
-    if (answer === undefined || Date.now() - checkedAtMs >= REMEMBERED_MS) {
+    if (answer === undefined || hasPassed(REMEMBERED_MS, checkedAtMs)) {
       checkedAtMs = Date.now();
       answer = check(redis, database);
     }

@@ -3,6 +3,7 @@ import type { CacheRead, Layer } from '../../shared/cache/tiered-cache.ts';
 import type { Caches } from '../../shared/caches.ts';
 import { NotFoundError } from '../../shared/errors.ts';
 import { type Answer, answerJson, type Routes, requireScope } from '../../shared/http/api.ts';
+import { RETRY_AFTER_SECONDS } from '../../shared/http/problem.ts';
 import { parseSearch, parseUserId, parseUserIds } from '../../shared/http/schemas.ts';
 
 const SCOPE = 'users:read';
@@ -20,8 +21,11 @@ export function readRoutes(caches: Caches, health: () => Promise<Answer>): Route
     'GET /users': async (request) => {
       requireScope(request, SCOPE);
       const ids = parseUserIds(request.queryStringParameters?.['ids']);
-      const reads = await caches.users.getMany(ids);
-      return answerRead(listOf(ids, reads), slowestLayer(reads));
+      const { reads, failure } = await caches.users.getKnown(ids);
+      const known = reads.filter((read) => read !== undefined);
+      if (failure !== undefined && known.length === 0) throw failure;
+      const answer = answerRead(listOf(ids, reads), slowestLayer(known));
+      return failure === undefined ? answer : { ...answer, headers: { ...answer.headers, ...TRY_AGAIN } };
     },
 
     'GET /users/search': async (request) => {
@@ -38,11 +42,19 @@ function answerRead(json: string, layer: Layer): Answer {
   return answerJson(json, { 'x-cache': layer });
 }
 
-/** The texts of the users go into the body as they are; ids without a user are named. */
-function listOf(ids: readonly number[], reads: readonly CacheRead[]): string {
-  const items = reads.filter((read) => read.json !== null).map((read) => read.json);
+/** Postgres is away, and some of what was asked for is known all the same. */
+const TRY_AGAIN = { 'retry-after': String(RETRY_AFTER_SECONDS) };
+
+/**
+ * The texts of the users go into the body as they are; ids without a user are named, and, where there are any, those of
+ * which nobody can tell at the moment.
+ */
+function listOf(ids: readonly number[], reads: readonly (CacheRead | undefined)[]): string {
+  const items = reads.flatMap((read) => read?.json ?? []);
   const missing = ids.filter((_, index) => reads[index]?.json === null);
-  return `{"items":[${items.join(',')}],"missing":[${missing.join(',')}]}`;
+  const unavailable = ids.filter((_, index) => reads[index] === undefined);
+  const rest = unavailable.length === 0 ? '' : `,"unavailable":[${unavailable.join(',')}]`;
+  return `{"items":[${items.join(',')}],"missing":[${missing.join(',')}]${rest}}`;
 }
 
 /** An answer of several reads is as warm as its coldest part. */

@@ -3,12 +3,12 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
 import { environment } from '../../shared/environment.ts';
-import { DeadlineNearError } from '../../shared/errors.ts';
-import { setLogLevel, setTraceId } from '../../shared/logger.ts';
+import { ContainerStoppingError, DeadlineNearError } from '../../shared/errors.ts';
+import { setLogLevel, withTraceId } from '../../shared/logger.ts';
 import { Telemetry } from '../../shared/metrics/telemetry.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
-import { TRIGGERS, type WarmupReport } from '../../shared/warming/report.ts';
+import { TRIGGERS, type Trigger, type WarmupReport } from '../../shared/warming/report.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 import { countWarmup, warmupGauges } from '../../shared/warming/warmup-metrics.ts';
 
@@ -34,31 +34,46 @@ const eventSchema = z.object({ trigger: z.enum(TRIGGERS), traceId: z.optional(z.
 /** Time kept for the hot keys (2 s), the metrics (3 s), the report and the release of the lock (2 s each, without Redis). */
 const CLOSING_MS = 9_000;
 
+/** The runs that are under way: told when the process is asked to end, so that none leaves its lock behind. */
+const underWay = new Map<AbortController, Promise<unknown>>();
+
+process.once('SIGTERM', async () => {
+  for (const run of underWay.keys()) run.abort(new ContainerStoppingError('The container is being stopped.'));
+  await Promise.allSettled(underWay.values());
+  process.exit(0);
+});
+
 /** Answers the report, whatever happened; throws only for an event that is none of ours. */
 export async function handler(event: unknown, context: Context): Promise<WarmupReport> {
   const { trigger, traceId = context.awsRequestId } = eventSchema.parse(event);
-  setTraceId(traceId);
+  return withTraceId(traceId, () => run(trigger, traceId, context));
+}
+
+async function run(trigger: Trigger, traceId: string, context: Context): Promise<WarmupReport> {
   const deadline = new AbortController();
   const timer = setTimeout(
     () => deadline.abort(new DeadlineNearError("The function's time is nearly used up.")),
     Math.max(0, context.getRemainingTimeInMillis() - CLOSING_MS),
   );
+  const running = warmUp({
+    traceId,
+    trigger,
+    redis,
+    connect: () => database.connect(),
+    targets,
+    signal: deadline.signal,
+    recordMetrics: (report, fence) => {
+      countWarmup(telemetry.recorder, report);
+      // Whoever did nothing does not wait for its turn to publish.
+      if (fence === undefined) return telemetry.flush();
+      return telemetry.publishNow({ order: fence, values: warmupGauges(report) });
+    },
+  });
+  underWay.set(deadline, running);
   try {
-    return await warmUp({
-      traceId,
-      trigger,
-      redis,
-      connect: () => database.connect(),
-      targets,
-      signal: deadline.signal,
-      recordMetrics: (report, fence) => {
-        countWarmup(telemetry.recorder, report);
-        // Whoever did nothing does not wait for its turn to publish.
-        if (fence === undefined) return telemetry.flush();
-        return telemetry.publishNow({ order: fence, values: warmupGauges(report) });
-      },
-    });
+    return await running;
   } finally {
+    underWay.delete(deadline);
     clearTimeout(timer);
   }
 }

@@ -5,8 +5,9 @@ import type { FunctionFolder, FunctionSize, StageConfig } from '../stage-config.
 export const functionSizes = {
   read: { memoryMiB: 512, timeoutSeconds: 10 },
   admin: { memoryMiB: 512, timeoutSeconds: 28 },
-  // Two: one run, and one that finds the lock held and says so.
-  warmer: { memoryMiB: 1024, timeoutSeconds: 60, reservedConcurrency: 2 },
+  // Three: one run, one that waits for its lock, and one that finds it held and says so. 90 s are a wait of 35 s at
+  // most, a run, and 9 s to close.
+  warmer: { memoryMiB: 1024, timeoutSeconds: 90, reservedConcurrency: 3 },
   authorizer: { memoryMiB: 256, timeoutSeconds: 5 },
   'deployment-hook': { memoryMiB: 256, timeoutSeconds: 30 },
   migrate: { memoryMiB: 256, timeoutSeconds: 300 },

@@ -8,7 +8,7 @@ export type WarmerEvent = { readonly trigger: Trigger; readonly traceId: string 
 const START_TIMEOUT_MS = 5_000;
 
 // A second try, because a connection that was kept over a freeze may be dead. If the first one arrived all the same, the
-// second warm-up finds the lock taken.
+// second warm-up finds its own traceId in the lock.
 const lambda = new LambdaClient({ maxAttempts: 2 });
 
 /** Starts a warm-up and does not wait for it. Throws `InvocationError`. */

@@ -4,6 +4,7 @@ import {
   ElastiCacheClient,
   type ReplicationGroup,
 } from '@aws-sdk/client-elasticache';
+import { hasPassed } from '../clock.ts';
 import { NotFoundError, OperationTimeoutError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { within } from '../within.ts';
@@ -35,7 +36,7 @@ export function replicationGroupReader(id: string): ReadReplicationGroup {
   let facts: ReplicationGroupFacts | undefined;
   let toldAtMs = 0;
   return async () => {
-    if (facts !== undefined && Date.now() - toldAtMs < REMEMBERED_MS) return facts;
+    if (facts !== undefined && !hasPassed(REMEMBERED_MS, toldAtMs)) return facts;
     try {
       facts = factsOf(id, await describe(id));
       toldAtMs = Date.now();

@@ -1,5 +1,7 @@
 /** Which entries count: the generation that the keys carry, looked at often enough that a clear elsewhere is noticed within a second. */
 
+import { hasPassed } from '../clock.ts';
+
 /**
  * Promise: one second after a clear or an invalidation was answered, no container answers what was cached before. A
  * container looks at most once in this time, and before it answers from memory when the last look is longer ago, also
@@ -22,8 +24,8 @@ const REFUSED_LOOK_EVERY_MS = 100;
  */
 const CLOCK_DRIFT_MS = 150;
 
-/** Longer than any command takes. */
-const OVERTAKEN_BY_MAX_MS = 1_000;
+/** How much more time may have passed for Redis than here: an answer's way, and more than any command takes. */
+const CLOCK_AHEAD_MS = 1_000;
 
 /** How long Redis tells of invalidated ids, and refuses what was read before: whoever looks later knows nothing. */
 export const INVALIDATIONS_KEPT_MS = 60_000;
@@ -36,7 +38,12 @@ export type Look = {
   readonly generation: string;
   /** Redis' clock, in ms: where the next look goes on. */
   readonly redisNowMs: number;
+  /** Ids that were invalidated since the time from which the look asked. */
   readonly invalidatedIds: readonly string[];
+  /** Whether these are all of them. */
+  readonly isWhole: boolean;
+  /** All schemas of which Redis may have entries: an invalidation is for those of each. */
+  readonly schemaVersions: readonly string[];
 };
 
 export type Change = 'none' | 'ids' | 'all';
@@ -48,6 +55,9 @@ export class Generation {
   #redisNowMs = 0;
   /** When the look that was taken in last was asked for. */
   #askedAtMs = 0;
+  #lastAsked = 0;
+  #lastTakenIn = 0;
+  #schemaVersions: readonly string[] = [];
 
   get current(): string {
     return this.#current;
@@ -58,25 +68,38 @@ export class Generation {
     return Math.max(0, this.#redisNowMs - CLOCK_DRIFT_MS);
   }
 
+  /** As the last look told them. */
+  get schemaVersions(): readonly string[] {
+    return this.#schemaVersions;
+  }
+
   /** Until when Redis takes what is loaded from now on, by its own clock. */
   get storableUntilMs(): number {
     return this.#redisNowMs + STORED_WITHIN_MS;
   }
 
   isRecent(nowMs: number): boolean {
-    const agoMs = nowMs - this.#lookedAtMs;
-    // A wall clock that was set back says nothing about how long ago it was.
-    return agoMs >= 0 && agoMs < LOOK_EVERY_MS;
+    return !hasPassed(LOOK_EVERY_MS, this.#lookedAtMs, nowMs);
   }
 
-  /** Takes in a look that was asked for at `askedAtMs`, and says what it means for what is in memory. */
-  accept(look: Look, askedAtMs: number): Change {
+  /** Call it when a look is asked for. The order in which that happens counts, which no clock tells if it can be set back. */
+  beginLook(): number {
+    return ++this.#lastAsked;
+  }
+
+  /** The clock was set back: nobody knows how long ago the last look was. */
+  forgetLook(): void {
+    this.#lookedAtMs = 0;
+  }
+
+  /** Takes in the look number `asked`, which was asked for at `askedAtMs`, and says what it means for what is in memory. */
+  accept(look: Look, asked: number, askedAtMs: number): Change {
     const changed = this.raise(look.generation);
-    // The one that was asked for later was taken in before, and has told all that this one tells. (Much later means that
-    // our own clock was set back.)
-    const overtakenByMs = this.#askedAtMs - askedAtMs;
-    if (overtakenByMs > 0 && overtakenByMs < OVERTAKEN_BY_MAX_MS) return changed ? 'all' : 'none';
-    const isListWhole = this.#tellsAllSince(look.redisNowMs, askedAtMs);
+    // The one that was asked for later was taken in before, and has told all that this one tells.
+    if (asked < this.#lastTakenIn) return changed ? 'all' : 'none';
+    this.#lastTakenIn = asked;
+    const isListWhole = look.isWhole && this.#tellsAllSince(look.redisNowMs, askedAtMs);
+    this.#schemaVersions = look.schemaVersions;
     this.#redisNowMs = look.redisNowMs;
     this.#askedAtMs = askedAtMs;
     this.#lookedAtMs = askedAtMs;
@@ -84,11 +107,19 @@ export class Generation {
     return look.invalidatedIds.length > 0 ? 'ids' : 'none';
   }
 
-  /** Whether the list of a look at `redisNowMs` has forgotten nothing, and nothing was put before where we ask from. */
+  /**
+   * Whether the list of a look at `redisNowMs` has forgotten nothing, and nothing was put before where we ask from; and
+   * whether our own clock, by which memory's entries expire, was not set back.
+   */
   #tellsAllSince(redisNowMs: number, askedAtMs: number): boolean {
     const passedMs = redisNowMs - this.#redisNowMs;
     const passedHereMs = askedAtMs - this.#askedAtMs;
-    return passedMs < INVALIDATIONS_KEPT_MS - CLOCK_DRIFT_MS && passedMs >= passedHereMs - CLOCK_DRIFT_MS;
+    const aheadMs = passedMs - passedHereMs;
+    return (
+      passedMs < INVALIDATIONS_KEPT_MS - CLOCK_DRIFT_MS &&
+      aheadMs >= -CLOCK_DRIFT_MS &&
+      aheadMs <= CLOCK_AHEAD_MS
+    );
   }
 
   /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
@@ -103,7 +134,7 @@ export class Generation {
    * lately. If it was not, nothing in memory counts until Redis has been asked again.
    */
   skipLook(attemptedAtMs: number | undefined, nowMs: number): void {
-    if (attemptedAtMs === undefined || nowMs - attemptedAtMs >= OUTAGE_BELIEVED_MS) return;
+    if (attemptedAtMs === undefined || hasPassed(OUTAGE_BELIEVED_MS, attemptedAtMs, nowMs)) return;
     this.#lookedAtMs = nowMs - LOOK_EVERY_MS + REFUSED_LOOK_EVERY_MS;
   }
 }

@@ -30,6 +30,8 @@ type LayersOptions = {
   readonly schemaVersion: number;
   readonly memoryEntriesMax: number;
   readonly memoryMs: number;
+  /** No entry stays in Redis for longer. */
+  readonly redisMs: number;
   /** Called for each key whose value turned out to be old, or with nothing when all did. */
   readonly onDropped: (key?: string) => void;
   /** Called with hits in memory, late: see `tellAllHits`. */
@@ -53,7 +55,11 @@ export class Layers {
   readonly #memory: MemoryLayer;
   readonly #redis: RedisLayer;
   readonly #generation = new Generation();
-  readonly #clock = new WallClock();
+  /** Entries in memory expire by it: none is believed after it was set back. */
+  readonly #clock = new WallClock(() => {
+    this.#generation.forgetLook();
+    this.#dropAll();
+  });
   readonly #onDropped: LayersOptions['onDropped'];
   readonly #onCorrupt: LayersOptions['onCorrupt'];
   /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
@@ -69,7 +75,7 @@ export class Layers {
         if (entry.kind === 'value') this.#reads.add(key, hits);
       },
     });
-    this.#redis = new RedisLayer(redis, options.dataset, options.schemaVersion);
+    this.#redis = new RedisLayer(redis, options);
     this.#onDropped = options.onDropped;
     this.#onCorrupt = options.onCorrupt;
   }
@@ -102,13 +108,13 @@ export class Layers {
 
   /** What memory has of `key` that is not answered from it any more, if a look says that it counts still. */
   leftInMemory(key: string): Entry | undefined {
-    const nowMs = Date.now();
+    const nowMs = this.#clock.nowMs();
     return this.#generation.isRecent(nowMs) ? this.#memory.getStale(key, nowMs) : undefined;
   }
 
   /** The same whatever the last look said: when neither Redis nor the database can be asked. */
   lastKnown(key: string): Entry | undefined {
-    return this.#memory.getStale(key, Date.now());
+    return this.#memory.getStale(key, this.#clock.nowMs());
   }
 
   /** The places of those keys for which Redis has to be asked; the others are answered from memory after a look. */
@@ -149,9 +155,10 @@ export class Layers {
 
   /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
   async lookNow(): Promise<boolean> {
-    const askedAtMs = Date.now();
+    const askedAtMs = this.#clock.nowMs();
+    const asked = this.#generation.beginLook();
     const found = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
-    this.#heed(found, askedAtMs);
+    this.#heed(found, asked, askedAtMs);
     return found.look !== undefined;
   }
 
@@ -178,7 +185,7 @@ export class Layers {
    */
   putInMemory(ticket: LoadTicket, keys: readonly string[], entries: readonly Entry[]): void {
     if (ticket.drops !== this.#drops) return;
-    const nowMs = Date.now();
+    const nowMs = this.#clock.nowMs();
     for (const [index, entry] of entries.entries()) this.#memory.set(keys[index] as string, entry, nowMs);
   }
 
@@ -196,7 +203,7 @@ export class Layers {
     if (wanted.drops !== this.#drops || wanted.generation !== this.#generation.current) return 0;
     const { entries, corrupt } = readEntries(undefined, texts);
     if (corrupt > 0) this.#onCorrupt(corrupt);
-    const nowMs = Date.now();
+    const nowMs = this.#clock.nowMs();
     let filled = 0;
     for (let place = entries.length - 1; place >= 0; place--) {
       const entry = entries[place];
@@ -216,7 +223,7 @@ export class Layers {
 
   /** Throws `RedisUnavailableError`. */
   async invalidate(keys: readonly string[], atUs: number): Promise<void> {
-    await this.#redis.invalidate(this.#generation.current, keys, atUs);
+    await this.#redis.invalidate(this.#generation.current, this.#generation.schemaVersions, keys, atUs);
     for (const key of keys) this.#drop(key);
   }
 
@@ -234,15 +241,16 @@ export class Layers {
     keys: readonly string[],
     onCorrupt: (values: number) => void,
   ): Promise<readonly (Entry | undefined)[]> {
-    const askedAtMs = Date.now();
+    const askedAtMs = this.#clock.nowMs();
     const isLookDue = !this.#generation.isRecent(askedAtMs);
     if (keys.length === 0 && !isLookDue) return [];
     const { current: generation, sinceMs } = this.#generation;
     const drops = this.#drops;
+    const asked = isLookDue ? this.#generation.beginLook() : 0;
     const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
-    if (isLookDue) this.#heed(found, askedAtMs);
+    if (isLookDue) this.#heed(found, asked, askedAtMs);
     if (generation !== this.#generation.current) return this.#lookUp(keys, onCorrupt);
     if (found.corrupt > 0) onCorrupt(found.corrupt);
     return this.#takeAll(keys, found, isUndisturbed);
@@ -257,7 +265,7 @@ export class Layers {
     { entries, look }: LookUp,
     mayRemember: boolean,
   ): readonly (Entry | undefined)[] {
-    const nowMs = Date.now();
+    const nowMs = this.#clock.nowMs();
     const told = look?.invalidatedIds ?? [];
     return entries.map((entry, place) => {
       const key = keys[place] as string;
@@ -276,12 +284,12 @@ export class Layers {
     return entry;
   }
 
-  #heed({ look, attemptedAtMs }: LookUp, askedAtMs: number): void {
+  #heed({ look, attemptedAtMs }: LookUp, asked: number, askedAtMs: number): void {
     if (look === undefined) {
       this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
       return;
     }
-    const change = this.#generation.accept(look, askedAtMs);
+    const change = this.#generation.accept(look, asked, askedAtMs);
     if (change === 'all') this.#dropAll();
     if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
   }

@@ -33,9 +33,10 @@ export class Lease {
     lookAgain: () => Promise<Found | undefined>,
   ): Promise<{ found: Found } | { release: Release }> {
     const token = crypto.randomUUID();
-    const giveUpAtMs = Date.now() + WAIT_MS;
+    // By the monotonic clock: the wall clock may be set back by an hour meanwhile.
+    const giveUpAtMs = performance.now() + WAIT_MS;
     let apartMs = FIRST_LOOK_MS;
-    while (Date.now() < giveUpAtMs) {
+    while (performance.now() < giveUpAtMs) {
       // As a rule in this order: a leader that stored and released before we lead is seen by the look.
       const [release, found] = await Promise.all([this.tryLead(entryKey, token), lookAgain()]);
       if (found !== undefined) {

@@ -140,20 +140,24 @@ export class Loader<Id> {
    * Loads and stores, and answers what is stored then. The interleaving that the repetition closes, for one id:
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
+   * What is refused for a tombstone that was there when the load began is newer all the same, and not loaded again: the
+   * database's clock was set back, and says otherwise.
    */
   async #loadAndStore(
     ids: readonly Id[],
     keys: readonly string[],
     release: Release,
     reloads = 0,
+    known: ReadonlySet<string> = new Set(),
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
     const loaded = await this.#loadOrRelease(ids, ticket, release);
     // As a rule in this order: whoever leads next finds what was stored.
     const [outcomes] = await Promise.all([this.#layers.putInRedis(ticket, keys, loaded), release()]);
-    const isOvertaken = outcomes?.some(isTombstone) ?? false;
-    if (isOvertaken && reloads < RELOADS_MAX) {
-      return this.#loadAndStore(ids, keys, nothingToRelease, reloads + 1);
+    const tombstones = tombstonesOf(keys, outcomes ?? []);
+    const isOvertaken = tombstones.size > 0;
+    if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
+      return this.#loadAndStore(ids, keys, nothingToRelease, reloads + 1, tombstones);
     }
     const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
@@ -202,8 +206,12 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
   }
 }
 
-function isTombstone(outcome: PutOutcome): boolean {
-  return typeof outcome === 'object' && outcome.kind === 'tombstone';
+/** Which of `keys` were refused for a tombstone, each with the tombstone's time. */
+function tombstonesOf(keys: readonly string[], outcomes: readonly PutOutcome[]): Set<string> {
+  const found = outcomes.map((outcome, place) =>
+    typeof outcome === 'object' && outcome.kind === 'tombstone' ? [`${outcome.readAtUs} ${keys[place]}`] : [],
+  );
+  return new Set(found.flat());
 }
 
 /** What another process stored meanwhile, if it can be answered. */

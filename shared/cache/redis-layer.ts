@@ -8,8 +8,10 @@ import { keys } from '../redis/keys.ts';
 import { decodeEntry, type Entry, encodeEntry } from './entry.ts';
 import { INVALIDATIONS_KEPT_MS, type Look } from './generation.ts';
 
-/** More ids than this at once are told to the other containers as "all". */
-const ANNOUNCED_IDS_MAX = 1_000;
+/** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
+const ANNOUNCED_IDS_MAX = 50_000;
+/** A look tells of no more: a container's memory has about as many entries, and is filled again from Redis. */
+const TOLD_IDS_MAX = 1_000;
 
 /** Redis answers nobody else while it stores them: 0.2 ms for users, measured on one core. */
 const PUT_TOGETHER_MAX = 50;
@@ -41,23 +43,35 @@ export type LookUp = {
  */
 export type PutOutcome = 'stored' | 'replaced' | 'late' | Entry;
 
+type RedisLayerOptions = {
+  readonly dataset: string;
+  readonly schemaVersion: number;
+  /** No entry stays for longer. */
+  readonly redisMs: number;
+};
+
 export class RedisLayer {
   readonly #redis: GuardedRedis;
   readonly #dataset: string;
-  readonly #schemaVersion: number;
+  readonly #schemaVersion: string;
+  readonly #redisMs: number;
   readonly #generationKey: string;
   readonly #invalidatedKey: string;
+  readonly #schemaVersionsKey: string;
 
-  constructor(redis: GuardedRedis, dataset: string, schemaVersion: number) {
+  constructor(redis: GuardedRedis, { dataset, schemaVersion, redisMs }: RedisLayerOptions) {
     this.#redis = redis;
     this.#dataset = dataset;
-    this.#schemaVersion = schemaVersion;
+    this.#schemaVersion = String(schemaVersion);
+    // Stored up to half a tombstone's life after the look that announces it.
+    this.#redisMs = redisMs + INVALIDATIONS_KEPT_MS;
     this.#generationKey = keys.generation(dataset);
     this.#invalidatedKey = keys.invalidated(dataset);
+    this.#schemaVersionsKey = keys.schemaVersions(dataset);
   }
 
-  entryKey(generation: string, id: string): string {
-    return keys.entry(this.#dataset, this.#schemaVersion, generation, id);
+  entryKey(generation: string, id: string, schemaVersion = this.#schemaVersion): string {
+    return keys.entry(this.#dataset, schemaVersion, generation, id);
   }
 
   /** The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. */
@@ -100,7 +114,16 @@ export class RedisLayer {
   async #look(generation: string, sinceMs: number): Promise<Look> {
     return readLook(
       await this.#redis.run((redis) =>
-        redis.lookAtGeneration(this.#generationKey, this.#invalidatedKey, sinceMs, generation),
+        redis.lookAtGeneration(
+          this.#generationKey,
+          this.#invalidatedKey,
+          this.#schemaVersionsKey,
+          generation,
+          sinceMs,
+          TOLD_IDS_MAX,
+          this.#schemaVersion,
+          this.#redisMs,
+        ),
       ),
     );
   }
@@ -156,8 +179,16 @@ export class RedisLayer {
     }
   }
 
-  /** Refuses what was read of `ids` before `atUs`, and tells the other containers. Throws `RedisUnavailableError`. */
-  async invalidate(generation: string, ids: readonly string[], atUs: number): Promise<void> {
+  /**
+   * Refuses what was read of `ids` before `atUs`, under each of `schemaVersions`, and tells the other containers. Throws
+   * `RedisUnavailableError`.
+   */
+  async invalidate(
+    generation: string,
+    schemaVersions: readonly string[],
+    ids: readonly string[],
+    atUs: number,
+  ): Promise<void> {
     const untilMs = Date.now() + INVALIDATIONS_KEPT_MS;
     const tombstone: Entry = {
       kind: 'tombstone',
@@ -166,18 +197,15 @@ export class RedisLayer {
       staleUntilMs: untilMs,
       json: null,
     };
-    const entryKeys = ids.map((id) => this.entryKey(generation, id));
-    const tombstones = ids.map(() => tombstone);
+    // What was told by another version counts for ours, and the other way round: an id is the same in all of them.
+    const entryKeys = schemaVersions.flatMap((version) =>
+      ids.map((id) => this.entryKey(generation, id, version)),
+    );
+    const tombstones = entryKeys.map(() => tombstone);
     // First the tombstones: whoever has been told must not find the old value in Redis.
     await this.#putAll('putTombstones', entryKeys, tombstones, Number.POSITIVE_INFINITY);
     await this.#redis.run((redis) =>
-      redis.announceInvalidated(
-        this.#generationKey,
-        this.#invalidatedKey,
-        INVALIDATIONS_KEPT_MS,
-        ANNOUNCED_IDS_MAX,
-        ...ids,
-      ),
+      redis.announceInvalidated(this.#invalidatedKey, INVALIDATIONS_KEPT_MS, ANNOUNCED_IDS_MAX, ...ids),
     );
   }
 }
@@ -194,11 +222,14 @@ function replicasOf(role: unknown): number {
 }
 
 function readLook(answer: readonly (string | number)[]): Look {
-  const [generation, redisNowMs, ...invalidatedIds] = answer;
+  const [generation, redisNowMs, isWhole, versionCount, ...versionsAndIds] = answer;
+  const texts = versionsAndIds.map(String);
   return {
     generation: String(generation),
     redisNowMs: Number(redisNowMs),
-    invalidatedIds: invalidatedIds.map(String),
+    isWhole: isWhole === 1,
+    schemaVersions: texts.slice(0, Number(versionCount)),
+    invalidatedIds: texts.slice(Number(versionCount)),
   };
 }
 

@@ -1,5 +1,7 @@
 /** One piece of work per key at a time in this process: whoever asks meanwhile shares its result, or its failure. */
 
+import { hasPassed } from '../clock.ts';
+
 type Flight<Result> = { readonly result: Promise<Result>; readonly beganAtMs: number };
 
 export class SingleFlight<Result> {
@@ -17,9 +19,7 @@ export class SingleFlight<Result> {
 
   get(key: string): Promise<Result> | undefined {
     const flight = this.#flights.get(key);
-    return flight !== undefined && Date.now() - flight.beganAtMs < this.#joinableMs
-      ? flight.result
-      : undefined;
+    return flight !== undefined && !hasPassed(this.#joinableMs, flight.beganAtMs) ? flight.result : undefined;
   }
 
   /** Joins the work under way for `key`, or starts it. */

@@ -27,6 +27,11 @@ export type Source<Id> = {
   /** Changes when the JSON text of a value changes its form: entries of another version are not seen. */
   readonly schemaVersion: number;
   readonly timing: Timing;
+  /**
+   * The datasets of which its values are made, by name: an invalidation or a clear of one of them clears all of this one,
+   * which then costs one load for each key that is read again. @default none
+   */
+  readonly derivedFrom?: readonly string[];
   /** Entries that a container keeps in its memory. */
   readonly memoryEntriesMax: number;
   /** The id as text; equal ids give equal texts. */

@@ -29,6 +29,8 @@ export class TieredCache<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
   readonly #loader: Loader<Id>;
+  /** What is made of this dataset. */
+  readonly #derived: TieredCache<unknown>[] = [];
 
   constructor(source: Source<Id>, redis: GuardedRedis) {
     this.#source = source;
@@ -37,6 +39,7 @@ export class TieredCache<Id> {
       schemaVersion: source.schemaVersion,
       memoryEntriesMax: source.memoryEntriesMax,
       memoryMs: source.timing.memoryMs,
+      redisMs: longestStayMs(source.timing),
       onHits: (origin, hits) => {
         this.#counts[origin] += hits;
       },
@@ -58,6 +61,16 @@ export class TieredCache<Id> {
     return this.#source.name;
   }
 
+  /** Whatever is cleared or invalidated here clears `derived` too, which is made of it. */
+  clearsToo(derived: TieredCache<unknown>): void {
+    this.#derived.push(derived);
+  }
+
+  /** The names of all that is cleared when something is cleared or invalidated here. */
+  get derivedNames(): readonly string[] {
+    return this.#derived.flatMap((derived) => [derived.name, ...derived.derivedNames]);
+  }
+
   /** The value if this container has it in memory and may answer it now; no promise, no I/O. */
   probe(id: Id): CacheRead | undefined {
     return this.#layers.probe(this.#source.key(id));
@@ -73,19 +86,33 @@ export class TieredCache<Id> {
     return inMemory === undefined ? this.#getFurther(id, key) : Promise.resolve(inMemory);
   }
 
-  /** The values of `ids`, in their order: one MGET for what memory lacks, one statement for what Redis lacks. */
+  /**
+   * The values of `ids`, in their order: one MGET for what memory lacks, one statement for what Redis lacks. Throws what
+   * the source throws when any of them can neither be loaded nor answered otherwise.
+   */
   async getMany(ids: readonly Id[]): Promise<CacheRead[]> {
+    const { reads, failure } = await this.getKnown(ids);
+    if (failure !== undefined) throw failure;
+    return reads as CacheRead[];
+  }
+
+  /**
+   * The same, with undefined for those that cannot be had while the database is away, and `failure` saying why. Throws what
+   * the source throws when it is none of `DatabaseUnavailableError`.
+   */
+  async getKnown(
+    ids: readonly Id[],
+  ): Promise<{ reads: (CacheRead | undefined)[]; failure: DatabaseUnavailableError | undefined }> {
     const keys = this.#keysOf(ids);
     const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
     const stale = await this.#takeFromLayers(keys, reads);
     const lacking = new Map<string, Id>();
     for (const [place, key] of keys.entries())
       if (reads[place] === undefined) lacking.set(key, ids[place] as Id);
-    if (lacking.size > 0) {
-      const loaded = await this.#loadMany(lacking, stale);
-      for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
-    }
-    return reads as CacheRead[];
+    if (lacking.size === 0) return { reads, failure: undefined };
+    const { loaded, failure } = await this.#loadMany(lacking, stale);
+    for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
+    return { reads, failure };
   }
 
   /** Loads `ids` and stores them as a warm-up does; see `Loader.warm`. Throws `RedisUnavailableError` without Redis. */
@@ -98,8 +125,10 @@ export class TieredCache<Id> {
    * Nothing that was loaded before this call is answered by this container after it, and by no other one second later.
    * Throws `RedisUnavailableError`: it is then not known to be done, and must be tried again.
    */
-  clear(): Promise<Cleared> {
-    return this.#layers.clear();
+  async clear(): Promise<Cleared> {
+    const cleared = await this.#layers.clear();
+    await this.#clearDerived();
+    return cleared;
   }
 
   /**
@@ -109,6 +138,7 @@ export class TieredCache<Id> {
   async invalidate(ids: readonly Id[], atUs: number): Promise<void> {
     await this.#lookOrThrow();
     await this.#layers.invalidate(this.#keysOf(ids), atUs);
+    await this.#clearDerived();
   }
 
   /** The keys that were answered since the last time this was asked, with how often; a bounded number of them. */
@@ -140,6 +170,11 @@ export class TieredCache<Id> {
   /** The second half: `texts` is what Redis has under `wanted.entryKeys`. Answers how many entries were of use. */
   fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
     return this.#layers.fillMemory(wanted, texts);
+  }
+
+  /** One after the other: each may wait for the replicas. */
+  async #clearDerived(): Promise<void> {
+    for (const derived of this.#derived) await derived.clear();
   }
 
   /** A search for what does not exist says nothing about what people read. */
@@ -233,8 +268,9 @@ export class TieredCache<Id> {
   async #loadMany(
     lacking: ReadonlyMap<string, Id>,
     stale: ReadonlyMap<string, Entry>,
-  ): Promise<ReadonlyMap<string, CacheRead>> {
-    const reads = new Map<string, CacheRead>();
+  ): Promise<{ loaded: ReadonlyMap<string, CacheRead>; failure: DatabaseUnavailableError | undefined }> {
+    const loaded = new Map<string, CacheRead>();
+    let failure: DatabaseUnavailableError | undefined;
     const led = await this.#loader.leadMany(lacking);
     const read = (key: string, id: Id): Promise<CacheRead> | CacheRead => {
       const old = stale.get(key);
@@ -242,9 +278,21 @@ export class TieredCache<Id> {
       const refresh = led.has(key) ? this.#loader.underWay(key) : undefined;
       return refresh === undefined ? this.#answer('stale', key, old) : this.#firstOf(refresh, key, old);
     };
-    await Promise.all([...lacking].map(async ([key, id]) => reads.set(key, await read(key, id))));
-    return reads;
+    const readOrNot = async ([key, id]: [string, Id]) => {
+      try {
+        loaded.set(key, await read(key, id));
+      } catch (error) {
+        if (!(error instanceof DatabaseUnavailableError)) throw error;
+        failure = error;
+      }
+    };
+    await Promise.all([...lacking].map(readOrNot));
+    return { loaded, failure };
   }
+}
+
+function longestStayMs({ freshMs, warmFreshMs, graceMs, absentMs }: Source<never>['timing']): number {
+  return Math.max(freshMs, warmFreshMs, absentMs) + graceMs;
 }
 
 function isFresh(entry: Entry): boolean {

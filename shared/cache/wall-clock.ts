@@ -3,6 +3,9 @@
 /** So many answers at most are given from one reading, however long a turn of the event loop takes. */
 const USES_MAX = 64;
 
+/** Less than this is how two clocks that are corrected differ, and how they are rounded. */
+const SET_BACK_MIN_MS = 50;
+
 /**
  * A reading is kept only after two within a millisecond, and until the event loop's turn ends, so that it does not serve
  * a request that comes after a freeze:
@@ -12,9 +15,17 @@ const USES_MAX = 64;
  * A timer would not do: it may stand still while a Lambda is frozen. A lone read pays for nothing but its own reading.
  */
 export class WallClock {
+  readonly #onSetBack: () => void;
   #readMs = 0;
+  /** When it was read, by the clock that nobody sets. */
+  #readAtMs = 0;
   #usesLeft = 0;
   #isTurnWatched = false;
+
+  /** `onSetBack` is called by the first reading after the clock was set back. */
+  constructor(onSetBack: () => void) {
+    this.#onSetBack = onSetBack;
+  }
 
   nowMs(): number {
     if (this.#usesLeft === 0) return this.#read();
@@ -24,8 +35,12 @@ export class WallClock {
 
   #read(): number {
     const nowMs = Date.now();
+    const atMs = performance.now();
     if (nowMs === this.#readMs) this.#keep();
+    const setBackMs = atMs - this.#readAtMs - (nowMs - this.#readMs);
     this.#readMs = nowMs;
+    this.#readAtMs = atMs;
+    if (setBackMs > SET_BACK_MIN_MS) this.#onSetBack();
     return nowMs;
   }
 

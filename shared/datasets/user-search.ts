@@ -70,6 +70,7 @@ const FOLLOWERS_MAX = 2_147_483_647;
 
 export const userSearch: Dataset<UserSearch> = {
   name: 'user-search',
+  derivedFrom: ['users'],
   schemaVersion: 1,
   warmStep: 'user-search',
   warmIdsMax: 200,

@@ -1,12 +1,18 @@
 /** The shapes of a request and an answer of the REST API, and the one middleware chain around every route. */
 import middy from '@middy/core';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
-import { ForbiddenError, NotFoundError } from '../errors.ts';
-import { log, setTraceId } from '../logger.ts';
+import { ForbiddenError, NotFoundError, TokenExpiredError } from '../errors.ts';
+import { log, withTraceId } from '../logger.ts';
 import { toProblem } from './problem.ts';
 
 /** What the authorizer said of the caller; every value is text in API Gateway. */
-type Identity = { readonly sub: string; readonly scope: string; readonly client: string };
+type Identity = {
+  readonly sub: string;
+  readonly scope: string;
+  readonly client: string;
+  /** When the token ends, in seconds since 1970. */
+  readonly exp: string;
+};
 
 export type ApiRequest = APIGatewayProxyEvent;
 export type Answer = { statusCode: number; headers: Record<string, string>; body: string };
@@ -18,17 +24,20 @@ export function answerJson(json: string, headers: Record<string, string> = {}, s
   return { statusCode, headers: { 'content-type': 'application/json', ...headers }, body: json };
 }
 
-/** The caller, if the token's scopes allow what `requiredScope` stands for. Throws `ForbiddenError`. */
+/**
+ * The caller, if the token has not ended and its scopes allow what `requiredScope` stands for. Throws `TokenExpiredError`
+ * and `ForbiddenError`. API Gateway keeps the authorizer's answer for minutes, whatever the token's own end says.
+ */
 export function requireScope(request: ApiRequest, requiredScope: string): Identity {
   const identity = request.requestContext.authorizer as Identity | null | undefined;
+  if (identity && !(Date.now() < Number(identity.exp) * 1_000)) throw new TokenExpiredError();
   if (!identity?.scope.split(' ').includes(requiredScope)) throw new ForbiddenError(requiredScope);
   return identity;
 }
 
 /** The function's handler: finds the route, turns errors into answers, and hands on the metrics beside the work. */
 export function apiHandler(routes: Routes, flushMetrics: () => Promise<void>) {
-  return middy()
-    .use(traced())
+  const chain = middy()
     .use(withMetrics(flushMetrics))
     .use(answered())
     .handler(async (request: ApiRequest, _context: Context): Promise<APIGatewayProxyResult> => {
@@ -36,6 +45,8 @@ export function apiHandler(routes: Routes, flushMetrics: () => Promise<void>) {
       if (route === undefined) throw new NotFoundError('There is nothing at this address.');
       return route(request);
     });
+  return (request: ApiRequest, context: Context): Promise<APIGatewayProxyResult> =>
+    withTraceId(traceIdOf(request), () => chain(request, context));
 }
 
 type ApiMiddleware = middy.MiddlewareObj<ApiRequest, APIGatewayProxyResult>;
@@ -44,18 +55,13 @@ function traceIdOf(request: ApiRequest): string {
   return request.requestContext.requestId;
 }
 
-function traced(): ApiMiddleware {
-  return { before: ({ event }) => setTraceId(traceIdOf(event)) };
-}
-
 /** Started with the request and awaited before its answer: what is left behind when a container freezes is lost. */
 function withMetrics(flushMetrics: () => Promise<void>): ApiMiddleware {
-  let flush = Promise.resolve();
-  const wait = () => flush;
+  // By request: another one may be under way in this process.
+  const flushes = new WeakMap<ApiRequest, Promise<void>>();
+  const wait = ({ event }: { event: ApiRequest }) => flushes.get(event);
   return {
-    before: () => {
-      flush = flushMetrics();
-    },
+    before: ({ event }) => void flushes.set(event, flushMetrics()),
     after: wait,
     onError: wait,
   };
@@ -65,19 +71,24 @@ function withMetrics(flushMetrics: () => Promise<void>): ApiMiddleware {
 function answered(): ApiMiddleware {
   return {
     after: (call) => {
-      if (call.response) addStandardHeaders(call.response, traceIdOf(call.event));
+      if (call.response) call.response = withStandardHeaders(call.response, traceIdOf(call.event));
     },
     onError: (call) => {
       const traceId = traceIdOf(call.event);
       const problem = toProblem(call.error, traceId);
-      const level = problem.statusCode >= 500 ? 'error' : 'info';
-      log[level]('A request was not answered as asked.', { status: problem.statusCode, error: call.error });
-      addStandardHeaders(problem, traceId);
-      call.response = problem;
+      logProblem(problem.statusCode, call.error);
+      call.response = withStandardHeaders(problem, traceId);
     },
   };
 }
 
-function addStandardHeaders(answer: APIGatewayProxyResult, traceId: string): void {
-  answer.headers = { 'cache-control': 'no-store', ...answer.headers, 'x-trace-id': traceId };
+/** What a caller did wrong is told in a line; where to look in the code only helps with what we did wrong. */
+function logProblem(status: number, error: Error | null | undefined): void {
+  if (status >= 500) log.error('A request could not be answered.', { status, error });
+  else log.info('A request was refused.', { status, reason: error?.message });
+}
+
+/** A new one: the same answer may be given to several requests. */
+function withStandardHeaders(answer: APIGatewayProxyResult, traceId: string): APIGatewayProxyResult {
+  return { ...answer, headers: { 'cache-control': 'no-store', ...answer.headers, 'x-trace-id': traceId } };
 }

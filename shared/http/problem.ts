@@ -1,11 +1,11 @@
 /** Errors as answers: RFC 9457 problem details, in which the caller finds what was wrong and what to do, and nothing of the inside. */
 import {
-  DatabaseUnavailableError,
   ForbiddenError,
   InvalidInputError,
   InvocationError,
+  isOurFault,
   NotFoundError,
-  RedisUnavailableError,
+  TokenExpiredError,
   TooManyRequestsError,
   WarmupRunningError,
 } from '../errors.ts';
@@ -21,7 +21,7 @@ type Problem = {
 };
 
 /** A moment in which a database fails over or Redis restarts. */
-const RETRY_AFTER_SECONDS = 2;
+export const RETRY_AFTER_SECONDS = 2;
 
 export function toProblem(error: unknown, traceId: string): Answer {
   const { status, title, detail, facts, headers } = describe(error);
@@ -38,6 +38,10 @@ function describe(error: unknown): Problem {
     const facts = { errors: [{ field, expected }] };
     return { status: 400, title: 'Bad Request', detail: error.message, facts };
   }
+  if (error instanceof TokenExpiredError) {
+    const headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+    return { status: 401, title: 'Unauthorized', detail: error.message, headers };
+  }
   if (error instanceof ForbiddenError) {
     return { status: 403, title: 'Forbidden', detail: error.message };
   }
@@ -49,7 +53,7 @@ function describe(error: unknown): Problem {
     return { status: 409, title: 'Conflict', detail: error.message, facts };
   }
   if (error instanceof TooManyRequestsError) return describeLimit(error);
-  if (isUnavailable(error)) return describeUnavailable(error);
+  if (isOurFault(error)) return describeUnavailable(error);
   return {
     status: 500,
     title: 'Internal Server Error',
@@ -57,19 +61,12 @@ function describe(error: unknown): Problem {
   };
 }
 
-function isUnavailable(error: unknown): error is Error {
-  return (
-    error instanceof DatabaseUnavailableError ||
-    error instanceof RedisUnavailableError ||
-    error instanceof InvocationError
-  );
-}
-
 function describeUnavailable(error: Error): Problem {
   return {
     status: 503,
     title: 'Service Unavailable',
-    detail: `${error.message} Try again in a moment.`,
+    // An invocation's message names the function.
+    detail: `${error instanceof InvocationError ? 'The warmer could not be started.' : error.message} Try again in a moment.`,
     headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
   };
 }

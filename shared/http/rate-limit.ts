@@ -2,6 +2,7 @@
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { TooManyRequestsError } from '../errors.ts';
 import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../limits.ts';
+import { log } from '../logger.ts';
 import { createRedis, type RedisClient, untilReady } from '../redis/client.ts';
 import { keys } from '../redis/keys.ts';
 
@@ -34,6 +35,13 @@ export class AdminLimits {
       'warm-up': limiterOf('warm-up'),
       clear: limiterOf('clear'),
     };
+  }
+
+  /** Uncounts a call that failed for a reason of ours: who tries again must not be refused for it. Never rejects. */
+  async giveBack(action: LimitedAction, subject: string): Promise<void> {
+    await this.#limiters[action].reward(keys.limited(subject)).catch((error: unknown) => {
+      log.warn('A call that failed could not be given back.', { action, error });
+    });
   }
 
   /** Counts one call. Throws `TooManyRequestsError` when it is one too many. */

@@ -1,4 +1,5 @@
 /** When metrics travel: at most every 15 s a container, beside the request and never failing it; at once after a warm-up. */
+import { hasPassed } from '../clock.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
@@ -33,12 +34,11 @@ export class Telemetry {
 
   /** Starts to hand on what was counted, if it is time; never rejects. Await it before the answer: a frozen container sends nothing. */
   async flushIfDue(): Promise<void> {
-    const nowMs = Date.now();
-    if (nowMs - this.#flushedAtMs < FLUSH_EVERY_MS) return;
+    if (!hasPassed(FLUSH_EVERY_MS, this.#flushedAtMs)) return;
     this.#collect();
     // A container's first request has nothing to tell yet; its second one need not wait 15 s to tell of it.
     if (this.#totals.isUpToDate) return;
-    this.#flushedAtMs = nowMs;
+    this.#flushedAtMs = Date.now();
     await settleWithin(REQUEST_TIMEOUT_MS, async () => {
       await this.#totals.add();
       await this.#publisher?.publishIfDue(REQUEST_TIMEOUT_MS);

@@ -78,7 +78,7 @@ async function connectAndMigrate(
   migrations: readonly Migration[],
   budgetMs: number,
 ): Promise<Migrated> {
-  const session = { client, giveUpAtMs: Date.now() + budgetMs };
+  const session = { client, giveUpAtMs: performance.now() + budgetMs };
   await client.connect();
   return inTransaction(client, async () => {
     // As everybody who comes to this connection of a proxy expects them.
@@ -148,7 +148,9 @@ async function applyMissing(
 /** For this transaction only: a session's own settings would pin it to one of an RDS Proxy's connections. */
 async function limit(client: pg.Client, lockTimeoutMs: number, giveUpAtMs: number): Promise<void> {
   await client.query(`SET LOCAL lock_timeout = ${lockTimeoutMs}`);
-  await client.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(giveUpAtMs - Date.now()))}`);
+  await client.query(
+    `SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(giveUpAtMs - performance.now()))}`,
+  );
 }
 
 /** All that a file may change, as JSON. */

@@ -1,6 +1,6 @@
 /** The way to Redis for all but the exact limits: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
-import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import { type ChainableCommander, ReplyError } from 'ioredis';
+import { hasPassed } from '../clock.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { isCluster, sendBatch } from './batch.ts';
@@ -18,6 +18,8 @@ export type GuardOptions = {
 
 /** A request: at most 100 ms for a Redis that is usually there in one; back in use within 2 s of its recovery. */
 export const REQUEST_GUARD: GuardOptions = { timeoutMs: 100, probeAfterMs: 500, waitForProbe: false };
+/** An admin's call is about Redis, and worth a wait: a probe first when Redis was last seen away. */
+export const ADMIN_GUARD: GuardOptions = { timeoutMs: 300, probeAfterMs: 0, waitForProbe: true };
 /** The warmer has its own retries of one second each and nobody waits for it. */
 export const WARMER_GUARD: GuardOptions = { timeoutMs: 900, probeAfterMs: 0, waitForProbe: true };
 
@@ -31,6 +33,12 @@ const SERVER_CANNOT =
 /** A full server refuses this write and says nothing about the next read. */
 const SERVER_IS_FULL = /^OOM/;
 
+/**
+ * Whoever asks longer after the last attempt than this waits for a probe: a container that was frozen or idle meanwhile
+ * knows nothing of Redis. One in use probes all the time, and its requests never wait.
+ */
+const VERDICT_BELIEVED_MS = 5_000;
+
 /** A connection that answers nothing for so long is replaced: one that leads nowhere may stay open for a quarter of an hour. */
 const SILENCE_MAX_MS = 1_000;
 
@@ -38,17 +46,24 @@ function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
 }
 
+/** When something was sent to Redis, and how often the breaker had been opened by then. */
+type Attempt = { readonly beganAtMs: number; readonly openings: number };
+
 export class GuardedRedis {
   /** The keys are spread over several servers: commands that must take effect in an order wait for each other. */
   readonly isCluster: boolean;
   readonly #redis: RedisClient;
   readonly #options: GuardOptions;
-  readonly #breaker;
+  /** Open: Redis is known not to answer, and asked by nothing but one probe at a time. */
+  #isOpen = false;
+  /** How often it was opened: news of a failure from before the last time is old. */
+  #openings = 0;
   #probe: Promise<void> | undefined;
+  /** When the last probe failed, or the breaker opened. */
+  #refusedAtMs = 0;
   /** When the last attempt in vain began. */
   #attemptedAtMs = 0;
   #silentSinceMs: number | undefined;
-  #resetAtMs = 0;
   #ready: Promise<void> | undefined;
   readonly #timeLimit: TimeLimit;
 
@@ -60,16 +75,6 @@ export class GuardedRedis {
       options.timeoutMs,
       () => new Error(`Redis did not answer within ${options.timeoutMs} ms.`),
     );
-    this.#breaker = circuitBreaker(handleWhen(isUnavailable), {
-      breaker: new ConsecutiveBreaker(1),
-      halfOpenAfter: options.probeAfterMs,
-    });
-    this.#breaker.onBreak(() => log.warn('Redis does not answer; going on without it.'));
-    this.#breaker.onReset(() => {
-      this.#silentSinceMs = undefined;
-      this.#resetAtMs = Date.now();
-      log.info('Redis answers again.');
-    });
   }
 
   /**
@@ -78,11 +83,11 @@ export class GuardedRedis {
    */
   async run<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
     if (!this.#isUsable()) await this.#untilUsable();
-    const beganAtMs = Date.now();
+    const attempt = this.#beginAttempt();
     try {
       return await this.#send(operation);
     } catch (error) {
-      throw await this.#judge(error, beganAtMs);
+      throw this.#judge(error, attempt);
     }
   }
 
@@ -124,11 +129,11 @@ export class GuardedRedis {
 
   /** Waits until commands can be sent, so that the first request finds a connection, or the breaker open after `timeoutMs`. */
   async connect(timeoutMs: number): Promise<void> {
-    const beganAtMs = Date.now();
+    const attempt = this.#beginAttempt();
     try {
-      await this.#breaker.execute(() => untilReady(this.#redis, timeoutMs));
+      await untilReady(this.#redis, timeoutMs);
     } catch (error) {
-      this.#attemptedAtMs = beganAtMs;
+      this.#judge(error, attempt);
       log.warn('Starting without Redis.', { error });
     }
   }
@@ -138,12 +143,12 @@ export class GuardedRedis {
   }
 
   #isUsable(): boolean {
-    return this.#breaker.state === CircuitState.Closed && this.#redis.status === 'ready';
+    return !this.#isOpen && this.#redis.status === 'ready';
   }
 
   async #untilUsable(): Promise<void> {
-    if (this.#breaker.state !== CircuitState.Closed) await this.#refuseWhileOpen();
-    const beganAtMs = Date.now();
+    if (this.#isOpen) await this.#refuseWhileOpen();
+    const attempt = this.#beginAttempt();
     try {
       // All who come meanwhile wait together: each would listen for itself.
       this.#ready ??= untilReady(this.#redis, this.#options.timeoutMs).finally(() => {
@@ -151,7 +156,7 @@ export class GuardedRedis {
       });
       await this.#ready;
     } catch (error) {
-      throw await this.#judge(error, beganAtMs);
+      throw this.#judge(error, attempt);
     }
   }
 
@@ -159,17 +164,31 @@ export class GuardedRedis {
     return this.#timeLimit.bound(operation(this.#redis));
   }
 
+  #beginAttempt(): Attempt {
+    return { beganAtMs: Date.now(), openings: this.#openings };
+  }
+
   /** What is thrown for `error`. The breaker hears of failures only: while it is closed, a success means nothing to it. */
-  async #judge(error: unknown, beganAtMs: number): Promise<unknown> {
+  #judge(error: unknown, { beganAtMs, openings }: Attempt): unknown {
     if (!isUnavailable(error))
       return SERVER_IS_FULL.test((error as Error).message) ? asRefused(error) : error;
-    this.#attemptedAtMs = Math.max(this.#attemptedAtMs, beganAtMs);
+    this.#attemptedAtMs = beganAtMs;
     this.#silentSinceMs ??= Date.now();
-    // News from before the last reset is old, and while it is open the breaker hears of probes only.
-    if (this.#breaker.state === CircuitState.Closed && beganAtMs >= this.#resetAtMs) {
-      await this.#breaker.execute(() => Promise.reject(error)).catch(() => undefined);
-    }
+    if (!this.#isOpen && openings === this.#openings) this.#open();
     return this.#asUnavailable('Redis did not answer.', error);
+  }
+
+  #open(): void {
+    this.#isOpen = true;
+    this.#openings++;
+    this.#refusedAtMs = Date.now();
+    log.warn('Redis does not answer; going on without it.');
+  }
+
+  #close(): void {
+    this.#isOpen = false;
+    this.#silentSinceMs = undefined;
+    log.info('Redis answers again.');
   }
 
   #asUnavailable(message: string, cause?: unknown): RedisUnavailableError {
@@ -177,44 +196,41 @@ export class GuardedRedis {
   }
 
   async #refuseWhileOpen(): Promise<void> {
-    this.#probe ??= this.#startProbe();
-    if (this.#options.waitForProbe) await this.#probe;
-    if (this.#breaker.state !== CircuitState.Closed) {
-      throw this.#asUnavailable('Redis is known not to answer.');
-    }
+    const isVerdictOld = hasPassed(VERDICT_BELIEVED_MS, this.#refusedAtMs);
+    if (hasPassed(this.#options.probeAfterMs, this.#refusedAtMs)) this.#probe ??= this.#startProbe();
+    if (this.#options.waitForProbe || isVerdictOld) await this.#probe;
+    if (this.#isOpen) throw this.#asUnavailable('Redis is known not to answer.');
   }
 
   /**
-   * One PING at a time, and no request waits for it: the breaker lets it through only when the break is over, and
-   * closes if it is answered. It is left behind when a container freezes, which loses nothing: the next request probes.
+   * One PING at a time. A probe is left behind when a container freezes, which loses nothing: once thawed it comes to its
+   * end, and then the next request probes.
    */
   async #startProbe(): Promise<void> {
+    const beganAtMs = Date.now();
     try {
-      await this.#breaker.execute(() => this.#ping());
-    } catch {
-      // The breaker keeps what it learned; there is nothing else to do with a failed probe.
+      await untilReady(this.#redis, this.#options.timeoutMs);
+      await this.#send((redis) => redis.ping());
+      this.#close();
+    } catch (error) {
+      if (isUnavailable(error)) this.#stayOpen(beganAtMs);
+      else this.#close(); // it has answered
     } finally {
       this.#probe = undefined;
     }
   }
 
-  async #ping(): Promise<void> {
-    const beganAtMs = Date.now();
-    try {
-      await untilReady(this.#redis, this.#options.timeoutMs);
-      await this.#send((redis) => redis.ping());
-    } catch (error) {
-      this.#attemptedAtMs = beganAtMs;
-      this.#replaceSilentConnection();
-      throw error;
-    }
+  #stayOpen(attemptedAtMs: number): void {
+    this.#attemptedAtMs = attemptedAtMs;
+    this.#refusedAtMs = Date.now();
+    this.#replaceSilentConnection();
   }
 
   /** A cluster's client does so by itself, for each of its servers. */
   #replaceSilentConnection(): void {
     const nowMs = Date.now();
     this.#silentSinceMs ??= nowMs;
-    if (nowMs - this.#silentSinceMs < SILENCE_MAX_MS || isCluster(this.#redis)) return;
+    if (!hasPassed(SILENCE_MAX_MS, this.#silentSinceMs, nowMs) || isCluster(this.#redis)) return;
     this.#silentSinceMs = nowMs;
     this.#redis.stream?.destroy();
   }

@@ -23,13 +23,15 @@ export const keys = {
   /** What people read of a dataset, scored by how much and how lately. */
   popularity: (dataset: string) => `prewarm:{${dataset}}:popularity`,
   /** An entry of the cache. The generation in it is what `clear` changes. */
-  entry: (dataset: string, schemaVersion: number, generation: string, id: string) =>
+  entry: (dataset: string, schemaVersion: number | string, generation: string, id: string) =>
     `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${plain(id)}`,
   /** Who loads an entry at the moment: in the entry's slot, so that storing and releasing arrive in their order. */
   lease: (entryKey: string) => `prewarm:lease:{${entryKey}}`,
   generation: (dataset: string) => `prewarm:{${dataset}}:generation`,
   /** Ids that were invalidated lately, scored by Redis' clock in ms. */
   invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,
+  /** The schema versions of which there may be entries, scored by until when, by Redis' clock in ms. */
+  schemaVersions: (dataset: string) => `prewarm:{${dataset}}:schema-versions`,
   metricTotals: 'prewarm:{metrics}:totals',
   metricGauges: 'prewarm:{metrics}:gauges',
   /** The fencing number of the warm-up that set the gauges last. */

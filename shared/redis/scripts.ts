@@ -13,7 +13,10 @@ declare module 'ioredis' {
       keyCount: number,
       ...keysNotAfterMsAndEntries: (string | number)[]
     ): Result<(string | null)[], Context>;
-    /** The same for what must be stored also when Redis is full. */
+    /**
+     * Puts tombstones in the place of whatever is there, also when Redis is full; the arguments are those of `putEntries`.
+     * One is as late as what it replaces, at least, so that it refuses what was read with that.
+     */
     putTombstones(
       keyCount: number,
       ...keysNotAfterMsAndEntries: (string | number)[]
@@ -22,18 +25,28 @@ declare module 'ioredis' {
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
     /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
     renewIfOwner(key: string, owner: string, ttlMs: number): Result<number, Context>;
-    /** Answers [generation, Redis' time in ms, ids invalidated at or after `sinceMs`…]; the generation is `knownGeneration` at least. */
+    /**
+     * Answers [generation, Redis' time in ms, whether all ids are told (1 or 0), how many schema versions, the schema
+     * versions of which there may be entries…, ids invalidated at or after `sinceMs`…]; the generation is
+     * `knownGeneration` at least. From now on, entries of `schemaVersion` may be there for `keptMs`.
+     */
     lookAtGeneration(
       generationKey: string,
       invalidatedKey: string,
-      sinceMs: number,
+      schemaVersionsKey: string,
       knownGeneration: string,
+      sinceMs: number,
+      toldMax: number,
+      schemaVersion: string,
+      keptMs: number,
     ): Result<(string | number)[], Context>;
     /** Begins a new generation (or the turn of a new owner), higher than any before, also than `knownGeneration`, and answers it. */
     raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
-    /** Tells the other containers that `ids` were invalidated; when there are too many to tell, they clear all. */
+    /**
+     * Tells the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a look
+     * from before them is told that it is not told all.
+     */
     announceInvalidated(
-      generationKey: string,
       invalidatedKey: string,
       keepMs: number,
       idsMax: number,
@@ -126,10 +139,15 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return 0`;
 
 /**
+ * What is no number under the generation's name (another program's, say) is as good as none.
  * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
  * server failed) is followed by a higher one, never by one whose entries may still be there.
  */
 const RAISE = `${NOW}
+local function storedGeneration()
+  local text = redis.pcall('GET', KEYS[1])
+  return type(text) == 'string' and string.match(text, '^%d+$') and tonumber(text) or nil
+end
 local function raise(atLeast)
   local generation = string.format('%.0f', math.max(nowUs, atLeast))
   redis.call('SET', KEYS[1], generation)
@@ -137,32 +155,71 @@ local function raise(atLeast)
 end`;
 
 /**
+ * An invalidation always wins over what was stored before it, whatever the clock said by which that was read. The database's
+ * clock was ahead when a row was read, and is right when it is invalidated: a tombstone with the right time would be older
+ * than what it is to replace, and than what else was read by that clock and is on its way.
+ */
+const PUT_TOMBSTONES = `${NOW}
+for i, key in ipairs(KEYS) do
+  local tombstone, atUs, ttlMs = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), ARGV[3 * i + 1]
+  local head = redis.pcall('GETRANGE', key, 0, 16)
+  local storedAtUs = type(head) == 'string' and #head == 17 and tonumber(string.sub(head, 2))
+  if storedAtUs and storedAtUs > atUs and storedAtUs < nowUs + 86400000000 then
+    tombstone = string.format('t%016.0f', storedAtUs) .. string.sub(tombstone, 18)
+  end
+  redis.call('SET', key, tombstone, 'PX', ttlMs)
+end
+return {}`;
+
+/**
  * Whoever looks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
  *   1. a clear raises the generation on the primary    3. the primary fails; its replica has not heard of 1
  *   2. this container hears of it                      4. this look brings the generation of 1 back
  */
 const LOOK_AT_GENERATION = `${RAISE}
-local generation = redis.call('GET', KEYS[1])
-if not generation then generation = raise(tonumber(ARGV[2]))
-elseif tonumber(generation) < tonumber(ARGV[2]) then
-  generation = ARGV[2]
-  redis.call('SET', KEYS[1], generation)
+local known, sinceMs, toldMax, version, keptMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+for i = 2, 3 do
+  local kind = redis.call('TYPE', KEYS[i]).ok
+  if kind ~= 'zset' and kind ~= 'none' then redis.call('DEL', KEYS[i]) end
 end
-local answer = { generation, nowMs }
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], ARGV[1], '+inf', 'BYSCORE')) do answer[#answer + 1] = id end
+local stored = storedGeneration()
+local generation
+if not stored then generation = raise(tonumber(known))
+elseif stored < tonumber(known) then
+  generation = known
+  redis.call('SET', KEYS[1], generation)
+else generation = string.format('%.0f', stored) end
+local untilMs = tonumber(redis.call('ZSCORE', KEYS[3], version) or '0')
+if untilMs < nowMs + keptMs or untilMs > nowMs + 3 * keptMs then
+  redis.call('ZADD', KEYS[3], nowMs + 2 * keptMs, version)
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', nowMs)
+end
+local versions = redis.call('ZRANGE', KEYS[3], 0, -1)
+local isWhole = 1
+local forgottenMs = tonumber(redis.call('ZSCORE', KEYS[2], '') or '-inf')
+if forgottenMs >= tonumber(sinceMs) or redis.call('ZCOUNT', KEYS[2], sinceMs, '+inf') > toldMax then isWhole = 0 end
+local answer = { generation, nowMs, isWhole, #versions }
+for _, each in ipairs(versions) do answer[#answer + 1] = each end
+if isWhole == 1 then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], sinceMs, '+inf', 'BYSCORE')) do answer[#answer + 1] = id end
+end
 return answer`;
 
 const RAISE_GENERATION = `${RAISE}
-return raise(math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1)`;
+return raise(math.max(storedGeneration() or 0, tonumber(ARGV[1])) + 1)`;
 
-/** The list is bounded in time (nobody keeps an entry in memory for longer) and in length (beyond it, all is cleared). */
-const ANNOUNCE_INVALIDATED = `${RAISE}
-for i = 3, #ARGV do redis.call('ZADD', KEYS[2], nowMs, ARGV[i]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', nowMs - ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
-if redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[2]) then
-  raise(tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
-  redis.call('DEL', KEYS[2])
+/**
+ * The list is bounded in time (whoever has not looked for so long believes nothing in its memory) and in length: the last
+ * id that was forgotten too early leaves its time, under a name that no id has. It has no time to live, because a full
+ * Redis evicts what has one.
+ */
+const ANNOUNCE_INVALIDATED = `${NOW}
+for i = 3, #ARGV do redis.call('ZADD', KEYS[1], nowMs, ARGV[i]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs - ARGV[1])
+local tooMany = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
+if tooMany > 0 then
+  local forgotten = redis.call('ZPOPMIN', KEYS[1], tooMany)
+  redis.call('ZADD', KEYS[1], forgotten[#forgotten], '')
 end
 return #ARGV - 2`;
 
@@ -216,12 +273,12 @@ return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
 /** Makes the scripts methods of `redis` (EVALSHA, with the text only where a server does not know it yet). */
 export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('putEntries', { lua: PUT_ENTRIES });
-  redis.defineCommand('putTombstones', { lua: ALSO_WHEN_FULL + PUT_ENTRIES });
+  redis.defineCommand('putTombstones', { lua: ALSO_WHEN_FULL + PUT_TOMBSTONES });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
-  redis.defineCommand('lookAtGeneration', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });
+  redis.defineCommand('lookAtGeneration', { numberOfKeys: 3, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });
   redis.defineCommand('raiseGeneration', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + RAISE_GENERATION });
-  redis.defineCommand('announceInvalidated', { numberOfKeys: 2, lua: ALSO_WHEN_FULL + ANNOUNCE_INVALIDATED });
+  redis.defineCommand('announceInvalidated', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
   redis.defineCommand('addReads', { numberOfKeys: 1, lua: ADD_READS });

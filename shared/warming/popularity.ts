@@ -6,6 +6,7 @@
  * nothing has to be recalculated as time goes by, the order is right at any moment, and the top is one range.
  */
 import { ReplyError } from 'ioredis';
+import { hasPassed } from '../clock.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
@@ -71,7 +72,7 @@ export class ReadReporter {
   }
 
   #isDue(): boolean {
-    if (Date.now() - this.#collectedAtMs >= this.#flushEveryMs) return true;
+    if (hasPassed(this.#flushEveryMs, this.#collectedAtMs)) return true;
     return this.#caches.some(({ hasManyReads }) => hasManyReads);
   }
 

@@ -7,7 +7,7 @@ export type Trigger = (typeof TRIGGERS)[number];
 
 /**
  * `success`: all that was planned is warm, and kept for who comes next; `partial`: some is; `failed`: nothing is; `skipped`: another warm-up holds
- * the lock, which is as good as success.
+ * the lock, which is as good as success for the schedule; a run of a deployment or by hand waits for it instead.
  */
 type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';
 
@@ -40,7 +40,7 @@ export type WarmupReport = KeyCounts & {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly steps: readonly StepReport[];
-  /** With `skipped`: whose warm-up holds the lock. */
+  /** Of a run that did not get the lock: whose warm-up holds it. */
   readonly holderTraceId?: string;
   /** Why the run ended before its steps did. */
   readonly aborted?: string;

@@ -1,7 +1,7 @@
 /**
  * The warm-up, as the requirement draws it: lock, database connection, top users, user search, metrics, release; before
- * the metrics, what it leaves for new containers and for the next run. A part that fails leaves the others alone; a lock that somebody else
- * holds means that the work is being done.
+ * the metrics, what it leaves for new containers and for the next run. A part that fails leaves the others alone. A lock
+ * that somebody else holds means to the schedule that the work is being done; deployments and admins wait for it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCause } from '../errors.ts';
@@ -13,6 +13,13 @@ import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport
 import { runOperation } from './step.ts';
 import type { WarmTarget } from './target.ts';
 import { type WarmedTarget, warmTarget } from './warm-target.ts';
+
+/**
+ * A deployment's keys may be new, and an admin has a reason: their runs wait for a lock that is taken, for longer than it
+ * lives when its owner was killed. The schedule's do not: the work is being done, and the next run is near.
+ */
+const LOCK_WAIT_MS = 35_000;
+const LOCK_ASKED_EVERY_MS = 200;
 
 /** The new containers of a deployment start meanwhile. */
 const DEPLOY_DELAY_MS = 500;
@@ -33,6 +40,8 @@ export type WarmupRun = {
   recordMetrics(report: WarmupReport, fence?: number): Promise<void>;
   /** @default 5 s, so that a lost lock is noticed within a third of its time to live */
   readonly lockRenewEveryMs?: number;
+  /** How long a run of a deployment or by hand waits for the lock. @default 35 s */
+  readonly lockWaitMs?: number;
 };
 
 /** Runs a warm-up to its end, whatever fails on the way, and answers what was done. */
@@ -42,7 +51,7 @@ export async function warmUp(run: WarmupRun): Promise<WarmupReport> {
   log.info('Warm-up triggered.', { trigger: run.trigger });
   const attempt = await tryLock(run);
   if ('failure' in attempt) return finish(run, reportOf(run, start, [attempt.failure]));
-  if (!attempt.acquired) return finish(run, skippedReport(run, start, attempt.holderTraceId));
+  if (!attempt.acquired) return finish(run, withoutLockReport(run, start, attempt.holderTraceId));
   return warmWithLock(run, start, attempt.lock);
 }
 
@@ -50,10 +59,22 @@ type Start = { readonly startedAt: string; readonly startedAtMs: number };
 
 async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepReport }> {
   const seeker = new LockSeeker(run.redis, run.traceId, run.lockRenewEveryMs);
-  const { value, report } = await runOperation('lock', ({ signal }) => seeker.acquire(signal), run.signal);
-  if (value !== undefined) return value;
-  await seeker.abandon();
-  return { failure: report };
+  const giveUpAtMs = performance.now() + (run.lockWaitMs ?? LOCK_WAIT_MS);
+  for (;;) {
+    const { value, report } = await runOperation('lock', ({ signal }) => seeker.acquire(signal), run.signal);
+    if (value === undefined) {
+      await seeker.abandon();
+      return { failure: report };
+    }
+    if (value.acquired || !waitsFor(value.holderTraceId, run) || performance.now() >= giveUpAtMs)
+      return value;
+    await sleep(LOCK_ASKED_EVERY_MS);
+  }
+}
+
+/** Our own traceId in the lock is that of the same event, which was delivered twice. */
+function waitsFor(holderTraceId: string, { trigger, traceId, signal }: WarmupRun): boolean {
+  return trigger !== 'schedule' && holderTraceId !== traceId && !signal.aborted;
 }
 
 async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Promise<WarmupReport> {
@@ -127,8 +148,11 @@ function statusOf(steps: readonly StepReport[], aborted: boolean): WarmupReport[
   return done.warmed + done.skipped > 0 ? 'partial' : 'failed';
 }
 
-function skippedReport(run: WarmupRun, start: Start, holderTraceId: string): WarmupReport {
-  return { ...reportOf(run, start, []), status: 'skipped', holderTraceId };
+/** Skipped, because another run does the work; or, for who waited in vain for it to end, failed. */
+function withoutLockReport(run: WarmupRun, start: Start, holderTraceId: string): WarmupReport {
+  const report = { ...reportOf(run, start, []), holderTraceId };
+  if (run.trigger === 'schedule' || holderTraceId === run.traceId) return { ...report, status: 'skipped' };
+  return { ...report, status: 'failed', aborted: `Another warm-up held the lock: ${holderTraceId}.` };
 }
 
 async function keep(redis: GuardedRedis, fence: number, report: WarmupReport): Promise<void> {

@@ -197,7 +197,12 @@ describe('admins', () => {
     await call('/users/78');
     await stage.database.query("UPDATE users SET display_name = 'Changed' WHERE id = 78");
     const cleared = await call('/admin/clear', { method: 'POST', claims: oncall, body: { ids: [78] } });
-    expect(cleared.json).toEqual({ cleared: { dataset: 'users', ids: [78] } });
+    expect(cleared.json).toEqual({
+      cleared: [
+        { dataset: 'users', ids: [78] },
+        { dataset: 'user-search', derivedFrom: 'users' },
+      ],
+    });
     await expect.poll(async () => (await call('/users/78')).json.displayName).toBe('Changed');
   });
 });

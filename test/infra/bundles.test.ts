@@ -15,7 +15,7 @@ type Bundle = {
   readonly brings: readonly string[];
 };
 
-const DATA = ['ioredis', 'lru-cache', 'cockatiel', 'pg', 'prom-client', 'zod'];
+const DATA = ['ioredis', 'lru-cache', 'pg', 'prom-client', 'zod'];
 
 const bundles: Readonly<Record<FunctionFolder, Bundle>> = {
   read: { bytesMax: 690_000, fromRuntime: [], brings: [...DATA, '@middy/core'] },
@@ -26,7 +26,7 @@ const bundles: Readonly<Record<FunctionFolder, Bundle>> = {
   },
   warmer: { bytesMax: 680_000, fromRuntime: [], brings: DATA },
   authorizer: { bytesMax: 36_000, fromRuntime: [], brings: ['aws-jwt-verify'] },
-  'deployment-hook': { bytesMax: 8_000, fromRuntime: ['@aws-sdk/client-lambda'], brings: [] },
+  'deployment-hook': { bytesMax: 9_000, fromRuntime: ['@aws-sdk/client-lambda'], brings: [] },
   migrate: { bytesMax: 146_000, fromRuntime: [], brings: ['pg'] },
 };
 

@@ -259,7 +259,7 @@ describe('a function', () => {
   it.each([
     ['read', 10, 512],
     ['admin', 28, 512],
-    ['warmer', 60, 1024],
+    ['warmer', 90, 1024],
     ['authorizer', 5, 256],
     ['deployment-hook', 30, 256],
     ['migrate', 300, 256],
@@ -270,8 +270,8 @@ describe('a function', () => {
     });
   });
 
-  it('warmer runs twice at once at most, and is never retried from outside', () => {
-    template.hasResourceProperties('AWS::Lambda::Function', { ReservedConcurrentExecutions: 2 });
+  it('warmer runs three times at once at most, and is never retried from outside', () => {
+    template.hasResourceProperties('AWS::Lambda::Function', { ReservedConcurrentExecutions: 3 });
     template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', { MaximumRetryAttempts: 0 });
   });
 

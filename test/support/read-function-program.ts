@@ -16,7 +16,10 @@ function toEvent({
   pathParameters,
   queryStringParameters,
 }: FunctionRequest): APIGatewayProxyEvent {
-  const requestContext = { requestId: `request-${id}`, authorizer: { scope: 'users:read' } };
+  const requestContext = {
+    requestId: `request-${id}`,
+    authorizer: { scope: 'users:read', exp: '9999999999' },
+  };
   const event = { httpMethod: 'GET', resource, pathParameters, queryStringParameters, requestContext };
   return event as unknown as APIGatewayProxyEvent;
 }

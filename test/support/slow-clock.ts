@@ -5,6 +5,9 @@ const { now } = Date;
 const beganAtMs = now();
 Date.now = () => Math.round(beganAtMs + (now() - beganAtMs) / SLOWNESS);
 
+const monotonic = performance.now.bind(performance);
+performance.now = () => monotonic() / SLOWNESS;
+
 const { setTimeout } = globalThis;
 globalThis.setTimeout = Object.assign(
   ((run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>

@@ -3,9 +3,9 @@ import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { vi } from 'vitest';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 
-/** From now on `Date` stands still; `vi.useRealTimers()` ends it. Times to live in Redis stay real. */
+/** From now on the clocks stand still, the one that people set and the one that they do not; `vi.useRealTimers()` ends it. Times to live in Redis stay real. */
 export function stopClock(): void {
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: Date.now() });
 }
 
 /** A reading of the clock serves for the rest of a turn of the event loop. */
@@ -24,13 +24,20 @@ export async function moveRedisAlong(redis: GuardedRedis): Promise<void> {
   await redis.run(async (client) => {
     const look = client.lookAtGeneration.bind(client);
     const last = new Map<string, Look>();
-    client.lookAtGeneration = async (generationKey, invalidatedKey, sinceMs, known) => {
+    client.lookAtGeneration = async (generationKey, invalidatedKey, versionsKey, known, sinceMs, ...rest) => {
       const { virtualMs, realMs } = last.get(generationKey) ?? { virtualMs: 0, realMs: 0 };
       const sinceRealMs = Math.max(0, realMs - (virtualMs - sinceMs));
-      const [generation = '', nowMs, ...ids] = await look(generationKey, invalidatedKey, sinceRealMs, known);
+      const [generation = '', nowMs, ...told] = await look(
+        generationKey,
+        invalidatedKey,
+        versionsKey,
+        known,
+        sinceRealMs,
+        ...rest,
+      );
       const answer = { virtualMs: Date.now(), realMs: Number(nowMs) };
       last.set(generationKey, answer);
-      return [generation, answer.virtualMs, ...ids];
+      return [generation, answer.virtualMs, ...told];
     };
   });
 }

@@ -4,7 +4,7 @@ import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
-import type { WarmupReport } from '../../shared/warming/report.ts';
+import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
 import type { WarmPlan, WarmTarget } from '../../shared/warming/target.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 
@@ -27,6 +27,7 @@ export async function runWarmUp(
   redis: GuardedRedis,
   database: Database,
   registered: Registered,
+  trigger: Trigger = 'manual',
 ): Promise<{ report: WarmupReport; plans: ReadonlyMap<string, WarmPlan> }> {
   const plans = new Map<string, WarmPlan>();
   const watched = targetsOf(redis, database, registered).map((target) => ({
@@ -39,7 +40,7 @@ export async function runWarmUp(
   }));
   const report = await warmUp({
     traceId: randomUUID(),
-    trigger: 'manual',
+    trigger,
     redis,
     connect: () => database.connect(),
     targets: watched,

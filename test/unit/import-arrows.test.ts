@@ -14,7 +14,7 @@ const ARROWS_IN_SHARED: Readonly<Record<string, readonly string[]>> = {
   http: ['datasets', 'redis'],
   aws: ['warming'],
 };
-const FOR_ALL = /^shared\/(errors|logger|environment|limits|within)\.ts$/;
+const FOR_ALL = /^shared\/(clock|errors|logger|environment|limits|within)\.ts$/;
 
 function sources(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })

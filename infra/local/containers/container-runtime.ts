@@ -23,6 +23,9 @@ export type FunctionError = {
   readonly trace?: readonly string[];
 };
 
+/** For what a function has to give back, such as a lock. */
+const ORDERLY_END_MS = 1_000;
+
 type Handler = (event: unknown, context: object) => unknown;
 
 // Lambda's runtime brings the SDK; here the project does, wherever the bundle lies.
@@ -32,7 +35,10 @@ registerHooks({
 });
 
 // A container does not outlive its runner.
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => {
+  setTimeout(() => process.exit(0), ORDERLY_END_MS);
+  process.kill(process.pid, 'SIGTERM'); // ends it at once, unless the function has something to give back
+});
 
 try {
   const handler = await loadHandler();

@@ -15,6 +15,9 @@ export type Outcome =
 /** Lambda gives an init 10 s; here two cores may be starting everything at once. */
 const initTimeoutMs = 30_000;
 
+/** Within the time that a stop has. */
+const ORDERLY_END_MS = 1_000;
+
 export class Container {
   readonly #spec: FunctionSpec;
   readonly #options: ContainerOptions;
@@ -83,6 +86,16 @@ export class Container {
   kill(): void {
     this.#isKilled = true;
     this.#child.kill('SIGKILL');
+  }
+
+  /** Lets a function give back what it holds, such as a lock, for a moment. Resolves when the process is gone. */
+  async end(): Promise<void> {
+    this.#isKilled = true;
+    this.#child.kill('SIGTERM');
+    this.#child.kill('SIGCONT'); // frozen, it would heed the first one never
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), ORDERLY_END_MS);
+    await this.ended;
+    clearTimeout(timer);
   }
 
   #thaw(): void {

@@ -24,7 +24,7 @@ export type Functions = {
   invoke(functionName: string, payload: string, type: InvocationType): Promise<Outcome | undefined>;
   /** The answer takes the listener off again. */
   onInvocation(listener: (done: DoneInvocation) => void): () => void;
-  /** Ends every container at once; resolves when their processes are gone. */
+  /** Ends every container, which may give back what it holds; resolves when their processes are gone. */
   stop(): Promise<void>;
 };
 
@@ -38,7 +38,9 @@ export function createFunctions(specs: readonly FunctionSpec[], options: Functio
   const pools = new Map(specs.map((spec) => [spec.name, new Pool(spec, options)]));
   const listeners = new Set<(done: DoneInvocation) => void>();
   const stop = () => Promise.all([...pools.values()].map((pool) => pool.stop()));
-  const stopNow = () => void stop();
+  const stopNow = () => {
+    for (const pool of pools.values()) pool.kill();
+  };
   process.once('exit', stopNow); // a frozen container would never notice that its runner has gone
   return {
     has: (functionName) => pools.has(functionName),
@@ -120,9 +122,11 @@ class Pool {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    const containers = [...this.#all];
-    for (const container of containers) container.kill();
-    await Promise.all(containers.map(({ ended }) => ended));
+    await Promise.all([...this.#all].map((container) => container.end()));
+  }
+
+  kill(): void {
+    for (const container of this.#all) container.kill();
   }
 
   #isAtReserve(): boolean {

@@ -1,8 +1,8 @@
 /** The functions that CloudFormation calls: the hook never fails a deployment, a failed migration always does. */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
+import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
 
@@ -13,6 +13,10 @@ class Endpoint {
   readonly received: Received[] = [];
   /** How often an answer is refused before it is taken. */
   refusals = 0;
+  /** What the warmer answers who waits for it; undefined while it runs. */
+  report: string | undefined = '{"status":"success"}';
+  /** Whether both containers of the warmer are busy: Lambda queues for nobody who waits. */
+  isThrottled = false;
   readonly #server: Server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
@@ -22,9 +26,20 @@ class Endpoint {
       contentType: request.headers['content-type'],
       body,
     });
+    if (request.headers['x-amz-invocation-type'] === 'RequestResponse') return this.#invoke(response);
     response.statusCode = this.refusals-- > 0 ? 503 : 200;
     response.end();
   });
+
+  #invoke(response: ServerResponse): void {
+    if (this.isThrottled)
+      response.writeHead(429, { 'x-amzn-errortype': 'TooManyRequestsException' }).end('{}');
+    else if (this.report !== undefined) response.end(this.report);
+  }
+
+  get invocations() {
+    return this.received.filter(({ path }) => path.includes('/functions/warmer/invocations'));
+  }
 
   async start(): Promise<void> {
     this.#server.listen(0, '127.0.0.1');
@@ -90,16 +105,41 @@ describe('the deployment hook', () => {
     vi.stubEnv('AWS_ENDPOINT_URL_LAMBDA', lambdaUrl);
     for (const [name, value] of Object.entries(changed)) vi.stubEnv(name, value);
     const { handler } = await import('../../../functions/deployment-hook/handler.ts');
-    await handler(eventOf(type));
+    await handler(eventOf(type), { getRemainingTimeInMillis: () => 30_000 } as Context);
   }
 
-  it.each(['Create', 'Update'] as const)('starts a warm-up at %s and says so', async (type) => {
+  it.each(['Create', 'Update'] as const)('runs a warm-up at %s and says so', async (type) => {
     await run(type, endpoint.url);
-    const invocation = endpoint.received.find(({ path }) => path.includes('/functions/warmer/invocations'));
-    expect(JSON.parse(invocation?.body ?? '')).toEqual({ trigger: 'deploy', traceId: 'request-1' });
+    expect(endpoint.invocations).toHaveLength(1);
+    expect(JSON.parse(endpoint.invocations[0]?.body ?? '')).toEqual({
+      trigger: 'deploy',
+      traceId: 'request-1',
+    });
     expect(endpoint.answers).toEqual([
       expect.objectContaining({ Status: 'SUCCESS', RequestId: 'request-1', Data: { TraceId: 'request-1' } }),
     ]);
+  });
+
+  it('answers after the warm-up has ended, so that traffic moves to a warm cache', async () => {
+    await run('Update', endpoint.url);
+    const paths = endpoint.received.map(({ path }) => path);
+    expect(paths).toEqual([expect.stringContaining('/functions/warmer/invocations'), '/answer']);
+  });
+
+  it('waits no longer than it may, and leaves the warm-up to go on', async () => {
+    endpoint.report = undefined;
+    await run('Update', endpoint.url, { WAIT_FOR_WARM_UP_MS: '1000' });
+    expect(endpoint.invocations).toHaveLength(1);
+    expect(endpoint.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS' })]);
+  });
+
+  it('has a warm-up queued that cannot be waited for, because the warmer is busy', async () => {
+    endpoint.isThrottled = true;
+    await run('Update', endpoint.url);
+    const traces = endpoint.invocations.map(({ body }) => JSON.parse(body).traceId);
+    expect(traces.at(-1)).toBe('request-1');
+    expect(endpoint.received.at(-1)?.path).toBe('/answer');
+    expect(endpoint.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS' })]);
   });
 
   it('reports success although the warmer cannot be started', async () => {

@@ -37,10 +37,16 @@ export class Promises {
   /** The longest stay of a fresh value, and of a stale one. */
   readonly #oldestMs: { readonly fresh: number; readonly stale: number };
   readonly #promised: Promised[] = [];
+  #areAgesKnown = true;
 
   constructor(database: ScheduledDatabase, oldestMs: { fresh: number; stale: number }) {
     this.#database = database;
     this.#oldestMs = oldestMs;
+  }
+
+  /** From now on, a value may be of any age. */
+  forgetAges(): void {
+    this.#areAgesKnown = false;
   }
 
   make(promised: Promised): void {
@@ -64,7 +70,8 @@ export class Promises {
     const promised = this.#promised.filter(
       ({ id, ...rest }) => (id === 'all' || id === reading.id) && this.#binds(rest, reading),
     );
-    return [(reading.beganAtMs - oldestMs) * 1_000, ...promised.map(({ us }) => us)];
+    const ageUs = this.#areAgesKnown ? (reading.beganAtMs - oldestMs) * 1_000 : 0;
+    return [ageUs, ...promised.map(({ us }) => us)];
   }
 
   /**

@@ -12,7 +12,10 @@ import type { VirtualTime } from './virtual-time.ts';
 export type Action =
   | { readonly type: 'get' | 'invalidate'; readonly process: number; readonly id: number }
   | { readonly type: 'getMany' | 'warm'; readonly process: number; readonly ids: readonly number[] }
-  | { readonly type: 'clear' | 'crash' | 'freeze' | 'loseConnection'; readonly process: number }
+  | { readonly type: 'clear' | 'freeze' | 'loseConnection'; readonly process: number }
+  | { readonly type: 'crash'; readonly process: number; readonly nextVersion: number }
+  | { readonly type: 'stepClock'; readonly process: number; readonly ms: number }
+  | { readonly type: 'stepDatabaseClock'; readonly ms: number }
   | { readonly type: 'thaw'; readonly process: number; readonly timersStoodStill: boolean }
   | { readonly type: 'update' | 'delete' | 'evict'; readonly id: number }
   | { readonly type: 'loseGeneration' }
@@ -36,7 +39,6 @@ const EXPECTED = [RedisUnavailableError, DatabaseUnavailableError, LoadTooOldErr
 const STEPS_MAX = 5_000;
 
 const DATASET = 'rows';
-const SCHEMA_VERSION = 1;
 export const IDS = [0, 1, 2] as const;
 
 export class Schedule {
@@ -55,7 +57,7 @@ export class Schedule {
     this.#timing = timing;
     const fresh = Math.max(timing.freshMs, timing.warmFreshMs, timing.absentMs) + LOAD_AND_STORE_MS;
     this.#promises = new Promises(this.#database, { fresh, stale: fresh + timing.graceMs });
-    this.#processes = connections.map((redis) => this.#start(redis));
+    this.#processes = connections.map((redis, index) => this.#start(redis, 1 + (index % 2)));
   }
 
   /** Throws when a promise is broken, when something fails that may not, and when something does not end. */
@@ -100,7 +102,13 @@ export class Schedule {
       case 'loseConnection':
         return this.#loseConnection(this.#at(action.process));
       case 'crash':
-        return this.#crash(action.process);
+        return this.#crash(action.process, action.nextVersion);
+      case 'stepClock':
+        return this.#stepClock(action.process, action.ms);
+      case 'stepDatabaseClock':
+        // Nobody could tell the order of what was read before and what is stored after it.
+        if (this.#underWay.size === 0) this.#database.stepClock(action.ms);
+        return;
       case 'freeze':
         this.#at(action.process).frozenAtMs ??= this.#time.nowMs;
         return;
@@ -119,12 +127,12 @@ export class Schedule {
     return this.#processes[index] as Process;
   }
 
-  #start(redis: ScheduledRedis): Process {
+  #start(redis: ScheduledRedis, schemaVersion: number): Process {
     redis.restart();
     const process = { bornAt: ++this.#events, troubledAtMs: 0, redis, frozenAtMs: undefined };
     const source: Source<number> = {
       name: DATASET,
-      schemaVersion: SCHEMA_VERSION,
+      schemaVersion,
       timing: this.#timing,
       memoryEntriesMax: 2,
       key: String,
@@ -170,8 +178,9 @@ export class Schedule {
     if (this.#at(index).frozenAtMs !== undefined) return;
     this.#database.commit(id, false);
     const us = this.#database.nowUs();
+    const clockUs = this.#database.clockUs(us);
     this.#begin(index, async (cache) => {
-      await cache.invalidate([id], us);
+      await cache.invalidate([id], clockUs);
       this.#promise(this.#at(index), id, us);
     });
   }
@@ -191,7 +200,7 @@ export class Schedule {
 
   async #evict(id: number): Promise<void> {
     await this.#observer.now(async (redis) => {
-      const entries = await redis.keys(keys.entry(DATASET, SCHEMA_VERSION, '*', String(id)));
+      const entries = await redis.keys(keys.entry(DATASET, '*', '*', String(id)));
       const texts = entries.length === 0 ? [] : await redis.mget(entries);
       const values = entries.filter((_, index) => texts[index]?.startsWith('t') === false);
       if (values.length > 0) await redis.del(values);
@@ -203,13 +212,19 @@ export class Schedule {
     return settle();
   }
 
-  /** What it has begun never ends; another container takes its place. */
-  #crash(index: number): void {
+  /** How old an entry is, nobody knows then; what was invalidated is invalidated all the same. */
+  #stepClock(index: number, ms: number): void {
+    this.#time.stepClock(this.#at(index), ms);
+    this.#promises.forgetAges();
+  }
+
+  /** What it has begun never ends; another container takes its place, of a new version or an old one. */
+  #crash(index: number, nextVersion: number): void {
     const process = this.#at(index);
     this.#database.forget(process);
     this.#time.forget(process);
     for (const [ended, owner] of this.#underWay) if (owner === process) this.#underWay.delete(ended);
-    this.#processes[index] = this.#start(process.redis);
+    this.#processes[index] = this.#start(process.redis, nextVersion);
   }
 
   async #thaw(process: Process, timersStoodStill: boolean): Promise<void> {

@@ -21,6 +21,8 @@ export class ScheduledDatabase {
   loads: Load[] = [];
   readonly #clock: { readonly nowMs: number };
   readonly #rows = new Map<number, Version[]>();
+  /** How far the clock that loads and owners are told is ahead of the order of events. */
+  #aheadMs = 0;
   #lastUs = 0;
   #lastValue = 0;
 
@@ -28,7 +30,17 @@ export class ScheduledDatabase {
     this.#clock = clock;
   }
 
-  /** Never the same twice. */
+  /** Somebody sets the clock, or another server takes over. */
+  stepClock(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  /** What the clock shows at `us` of the order of events. */
+  clockUs(us: number): number {
+    return us + this.#aheadMs * 1_000;
+  }
+
+  /** The order of events: never the same twice. */
   nowUs(): number {
     this.#lastUs = Math.max(this.#clock.nowMs * 1_000, this.#lastUs + 1);
     return this.#lastUs;
@@ -61,7 +73,7 @@ export class ScheduledDatabase {
       const value = this.#rows.get(id)?.at(-1)?.value ?? null;
       return value === null ? null : JSON.stringify({ id, value, readAtUs } satisfies Told);
     });
-    load.seen = { readAtUs, values };
+    load.seen = { readAtUs: this.clockUs(readAtUs), values };
   }
 
   answer(load: Load): void {

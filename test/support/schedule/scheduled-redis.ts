@@ -8,7 +8,9 @@ type Command = {
   readonly operation: (redis: RedisClient) => Promise<unknown>;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** By the process' own wall clock, and by the schedule's. */
   readonly beganAtMs: number;
+  readonly attemptedAtMs: number;
   sentAtMs: number;
   /** Its sender has given up waiting. */
   isAbandoned: boolean;
@@ -33,7 +35,8 @@ export class ScheduledRedis extends GuardedRedis {
         operation,
         resolve,
         reject,
-        beganAtMs: this.#clock.nowMs,
+        beganAtMs: Date.now(),
+        attemptedAtMs: this.#clock.nowMs,
         sentAtMs: this.#clock.nowMs,
         isAbandoned: false,
         settle() {},
@@ -75,7 +78,7 @@ export class ScheduledRedis extends GuardedRedis {
 
   /**
    * The process gives up on what was sent `timeoutMs` ago; what Redis was sent it may execute all the same. Answers when
-   * the last of it was sent, by the wall clock.
+   * the last of it was sent, by the schedule's clock.
    */
   timeOut(timeoutMs: number): number {
     const isLate = (command: Command) =>
@@ -97,13 +100,13 @@ export class ScheduledRedis extends GuardedRedis {
   }
 
   #reject(commands: readonly Command[], message: string): number {
-    const attemptedAtMs = Math.max(this.#attemptedAtMs, ...commands.map(({ beganAtMs }) => beganAtMs));
-    this.#attemptedAtMs = attemptedAtMs;
+    const last = commands.at(-1);
+    this.#attemptedAtMs = Math.max(this.#attemptedAtMs, last?.attemptedAtMs ?? 0);
     for (const command of commands) {
       command.isAbandoned = true;
-      command.reject(new RedisUnavailableError(message, { attemptedAtMs }));
+      command.reject(new RedisUnavailableError(message, { attemptedAtMs: command.beganAtMs }));
     }
-    return attemptedAtMs;
+    return this.#attemptedAtMs;
   }
 
   /** The connection of another process. */

@@ -12,14 +12,22 @@ export class VirtualTime {
   nowMs = START_MS;
   readonly #owners = new AsyncLocalStorage<object>();
   readonly #timers = new Set<Timer>();
+  /** How far an owner's wall clock is ahead; its monotonic clock nobody sets. */
+  readonly #aheadMs = new Map<object, number>();
 
   /** Runs `work`, and all that it begins, as `owner`: its clock and its timers are this object's. */
   runAs<T>(owner: object, work: () => T): T {
     return this.#owners.run(owner, work);
   }
 
+  /** Somebody sets the wall clock of `owner`. */
+  stepClock(owner: object, ms: number): void {
+    this.#aheadMs.set(owner, (this.#aheadMs.get(owner) ?? 0) + ms);
+  }
+
   reset(): void {
     this.nowMs = START_MS;
+    this.#aheadMs.clear();
     this.#timers.clear();
   }
 
@@ -48,8 +56,19 @@ export class VirtualTime {
 
   /** Replaces the clock and the timers; answers what puts the real ones back. */
   install(): () => void {
-    const real = { now: Date.now, setTimeout, clearTimeout, sleep: timersPromises.setTimeout };
-    Date.now = () => (this.#owners.getStore() === undefined ? real.now() : this.nowMs);
+    const real = {
+      now: Date.now,
+      monotonic: performance.now,
+      setTimeout,
+      clearTimeout,
+      sleep: timersPromises.setTimeout,
+    };
+    Date.now = () => {
+      const owner = this.#owners.getStore();
+      return owner === undefined ? real.now() : this.nowMs + (this.#aheadMs.get(owner) ?? 0);
+    };
+    performance.now = () =>
+      this.#owners.getStore() === undefined ? real.monotonic.call(performance) : this.nowMs - START_MS;
     globalThis.setTimeout = ((run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
       this.#set(() => run(...args), ms) ?? real.setTimeout(run, ms, ...args)) as unknown as typeof setTimeout;
     globalThis.clearTimeout = ((timer: Timer) =>
@@ -61,6 +80,7 @@ export class VirtualTime {
     syncBuiltinESMExports();
     return () => {
       Date.now = real.now;
+      performance.now = real.monotonic;
       globalThis.setTimeout = real.setTimeout;
       globalThis.clearTimeout = real.clearTimeout;
       timersPromises.setTimeout = real.sleep;

@@ -1,7 +1,7 @@
 /** Log lines: one JSON object each, with the traceId, and nothing that does not belong there. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseUnavailableError, InvalidInputError } from '../../../shared/errors.ts';
-import { log, setLogLevel, setTraceId } from '../../../shared/logger.ts';
+import { log, setLogLevel, withTraceId } from '../../../shared/logger.ts';
 
 const write = vi.spyOn(process.stdout, 'write');
 
@@ -18,8 +18,7 @@ const lastLine = () => JSON.parse(String(write.mock.lastCall?.[0]));
 
 describe('a log line', () => {
   it('is one JSON object that carries the current traceId', () => {
-    setTraceId('trace-1');
-    log.info('Something\nhappened.', { count: 2 });
+    withTraceId('trace-1', () => log.info('Something\nhappened.', { count: 2 }));
     expect(String(write.mock.lastCall?.[0])).toMatch(/^[^\n]*\n$/);
     expect(lastLine()).toMatchObject({
       level: 'info',

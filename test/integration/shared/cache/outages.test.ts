@@ -520,6 +520,20 @@ describe('a PostgreSQL', () => {
     },
   );
 
+  it.each(outages)(
+    'that $what leaves of several those that are cached, and names no others',
+    async ({ begin }) => {
+      const cache = container.open();
+      await cache.getMany([7, 8]);
+      await begin();
+      const unknown = nextId++;
+      const { reads, failure } = await container.open().getKnown([7, unknown, 8]);
+      expect(reads.map((read) => read?.layer)).toEqual(['l2', undefined, 'l2']);
+      expect(failure).toBeInstanceOf(DatabaseUnavailableError);
+      expect((await container.open().getKnown([unknown])).reads).toEqual([undefined]);
+    },
+  );
+
   it('that is away together with Redis is replaced by what is stale in memory', async () => {
     const own = await startOwnRedis();
     onTestFinished(() => own.stop());

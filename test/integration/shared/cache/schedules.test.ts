@@ -17,6 +17,9 @@ const ids = fc.subarray([...IDS], { minLength: 1 });
 const picks = fc.array(fc.nat({ max: 11 }), { minLength: 1, maxLength: 12 });
 /** Around every time that means something to the cache: looks, leases, timeouts, lives of tombstones and entries. */
 const ms = fc.constantFrom(1, 20, 99, 120, 260, 501, 700, 900, 1_000, 2_500, 29_000, 31_000, 61_000, 400_000);
+/** Of NTP, of a summer time done wrong, and of a server that takes over. */
+const clockStepMs = fc.constantFrom(-3_600_000, -2_000, -600, 2_000, 3_600_000);
+const databaseStepMs = fc.constantFrom(-120_000, -2_000, 2_000, 120_000);
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('get'), process: processIndex, id }) },
@@ -29,8 +32,18 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant('wait'), ms }) },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constantFrom('crash', 'loseConnection'), process: processIndex }),
+    arbitrary: fc.record({
+      type: fc.constant('crash'),
+      process: processIndex,
+      nextVersion: fc.constantFrom(1, 2),
+    }),
   },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('loseConnection'), process: processIndex }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('stepClock'), process: processIndex, ms: clockStepMs }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('stepDatabaseClock'), ms: databaseStepMs }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('freeze'), process: processIndex }) },
   {
     weight: 1,
@@ -144,6 +157,24 @@ const frozenLoadInTrouble: fc.Arbitrary<Action[]> = fc
     { type: 'loseConnection', process: p },
   ]);
 
+/** A container's clock is set back while it is idle, and shows again what it showed at its last look when it is asked. */
+const clockSetBackWhileIdle: fc.Arbitrary<Action[]> = fc
+  .tuple(
+    two,
+    id,
+    fc.constantFrom([-600, 1_000], [-2_000, 2_001], [-2_000, 2_300], [-3_600_000, 1_000] as const),
+    fc.constantFrom('invalidate' as const, 'clear' as const),
+  )
+  .map(([[p, q], k, [ms, idleMs], change]) => [
+    { type: 'get', process: p, id: k },
+    { type: 'steps', picks: new Array(30).fill(0) },
+    { type: 'stepClock', process: p, ms: ms as number },
+    { type: change, process: q, id: k },
+    { type: 'steps', picks: new Array(30).fill(0) },
+    { type: 'wait', ms: idleMs as number },
+    { type: 'get', process: p, id: k },
+  ]);
+
 const schedule = fc
   .array(
     fc.oneof(
@@ -152,6 +183,7 @@ const schedule = fc
       { weight: 1, arbitrary: lookAnsweredLate },
       { weight: 1, arbitrary: loadEndsInTrouble },
       { weight: 1, arbitrary: frozenLoadInTrouble },
+      { weight: 1, arbitrary: clockSetBackWhileIdle },
     ),
     { minLength: 4, maxLength: 24 },
   )

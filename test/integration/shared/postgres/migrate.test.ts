@@ -101,7 +101,7 @@ async function openKeptConnection(initQuery: string) {
 }
 
 /** By which the budget is counted, so that a busy machine uses nothing of it up. Postgres' own clock goes on. */
-const stopClock = () => vi.useFakeTimers({ toFake: ['Date'] });
+const stopClock = () => vi.useFakeTimers({ toFake: ['Date', 'performance'] });
 
 const file = (name: string, sql: string) => writeFile(join(folder, name), sql);
 

@@ -197,13 +197,24 @@ describe('a slot that moves', () => {
   it('does without the generation while half of what belongs to it has moved', async () => {
     const hasty = await connect(cluster.url, HASTY);
     const look = () =>
-      hasty.run((client) => client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0'));
+      hasty.run((client) =>
+        client.lookAtGeneration(
+          keys.generation('d'),
+          keys.invalidated('d'),
+          keys.schemaVersions('d'),
+          '0',
+          0,
+          1_000,
+          '1',
+          60_000,
+        ),
+      );
     await redis.run((client) => client.raiseGeneration(keys.generation('d'), '0'));
     const move = await cluster.beginMove(keys.generation('d'));
     await isUnavailable(look);
     await move.moveKeys();
     await move.finish();
-    await expect.poll(() => look().catch(() => 'not yet'), { interval: 50 }).toMatchObject({ length: 2 });
+    await expect.poll(() => look().catch(() => 'not yet'), { interval: 50 }).toMatchObject({ length: 5 });
   });
 });
 
@@ -229,8 +240,19 @@ describe('what Prewarm keeps in Redis', () => {
       await client.renewIfOwner(keys.lease(entry), 'me', 2_000),
       await client.releaseIfOwner(keys.lease(entry), 'me'),
       (await client.raiseGeneration(keys.generation('d'), '0')).length,
-      await client.announceInvalidated(keys.generation('d'), keys.invalidated('d'), 1_000, 1_000, '1', '2'),
-      (await client.lookAtGeneration(keys.generation('d'), keys.invalidated('d'), 0, '0')).length,
+      await client.announceInvalidated(keys.invalidated('d'), 1_000, 1_000, '1', '2'),
+      (
+        await client.lookAtGeneration(
+          keys.generation('d'),
+          keys.invalidated('d'),
+          keys.schemaVersions('d'),
+          '0',
+          0,
+          1_000,
+          '1',
+          60_000,
+        )
+      ).length,
       await client.addTotals(keys.metricTotals, keys.metricFlushed('f'), 1_000, 'a', 1),
       await client.setGauges(keys.metricGauges, keys.metricGaugesOrder, 1, 'b', 2),
       await client.addReads(keys.popularity('d'), '', 1_000, 10, 1_000, '7', 0),
@@ -244,7 +266,7 @@ describe('what Prewarm keeps in Redis', () => {
       ),
       await client.addReport(keys.warmupReports, 1, 'report', 50),
     ]);
-    expect(answers).toEqual([[null], 'OK', 1, 1, 16, 2, 4, 1, 1, 1, 1, 0]);
+    expect(answers).toEqual([[null], 'OK', 1, 1, 16, 2, 7, 1, 1, 1, 1, 0]);
   });
 
   it('is written by a batch of scripts that no server knows yet', async () => {

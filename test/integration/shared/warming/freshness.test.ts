@@ -40,7 +40,7 @@ afterEach(() => {
 
 it('nobody meets a miss or a stale value of what is hot after the first run, also when a run is left out', async () => {
   const registered = datasetsOf(200, 10);
-  const warm = async () => (await runWarmUp(redis, database, registered)).report.status;
+  const warm = async () => (await runWarmUp(redis, database, registered, 'schedule')).report.status;
   expect(await warm()).toBe('success');
   const containers = await Promise.all([1, 2].map(() => openContainer({ ...servers, registered })));
   await Promise.all(containers.map((container) => moveRedisAlong(container.redis)));

@@ -138,13 +138,15 @@ describe('a warm-up', () => {
 
   it('is skipped, with the traceId of the holder, while another runs', async () => {
     await redis.run((client) => client.set(LOCK, 'other-trace', 'EX', 30));
-    const report = await start({ targets: realTargets(10) });
+    const report = await start({ trigger: 'schedule', targets: realTargets(10) });
     expect(report).toMatchObject({ status: 'skipped', holderTraceId: 'other-trace', steps: [], planned: 0 });
     expect(await redis.run((client) => client.get(LOCK))).toBe('other-trace');
   });
 
   it('runs once when many are started at once', async () => {
-    const reports = await Promise.all(Array.from({ length: 20 }, () => start({ targets: realTargets(200) })));
+    const reports = await Promise.all(
+      Array.from({ length: 20 }, () => start({ trigger: 'schedule', targets: realTargets(200) })),
+    );
     const ran = reports.filter((report) => report.status === 'success');
     expect(ran).toHaveLength(1);
     const skipped = reports.filter((report) => report.status === 'skipped');
@@ -219,7 +221,10 @@ describe('a warm-up', () => {
   });
 
   it('leaves no lock behind when it fails after taking it', async () => {
-    await redis.run((client) => client.set('prewarm:{warmup}:fence', 'no number'));
+    const run = redis.run.bind(redis);
+    vi.spyOn(redis, 'run').mockImplementation((operation) =>
+      String(operation).includes('raiseGeneration') ? Promise.reject(new Error('no fence')) : run(operation),
+    );
     const report = await start({ targets: [target('never', 1)] });
     expect(report).toMatchObject({ status: 'failed', steps: [{ name: 'lock', attempts: 4 }] });
     expect(await redis.run((client) => client.exists(LOCK))).toBe(0);

@@ -237,7 +237,7 @@ describe.concurrent('what started a warm-up', () => {
       if (trigger === 'deploy') expect(firstReadAtMs - beganAtMs).toBeGreaterThanOrEqual(DEPLOY_DELAY_MS - 5);
     }
     await world.redis.set(LOCK, 'other', 'PX', LOCK_TTL_MS);
-    await world.first.call('invoke', 'manual', 'skipped-run');
+    await world.first.call('invoke', 'schedule', 'skipped-run');
     for (const trigger of TRIGGERS) {
       const told = linesOf(world.first.output(), `${trigger}-run`).filter((line) => line.trigger === trigger);
       expect(told.map(({ message }) => message)).toEqual(['Warm-up triggered.', 'Warm-up ended: success.']);
@@ -246,7 +246,7 @@ describe.concurrent('what started a warm-up', () => {
     const totals = await world.redis.hgetall(keys.metricTotals);
     expect(totals).toMatchObject({
       ...Object.fromEntries(TRIGGERS.map((trigger) => [`cache_warmup_runs_total|${trigger}|success`, '1'])),
-      'cache_warmup_runs_total|manual|skipped': '1',
+      'cache_warmup_runs_total|schedule|skipped': '1',
     });
   });
 });

@@ -57,7 +57,7 @@ describe('of a hundred warm-ups that are started at once', () => {
     const atMs = Date.now() + 300;
     const answered: Invocation[] = [];
     const invocations = processes.flatMap((warmer, process) =>
-      range(EACH).map((place) => warmer.call('invokeAt', atMs, 'manual', `run-${process}-${place}`)),
+      range(EACH).map((place) => warmer.call('invokeAt', atMs, 'schedule', `run-${process}-${place}`)),
     );
     for (const invocation of invocations) void invocation.then((answer) => answered.push(answer));
     await expect.poll(() => answered.length).toBe(PROCESSES * EACH - 1);
@@ -150,7 +150,7 @@ describe.concurrent('a warmer', () => {
     expect(ttlMs).toBeGreaterThan(0);
     expect(ttlMs).toBeLessThanOrEqual(LOCK_TTL_MS);
     const next = await world.startAnother();
-    const early = await next.call('invoke', 'manual', 'early');
+    const early = await next.call('invoke', 'schedule', 'early');
     expect(early.report).toMatchObject({ status: 'skipped', holderTraceId: 'killed' });
     await world.redis.pexpire(LOCK, 200); // as if most of the 30 s were over
     await expect.poll(() => world.redis.exists(LOCK)).toBe(0);

@@ -6,9 +6,20 @@ const NOW_MS = 1_800_000_000_000;
 let generation: Generation;
 
 /** A look that Redis answered at once, `afterMs` later, with what was invalidated. */
-function look(afterMs: number, changes: Partial<Look> = {}): ReturnType<Generation['accept']> {
-  const answer = { generation: '7', redisNowMs: NOW_MS + afterMs, invalidatedIds: [], ...changes };
-  return generation.accept(answer, NOW_MS + afterMs);
+function look(
+  afterMs: number,
+  changes: Partial<Look> = {},
+  asked = generation.beginLook(),
+): ReturnType<Generation['accept']> {
+  const answer: Look = {
+    generation: '7',
+    redisNowMs: NOW_MS + afterMs,
+    invalidatedIds: [],
+    isWhole: true,
+    schemaVersions: ['1'],
+    ...changes,
+  };
+  return generation.accept(answer, asked, NOW_MS + afterMs);
 }
 
 beforeEach(() => {
@@ -53,17 +64,35 @@ describe('a look', () => {
     expect(look(600, { redisNowMs: NOW_MS + 500 })).toBe('none');
   });
 
-  it('that was overtaken by a later one changes nothing', () => {
+  it('that was overtaken by a later one changes nothing, whatever the clock says', () => {
     look(0);
+    const overtaken = generation.beginLook();
     look(600);
-    expect(look(590)).toBe('none');
+    expect(look(700, { invalidatedIds: ['3'] }, overtaken)).toBe('none');
     expect(generation.isRecent(NOW_MS + 1_095)).toBe(true);
   });
 
-  it('is believed although our own clock was set back', () => {
+  it('after our own clock was set back is believed, and says that nothing in memory counts: it would not expire', () => {
     look(3_600_000);
-    expect(look(0, { redisNowMs: NOW_MS + 3_600_600 })).toBe('none');
+    expect(look(0, { redisNowMs: NOW_MS + 3_600_600 })).toBe('all');
     expect(generation.isRecent(NOW_MS + 100)).toBe(true);
+    expect(look(500, { redisNowMs: NOW_MS + 3_601_100 })).toBe('none');
+  });
+
+  it('that does not tell all that was invalidated says that nothing counts', () => {
+    look(0);
+    expect(look(600, { isWhole: false })).toBe('all');
+  });
+
+  it('is forgotten when the clock is set back by less than it counts for', () => {
+    look(0);
+    generation.forgetLook();
+    expect(generation.isRecent(NOW_MS)).toBe(false);
+  });
+
+  it('tells of which schema versions there may be entries', () => {
+    look(0, { schemaVersions: ['1', '2'] });
+    expect(generation.schemaVersions).toEqual(['1', '2']);
   });
 });
 
@@ -74,10 +103,13 @@ describe('a refused look', () => {
     expect(generation.isRecent(NOW_MS + 100)).toBe(false);
   });
 
-  it.each([NOW_MS - 1_000, undefined])('does not when the last attempt was at %s', (attemptedAtMs) => {
-    generation.skipLook(attemptedAtMs, NOW_MS);
-    expect(generation.isRecent(NOW_MS)).toBe(false);
-  });
+  it.each([NOW_MS - 1_000, NOW_MS + 3_600_000, undefined])(
+    'does not when the last attempt was at %s',
+    (attemptedAtMs) => {
+      generation.skipLook(attemptedAtMs, NOW_MS);
+      expect(generation.isRecent(NOW_MS)).toBe(false);
+    },
+  );
 });
 
 describe('a load', () => {

@@ -14,7 +14,7 @@ beforeEach(() => {
     readings++;
     return nowMs;
   });
-  clock = new WallClock();
+  clock = new WallClock(() => {});
 });
 afterEach(() => vi.restoreAllMocks());
 
@@ -44,4 +44,24 @@ it('reads that are apart are each told the time', async () => {
     expect(clock.nowMs()).toBe(nowMs);
   }
   expect(readings).toBe(10);
+});
+
+it('says so, once, when it was set back; not when it goes on, was set forward, or stood still for a moment', () => {
+  const onSetBack = vi.fn();
+  const watched = new WallClock(onSetBack);
+  const wallMs = 1_800_000_000_000;
+  let monotonicMs = 5_000;
+  vi.spyOn(performance, 'now').mockImplementation(() => monotonicMs);
+  const read = (wallStepMs: number, monotonicStepMs: number) => {
+    nowMs += wallStepMs;
+    monotonicMs += monotonicStepMs;
+    watched.nowMs();
+    return onSetBack.mock.calls.length;
+  };
+  nowMs = wallMs;
+  expect([read(0, 0), read(1_000, 1_000), read(3_600_000, 10), read(30, 60)]).toEqual([0, 0, 0, 0]);
+  expect(read(-600, 10)).toBe(1);
+  expect(read(10, 10)).toBe(1);
+  // Idle until the clock shows what it showed before.
+  expect(read(0, 2_000)).toBe(2);
 });
