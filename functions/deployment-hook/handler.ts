@@ -30,7 +30,7 @@ async function warm(event: WarmerEvent, waitMs: number): Promise<void> {
   try {
     const { runWarmer, startWarmer } = await import('../../shared/aws/invoke-warmer.ts');
     if (waitMs < WAIT_MIN_MS) return await startWarmer(environment.warmerFunctionName(), event);
-    // One that cannot run now (both of its containers are busy) is queued by Lambda, and runs when it can.
+    // One that cannot run now (all of its containers are busy) is queued by Lambda, and runs when it can.
     const report = await runWarmer(environment.warmerFunctionName(), event, waitMs).catch(async (error) => {
       log.warn('The warm-up could not be waited for; it is started instead.', { error });
       await startWarmer(environment.warmerFunctionName(), event);
