@@ -8,6 +8,7 @@ export default defineConfig(({ mode }) => {
   const isAll = mode === 'all';
   const files = (folder: string) => `${folder}/**/${isAll ? '*' : '!(*.long)'}.test.ts`;
   const templates = [files('test/infra'), files('test/unit/infra/docs')];
+  const units = [files('test/unit')];
   return {
     test: {
       globalSetup: ['test/support/global-setup.ts'],
@@ -15,7 +16,12 @@ export default defineConfig(({ mode }) => {
       // Most tests wait for a timer or for another process: more of them than there are processors.
       maxWorkers: 4,
       projects: [
-        { extends: true, test: { name: 'product', include: [files('test')], exclude: templates } },
+        {
+          extends: true,
+          test: { name: 'product', include: [files('test')], exclude: [...templates, ...units] },
+        },
+        // A process for each file would take most of their time; what a test of these changes, it puts back.
+        { extends: true, test: { name: 'units', include: units, exclude: templates, isolate: false } },
         // CDK takes four seconds to load, and its files share nothing that one could change: once in each worker.
         { extends: true, test: { name: 'templates', include: templates, isolate: false } },
       ],

@@ -1,8 +1,9 @@
 /** The running API over HTTP, as `npm start` serves it: real bundles, authorizer, limits, Redis, PostgreSQL, Pushgateway. */
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
+import { readTemplate } from '../../infra/local/template/template.ts';
 import type { WarmupReport } from '../../shared/warming/report.ts';
 import { type ApiCall, callApi, REFUSED_TOKENS } from '../support/api-call.ts';
 import { type RunningStage, startLocalStage } from '../support/local-stage.ts';
@@ -32,6 +33,65 @@ async function topUserId(): Promise<number> {
 }
 
 const TRACE_ID = /^[0-9a-f-]{36}$/;
+
+describe('the assembly that was deployed', () => {
+  const template = () => readTemplate(join(stage.stateDir, 'cdk.out'));
+
+  it('has a real bundle for each function, with source map, and its addresses', () => {
+    const folders = ['admin', 'authorizer', 'deployment-hook', 'migrate', 'read', 'warmer'];
+
+    expect(
+      template()
+        .functions.map(({ folder }) => folder)
+        .sort(),
+    ).toEqual(folders);
+    for (const { codeDir } of template().functions) {
+      expect(readdirSync(codeDir)).toEqual(expect.arrayContaining(['index.mjs', 'index.mjs.map']));
+    }
+    expect(template().functions.find(({ folder }) => folder === 'read')?.environment).toMatchObject({
+      REDIS_URL: stage.redisUrl,
+      DATABASE_URL: stage.databaseUrl,
+      PUSHGATEWAY_URL: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    });
+  });
+
+  it('carries the migrations beside the function that applies them', () => {
+    const migrate = template().functions.find(({ folder }) => folder === 'migrate');
+
+    expect(readdirSync(join(migrate?.codeDir ?? '', 'migrations'))).not.toEqual([]);
+  });
+
+  it('leaves the SDK to the runtime and every CDK module out', () => {
+    for (const { codeDir } of template().functions) {
+      const code = readFileSync(join(codeDir, 'index.mjs'), 'utf8');
+      expect(code).not.toMatch(/node_modules\/(@aws-sdk|aws-cdk-lib|constructs)\//);
+    }
+  });
+
+  it('runs on this machine but for alarms, and what comes after a failed asynchronous invocation', () => {
+    const kinds = new Set(template().unsupported.map((what) => what.replace(/^\w+ /, '')));
+    expect([...kinds].sort()).toEqual([
+      '(AWS::CloudWatch::Alarm)',
+      '(AWS::Events::Rule): dead letters',
+      '(AWS::Lambda::EventInvokeConfig): destinations, maximum event age',
+      '(AWS::Logs::MetricFilter)',
+      '(AWS::SNS::Topic)',
+      '(AWS::SNS::TopicPolicy)',
+      '(AWS::SQS::Queue)',
+    ]);
+    expect(template().api.routes.filter(({ integration }) => integration.kind === 'unsupported')).toEqual([]);
+    expect(template().schedules).toMatchObject([
+      { expression: 'rate(30 minutes)', input: { trigger: 'schedule' } },
+    ]);
+  });
+
+  it('migrates before it runs the deployment hook', () => {
+    expect(template().customResources.map(({ type }) => type)).toEqual([
+      'Custom::PrewarmMigrations',
+      'Custom::PrewarmDeploymentHook',
+    ]);
+  });
+});
 
 describe('after the deployment', () => {
   it('a top user is warm at the first read', async () => {

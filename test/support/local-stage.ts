@@ -13,6 +13,8 @@ export type RunningStage = {
   readonly url: string;
   readonly stateDir: string;
   readonly runner: Runner;
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
   /** Connected to the stage's own servers. */
   readonly redis: Redis;
   readonly database: pg.Client;
@@ -50,7 +52,8 @@ async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage,
   const identity = await loadOrCreateIdentity(stateDir);
   const tokenOf = (claims: TokenClaims = {}) =>
     signToken(identity, { scope: 'users:read cache:admin', ...claims });
-  return { url, stateDir, runner, redis, database, tokenOf };
+  const { redisUrl, databaseUrl } = servers;
+  return { url, stateDir, runner, redisUrl, databaseUrl, redis, database, tokenOf };
 }
 
 /** With a Pushgateway of its own, because what is published there has one name for all. */

@@ -28,6 +28,7 @@ export async function startTestServers(): Promise<TestServers & { stop(): Promis
   const runId = toTag(identify(process.pid) ?? { pid: process.pid, startTime: '' });
   const stateDir = join(TESTS_DIR, runId);
   const run = await claimRun({ stateDir });
+  useTemporaryFolder(join(stateDir, 'tmp'));
   const { use } = readOptions([], process.env); // REDIS_URL, DATABASE_URL and PUSHGATEWAY_URL, as `npm start` reads them
   const servers = await startServers({ run, plan: await planServers(stateDir, use), report: announce });
   const templates = { migrated: `prewarm_test_${runId}_migrated`, seeded: `prewarm_test_${runId}_seeded` };
@@ -46,6 +47,12 @@ export async function startTestServers(): Promise<TestServers & { stop(): Promis
       rmSync(stateDir, { recursive: true, force: true });
     },
   };
+}
+
+/** For this process and all that it starts: what a test or a library forgets there goes with the run. */
+function useTemporaryFolder(folder: string): void {
+  mkdirSync(folder);
+  process.env['TMPDIR'] = folder;
 }
 
 function announce(step: string): void {

@@ -1,4 +1,7 @@
 /** The pictures of the architecture, by name, and their places in a page. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import cdkJson from '../../../cdk.json' with { type: 'json' };
 import { createStacks } from '../../stacks/index.ts';
@@ -25,7 +28,16 @@ export function drawArchitecture(): Pictures {
 }
 
 function synthesise(): StackTemplate[] {
-  const app = new App({ context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
+  const outdir = mkdtempSync(join(tmpdir(), 'prewarm-architecture-'));
+  try {
+    return synthesiseInto(outdir);
+  } finally {
+    rmSync(outdir, { recursive: true });
+  }
+}
+
+function synthesiseInto(outdir: string): StackTemplate[] {
+  const app = new App({ outdir, context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [] } });
   createStacks(app, prodStage, { releaseId: 'release' });
   return app.synth().stacks.map(({ stackName, template }) => ({
     name: stackName,
