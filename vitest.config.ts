@@ -22,8 +22,17 @@ export default defineConfig(({ mode }) => {
         },
         // A process for each file would take most of their time; what a test of these changes, it puts back.
         { extends: true, test: { name: 'units', include: units, exclude: templates, isolate: false } },
-        // CDK takes four seconds to load, and its files share nothing that one could change: once in each worker.
-        { extends: true, test: { name: 'templates', include: templates, isolate: false } },
+        // Each worker synthesises the stages once, for all its files: fewer workers do it less often.
+        {
+          extends: true,
+          test: {
+            name: 'templates',
+            include: templates,
+            isolate: false,
+            maxWorkers: 2,
+            sequence: { groupOrder: 1 },
+          },
+        },
       ],
       // Bounds against hanging, not expectations: many times what a test takes on a machine with nothing else to do.
       testTimeout: 120_000,

@@ -6,6 +6,9 @@ const USES_MAX = 64;
 /** Less than this is how two clocks that are corrected differ, and how they are rounded. */
 const SET_BACK_MIN_MS = 50;
 
+/** More would mean that this process gets no time at all. */
+const READ_TOGETHER_TRIES = 10;
+
 /**
  * A reading is kept only after two within a millisecond, and until the event loop's turn ends, so that it does not serve
  * a request that comes after a freeze:
@@ -34,14 +37,20 @@ export class WallClock {
   }
 
   #read(): number {
-    const nowMs = Date.now();
-    const atMs = performance.now();
+    let nowMs = Date.now();
+    let atMs = performance.now();
     if (nowMs === this.#readMs) this.#keep();
-    const setBackMs = atMs - this.#readAtMs - (nowMs - this.#readMs);
+    const seemsSetBack = this.#setBackMs(nowMs, atMs) > SET_BACK_MIN_MS;
+    if (seemsSetBack) [nowMs, atMs] = readTogether();
+    const isSetBack = seemsSetBack && this.#setBackMs(nowMs, atMs) > SET_BACK_MIN_MS;
     this.#readMs = nowMs;
     this.#readAtMs = atMs;
-    if (setBackMs > SET_BACK_MIN_MS) this.#onSetBack();
+    if (isSetBack) this.#onSetBack();
     return nowMs;
+  }
+
+  #setBackMs(nowMs: number, atMs: number): number {
+    return atMs - this.#readAtMs - (nowMs - this.#readMs);
   }
 
   #keep(): void {
@@ -52,5 +61,16 @@ export class WallClock {
       this.#isTurnWatched = false;
       this.#usesLeft = 0;
     });
+  }
+}
+
+/** Both clocks at one moment: a process that has to wait between two readings sees the second one run ahead. */
+function readTogether(): [wallMs: number, monotonicMs: number] {
+  for (let tries = 1; ; tries++) {
+    const beforeMs = Date.now();
+    const atMs = performance.now();
+    const betweenMs = Date.now() - beforeMs;
+    if ((betweenMs >= 0 && betweenMs < SET_BACK_MIN_MS) || tries === READ_TOGETHER_TRIES)
+      return [beforeMs, atMs];
   }
 }

@@ -65,3 +65,24 @@ it('says so, once, when it was set back; not when it goes on, was set forward, o
   // Idle until the clock shows what it showed before.
   expect(read(0, 2_000)).toBe(2);
 });
+
+it('is not set back for a process that had to wait between its readings of two clocks', async () => {
+  const onSetBack = vi.fn();
+  const watched = new WallClock(onSetBack);
+  let monotonicMs = 5_000;
+  let waitMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => {
+    monotonicMs += waitMs;
+    nowMs += waitMs;
+    waitMs = 0;
+    return monotonicMs;
+  });
+  watched.nowMs();
+  waitMs = 400;
+  expect(watched.nowMs()).toBe(nowMs);
+  expect(onSetBack).not.toHaveBeenCalled();
+  await turnEnds();
+  nowMs -= 300;
+  watched.nowMs();
+  expect(onSetBack).toHaveBeenCalledOnce();
+});
