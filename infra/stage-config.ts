@@ -12,6 +12,8 @@ export type StageConfig = {
   readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
   /** How often the warmer is started. The requirement's 30 minutes, but for tests that cannot wait for it. */
   readonly warmEveryMinutes: number;
+  /** How long a deployment waits at most for the warm-up of its new keys, before traffic moves to the code that reads them. */
+  readonly waitForWarmUpMs: number;
   readonly identity: Identity;
   readonly servers: Servers;
   /** Raise it when a secret of existing servers has changed: functions read it anew then. @default 0 */

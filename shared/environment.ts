@@ -21,9 +21,8 @@ function url(name: string, schemes: readonly string[]): string {
   return value;
 }
 
-function wholeNumber(name: string, byDefault: number): number {
-  const value = optionalText(name);
-  if (value === undefined) return byDefault;
+function wholeNumber(name: string): number {
+  const value = text(name, 'a whole number');
   if (!/^\d{1,9}$/.test(value)) throw new EnvironmentError(name, 'a whole number');
   return Number(value);
 }
@@ -62,12 +61,14 @@ export const environment = {
   databaseUrl: () => url('DATABASE_URL', ['postgres:', 'postgresql:']),
   /** An RDS Proxy stands before the database: it takes no session settings, and an IAM token for a password. */
   isRdsProxy: () => is('DATABASE_PROXY', 'rds'),
-  /** Without one, metrics stay in Redis and nothing is pushed. */
-  pushgatewayUrl: () =>
-    optionalText('PUSHGATEWAY_URL') === undefined ? undefined : url('PUSHGATEWAY_URL', ['http:', 'https:']),
+  /** Where the fleet's metrics are pushed to, a group for each stage. Without one, they stay in Redis. */
+  pushgateway: () =>
+    optionalText('PUSHGATEWAY_URL') === undefined
+      ? undefined
+      : { url: url('PUSHGATEWAY_URL', ['http:', 'https:']), stage: text('STAGE', 'the name of the stage') },
   warmerFunctionName: () => text('WARMER_FUNCTION_NAME', 'the name of the warmer function'),
   /** How long a deployment waits for its warm-up. */
-  waitForWarmUpMs: () => wholeNumber('WAIT_FOR_WARM_UP_MS', 20_000),
+  waitForWarmUpMs: () => wholeNumber('WAIT_FOR_WARM_UP_MS'),
   jwtIssuer: () => text('JWT_ISSUER', 'the issuer of the tokens'),
   /** Separated by commas: a token for any of them is accepted. */
   jwtAudiences: () => list('JWT_AUDIENCE', 'the audiences of the tokens, separated by commas'),

@@ -78,6 +78,18 @@ export class WarmupRunningError extends PrewarmError {
 /** Postgres did not answer, refused, or ran out of its time. */
 export class DatabaseUnavailableError extends PrewarmError {}
 
+/** A statement ran out of its time. It may be its own fault: a smaller one may not. */
+export class StatementTimeoutError extends DatabaseUnavailableError {}
+
+/** The server is a standby: its rows may be older than an invalidation, by however much it lags behind. */
+export class StandbyError extends DatabaseUnavailableError {
+  constructor() {
+    super(
+      'DATABASE_URL names a standby, whose rows may be older than what was invalidated: it must name the primary.',
+    );
+  }
+}
+
 /** Redis did not answer, refused, or its breaker is open. */
 export class RedisUnavailableError extends PrewarmError {
   /** When the last attempt in vain began, by the wall clock; undefined when this is not about Redis being away. */
@@ -99,6 +111,18 @@ export class SourceAnswerError extends PrewarmError {
     super(`The loader of "${source}" must answer ${expected}.`);
     this.source = source;
     this.expected = expected;
+  }
+}
+
+/** The Pushgateway does not take what is pushed. */
+export class PushRefusedError extends PrewarmError {
+  readonly status: number;
+  /** Metrics of ours that others push as another type, and in which group. */
+  readonly conflicts: readonly string[];
+  constructor(status: number, reason: string, conflicts: readonly string[]) {
+    super(`The Pushgateway answered ${status}: ${[reason, ...conflicts].join('; ')}`);
+    this.status = status;
+    this.conflicts = conflicts;
   }
 }
 

@@ -17,7 +17,7 @@ const database = new Database(environment.databaseUrl(), {
   isRdsProxy: environment.isRdsProxy(),
 });
 const caches = openCaches(redis, database);
-const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
 const limits = new AdminLimits(environment.redisUrl());
 
 /** The service's client is loaded only where there is a group to ask about. */

@@ -2,9 +2,11 @@
 import type { ReadReplicationGroup, ReplicationGroupFacts } from '../../shared/aws/replication-group.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import { RedisUnavailableError } from '../../shared/errors.ts';
+import { lastPushFailure, type PushFailure } from '../../shared/metrics/publisher.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 import { keys } from '../../shared/redis/keys.ts';
 import { readMemoryUsageBytes } from '../../shared/redis/memory-usage.ts';
+import { withOwnTypes } from '../../shared/redis/own-types.ts';
 import { lockHolder } from '../../shared/warming/lock.ts';
 import { lastReports, type WarmupReport } from '../../shared/warming/report.ts';
 
@@ -22,6 +24,8 @@ type Inside =
       readonly datasets: readonly { readonly name: string; readonly generation: string }[];
       /** Of all containers, since Redis was empty; they arrive up to 15 s late. */
       readonly totals: Readonly<Record<string, number>>;
+      /** Why the Pushgateway refused the last push, if it did. */
+      readonly lastPushFailure: PushFailure | null;
     };
 
 /** `replicationGroup` is null when AWS could not tell, and absent when there is none to ask about. */
@@ -39,16 +43,18 @@ export async function readStatus(
 
 async function readInside(redis: GuardedRedis): Promise<Inside> {
   try {
-    const [running, reports, facts] = await Promise.all([
+    const [running, reports, facts, pushFailure] = await Promise.all([
       lockHolder(redis),
       lastReports(redis, REPORTS_SHOWN),
       readFacts(redis),
+      lastPushFailure(redis),
     ]);
     return {
       redis: { available: true, memoryUsedBytes: facts.memoryUsedBytes },
       warmup: { runningTraceId: running, lastReports: reports },
       datasets: facts.datasets,
       totals: facts.totals,
+      lastPushFailure: pushFailure,
     };
   } catch (error) {
     if (error instanceof RedisUnavailableError) return { redis: { available: false } };
@@ -59,15 +65,18 @@ async function readInside(redis: GuardedRedis): Promise<Inside> {
 async function readFacts(redis: GuardedRedis) {
   const names = Object.values(datasets).map(({ name }) => name);
   const memoryUsedBytes = await readMemoryUsageBytes(redis);
-  const [totals, ...generations] = await redis.run((client) =>
-    Promise.all([
-      client.hgetall(keys.metricTotals),
-      ...names.map((name) => client.get(keys.generation(name))),
-    ]),
-  );
+  const [totals, generations] = await Promise.all([
+    withOwnTypes(redis, { [keys.metricTotals]: 'hash' }, (client) => client.hgetall(keys.metricTotals)),
+    Promise.all(names.map((name) => readGeneration(redis, name))),
+  ]);
   return {
     memoryUsedBytes: memoryUsedBytes ?? null,
     datasets: names.map((name, index) => ({ name, generation: generations[index] ?? '0' })),
     totals: Object.fromEntries(Object.entries(totals).map(([series, value]) => [series, Number(value)])),
   };
+}
+
+function readGeneration(redis: GuardedRedis, dataset: string): Promise<string | null> {
+  const key = keys.generation(dataset);
+  return withOwnTypes(redis, { [key]: 'string' }, (client) => client.get(key));
 }

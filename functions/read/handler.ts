@@ -19,7 +19,7 @@ setLogLevel(environment.logLevel());
 const redis = new GuardedRedis(environment.redisUrl(), REQUEST_GUARD);
 const database = new Database(environment.databaseUrl(), { isRdsProxy: environment.isRdsProxy() });
 const caches = openCaches(redis, database);
-const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
 
 const reads = new ReadReporter(redis, Object.values(caches));
 

@@ -1,6 +1,7 @@
 /** The routes of the reading function: what each takes, which cache answers it, and how the answer looks. */
 import type { CacheRead, Layer } from '../../shared/cache/tiered-cache.ts';
 import type { Caches } from '../../shared/caches.ts';
+import { EMPTY_PAGE } from '../../shared/datasets/user-search.ts';
 import { NotFoundError } from '../../shared/errors.ts';
 import { type Answer, answerJson, type Routes, requireScope } from '../../shared/http/api.ts';
 import { RETRY_AFTER_SECONDS } from '../../shared/http/problem.ts';
@@ -31,7 +32,7 @@ export function readRoutes(caches: Caches, health: () => Promise<Answer>): Route
     'GET /users/search': async (request) => {
       requireScope(request, SCOPE);
       const read = await caches.userSearch.get(parseSearch(request.queryStringParameters ?? {}));
-      return answerRead(read.json ?? '', read.layer);
+      return answerRead(read.json ?? EMPTY_PAGE, read.layer);
     },
 
     'GET /health': health,

@@ -24,7 +24,7 @@ const database = new Database(environment.databaseUrl(), {
   isRdsProxy: environment.isRdsProxy(),
 });
 const caches = openCaches(redis, database);
-const telemetry = new Telemetry(redis, environment.pushgatewayUrl(), Object.values(caches));
+const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
 const targets = warmTargetsOf(redis, database, caches);
 
 await redis.connect(CONNECT_TIMEOUT_MS);

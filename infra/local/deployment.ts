@@ -13,6 +13,8 @@ type DeploymentOptions = {
   readonly databaseUrl: string;
   /** Whether the database is one that DATABASE_URL names. */
   readonly isExternal: boolean;
+  /** Whether the sample users are added, if there is no user. */
+  readonly seeds: boolean;
 };
 
 const WARMUP_WAIT_MS = 20_000;
@@ -23,13 +25,14 @@ export async function deploy({
   terminal,
   databaseUrl,
   isExternal,
+  seeds,
 }: DeploymentOptions): Promise<string> {
   const warmup = listenForWarmup(stage);
   try {
     await stage.deploy(async (folder, create) => {
       if (folder !== 'migrate') return await terminal.run('Deployment hook', create);
       await terminal.run('Migrations', () => create().catch((error) => failMigration(error, isExternal)));
-      await terminal.run('Sample users', () => seed(databaseUrl));
+      if (seeds) await terminal.run('Sample users', () => seed(databaseUrl));
     });
     return await showWarmup(terminal, warmup.outcome);
   } finally {

@@ -9,6 +9,10 @@ export type Options = {
   readonly port: number;
   readonly containersPerFunction: number;
   readonly fresh: boolean;
+  /** Take over a database that holds what is not ours. */
+  readonly adopt: boolean;
+  /** Add the sample users also there. */
+  readonly seed: boolean;
   readonly freeze: boolean;
   readonly logs: boolean;
   readonly help: boolean;
@@ -25,6 +29,8 @@ const DECLARED = {
   port: { type: 'string' },
   containers: { type: 'string' },
   fresh: { type: 'boolean', default: false },
+  adopt: { type: 'boolean', default: false },
+  seed: { type: 'boolean', default: false },
   freeze: { type: 'boolean', default: false },
   logs: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
@@ -37,6 +43,9 @@ npm start -- [options]
   --port N         where the API listens, on 127.0.0.1 (default: PORT or ${PORT_DEFAULT})
   --containers N   containers of each function, 1 to ${CONTAINERS_MAX} (default: ${CONTAINERS_DEFAULT})
   --fresh          begin with empty data in PostgreSQL and Redis; a server that a variable names is not emptied
+  --adopt          migrate the database of DATABASE_URL although it holds what is not Prewarm's
+  --seed           add the sample users to the database of DATABASE_URL, if it has no user; they are added by themselves
+                   only where Prewarm made everything
   --freeze         stop containers between invocations (SIGSTOP), as Lambda does
   --logs           show the functions' log lines here too; they are always in functions.log
   --help           show this
@@ -62,6 +71,8 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
       CONTAINERS_MAX,
     ),
     fresh: values.fresh,
+    adopt: values.adopt,
+    seed: values.seed,
     freeze: values.freeze,
     logs: values.logs,
     help: values.help,

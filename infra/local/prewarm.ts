@@ -3,6 +3,7 @@ import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type ControlServer, startControlServer } from './control-server.ts';
+import { findOwner } from './database-owner.ts';
 import { deploy } from './deployment.ts';
 import { loadOrCreateIdentity, signToken } from './identity.ts';
 import type { Options } from './options.ts';
@@ -39,12 +40,13 @@ export async function startPrewarm(start: StartOptions): Promise<void> {
     run: (server) => server.close(),
   });
   const servers = await startServersAndSynthesise(start, control);
+  const seeds = await admitDatabase(options, servers);
   const stage = await parts.add(serve(start, control), {
     limitMs: STOP_LIMITS_MS.stage,
     run: (serving) => serving.stop(),
   });
   const isExternal = options.use.databaseUrl !== undefined;
-  const warmup = await deploy({ stage, terminal, databaseUrl: servers.databaseUrl, isExternal });
+  const warmup = await deploy({ stage, terminal, databaseUrl: servers.databaseUrl, isExternal, seeds });
   terminal.line(`\n${warmup}`);
   const token = await signToken(identity, {
     sub: 'you',
@@ -54,6 +56,12 @@ export async function startPrewarm(start: StartOptions): Promise<void> {
   terminal.line(
     formatClosing(await describeClosing({ url: stage.url, token, servers, stateDir: run.stateDir })),
   );
+}
+
+/** Whether the sample users belong there: where Prewarm makes everything, and where somebody says so. */
+async function admitDatabase({ use, adopt, seed }: Options, { databaseUrl }: Servers): Promise<boolean> {
+  if (use.databaseUrl === undefined) return true;
+  return (await findOwner(databaseUrl, adopt)) === 'nobody' || seed;
 }
 
 function removeData(stateDir: string): void {

@@ -8,13 +8,16 @@ export const STEP_COLUMNS = [
   'attempts',
   'planned',
   'warmed',
+  'absent',
   'skipped',
   'failed',
 ] as const;
 
 /** In the order of the columns. */
 export function stepCells(step: StepReport): string[] {
-  const counts = [step.attempts, step.planned, step.warmed, step.skipped, step.failed].map(formatCount);
+  // A report of an older version does not count what is absent.
+  const { attempts, planned, warmed, absent = 0, skipped, failed } = step as Partial<StepReport> & StepReport;
+  const counts = [attempts, planned, warmed, absent, skipped, failed].map(formatCount);
   return [step.name, step.status, `${Math.round(step.durationMs)} ms`, ...counts];
 }
 

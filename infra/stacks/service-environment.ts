@@ -4,12 +4,12 @@ import type { Connections, Issuer } from '../constructs/connections.ts';
 type Environment = Readonly<Record<string, string>>;
 
 /** Without a Pushgateway's address metrics stay in Redis. */
-export function serverEnvironment(connections: Connections): Environment {
+export function serverEnvironment(connections: Connections, stage: string): Environment {
   const { redis, pushgatewayUrl } = connections;
   return {
     REDIS_URL: redis.url,
     ...databaseEnvironment(connections),
-    ...(pushgatewayUrl !== undefined && { PUSHGATEWAY_URL: pushgatewayUrl }),
+    ...(pushgatewayUrl !== undefined && { PUSHGATEWAY_URL: pushgatewayUrl, STAGE: stage }),
   };
 }
 

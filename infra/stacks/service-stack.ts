@@ -107,13 +107,15 @@ export class ServiceStack extends Stack {
 
   /** After the migrations and with the new warmer, whose data may have a new form. */
   #createHook(warmer: Warmer, migrations: Migrations): DeploymentHook {
-    const handler = this.#createFunction('DeploymentHookFunction', 'deployment-hook', { environment: {} });
+    const handler = this.#createFunction('DeploymentHookFunction', 'deployment-hook', {
+      environment: { WAIT_FOR_WARM_UP_MS: String(this.#props.config.waitForWarmUpMs) },
+    });
     warmer.grantStart(handler);
     const { releaseId } = this.#props;
     return new DeploymentHook(this, 'DeploymentHook', { handler, releaseId, after: [migrations, warmer] });
   }
 
-  /** New code gets its first request after the warm-up has begun: what it will look for is being put there. */
+  /** New code gets its first request after the hook has waited for the warm-up: what it will look for is there. */
   #rollOut({ read, admin, hook, alarms }: ApiParts): ApiTargets {
     const { rollout, functions } = this.#props.config;
     const failures = alarmOnApi(alarms, this.stackName, read);
@@ -181,9 +183,9 @@ export class ServiceStack extends Stack {
   }
 
   #dataFunctionProps(folder: FunctionFolder): NodeFunctionProps {
-    const { connections } = this.#props;
+    const { connections, config } = this.#props;
     return this.#functionProps(folder, {
-      environment: serverEnvironment(connections),
+      environment: serverEnvironment(connections, config.stage),
       placement: connections.placement,
     });
   }

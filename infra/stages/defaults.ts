@@ -18,4 +18,5 @@ export const stageDefaults = {
   functions: functionSizes,
   readThrottle: { ratePerSecond: 100, burst: 200 },
   warmEveryMinutes: 30,
+  waitForWarmUpMs: 20_000,
 } as const satisfies Partial<StageConfig>;

@@ -7,8 +7,8 @@ export type CustomResourceAnswer =
   | { readonly status: 'SUCCESS'; readonly data?: Readonly<Record<string, string>> }
   | { readonly status: 'FAILED'; readonly reason: string };
 
-/** CloudFormation takes an answer of 4,096 bytes as a whole, and a failure only with a reason. */
-const REASON_LENGTH_MAX = 1_000;
+/** CloudFormation takes no longer answer, and a failure only with a reason. */
+const ANSWER_BYTES_MAX = 4_096;
 
 const TRIES = 3;
 /** What keeps an answer from arriving is seldom over at once. */
@@ -21,7 +21,7 @@ export async function answerCustomResource(
   physicalResourceId: string,
   answer: CustomResourceAnswer,
 ): Promise<void> {
-  const body = JSON.stringify({
+  const body = encode({
     Status: answer.status,
     Reason: answer.status === 'FAILED' ? reasonOf(answer.reason) : undefined,
     Data: answer.status === 'SUCCESS' ? answer.data : undefined,
@@ -43,8 +43,22 @@ export async function answerCustomResource(
 }
 
 function reasonOf(reason: string): string {
-  const text = reason.trim() === '' ? 'It failed without saying why; the log of the function may.' : reason;
-  return text.length <= REASON_LENGTH_MAX ? text : `${text.slice(0, REASON_LENGTH_MAX - 1)}…`;
+  return reason.trim() === '' ? 'It failed without saying why; the log of the function may.' : reason;
+}
+
+/** The reason is cut to what there is room for: a character may be one byte, or six. */
+function encode({
+  Reason: reason,
+  ...rest
+}: Readonly<Record<string, unknown>> & { Reason?: string | undefined }): string {
+  let kept = reason?.length ?? 0;
+  let text = reason;
+  for (;;) {
+    const body = JSON.stringify({ Reason: text, ...rest });
+    if (kept === 0 || Buffer.byteLength(body) <= ANSWER_BYTES_MAX) return body;
+    kept = Math.floor(kept * 0.9);
+    text = `${reason?.slice(0, kept).toWellFormed()}…`;
+  }
 }
 
 async function put(url: string, body: string): Promise<void> {

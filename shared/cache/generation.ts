@@ -19,8 +19,9 @@ const OUTAGE_BELIEVED_MS = 1_000;
 const REFUSED_LOOK_EVERY_MS = 100;
 
 /**
- * How far Redis' clock may fall behind ours between two looks: a command's time limit, and half of it for what clocks do.
- * More means that it was set back, or that another server tells now, and some ids would never be told.
+ * How far Redis' clock may fall behind ours between two looks, beyond the time that the first of them was on its way: that
+ * one may have been answered at its end, and the second at once. More means that it was set back, or that another server
+ * tells now, and some ids would never be told.
  */
 const CLOCK_DRIFT_MS = 150;
 
@@ -53,8 +54,9 @@ export class Generation {
   #current = '0';
   #lookedAtMs = 0;
   #redisNowMs = 0;
-  /** When the look that was taken in last was asked for. */
+  /** When the look that was taken in last was asked for, and how long its answer took. */
   #askedAtMs = 0;
+  #tookMs = 0;
   #lastAsked = 0;
   #lastTakenIn = 0;
   #schemaVersions: readonly string[] = [];
@@ -65,7 +67,7 @@ export class Generation {
 
   /** From where on the next look must tell what was invalidated, by Redis' clock. */
   get sinceMs(): number {
-    return Math.max(0, this.#redisNowMs - CLOCK_DRIFT_MS);
+    return Math.max(0, this.#redisNowMs - this.#driftMaxMs);
   }
 
   /** As the last look told them. */
@@ -92,8 +94,11 @@ export class Generation {
     this.#lookedAtMs = 0;
   }
 
-  /** Takes in the look number `asked`, which was asked for at `askedAtMs`, and says what it means for what is in memory. */
-  accept(look: Look, asked: number, askedAtMs: number): Change {
+  /**
+   * Takes in the look number `asked`, which was asked for at `askedAtMs` and answered by `answeredAtMs`, and says what it
+   * means for what is in memory.
+   */
+  accept(look: Look, asked: number, askedAtMs: number, answeredAtMs = askedAtMs): Change {
     const changed = this.raise(look.generation);
     // The one that was asked for later was taken in before, and has told all that this one tells.
     if (asked < this.#lastTakenIn) return changed ? 'all' : 'none';
@@ -102,6 +107,7 @@ export class Generation {
     this.#schemaVersions = look.schemaVersions;
     this.#redisNowMs = look.redisNowMs;
     this.#askedAtMs = askedAtMs;
+    this.#tookMs = Math.max(0, answeredAtMs - askedAtMs);
     this.#lookedAtMs = askedAtMs;
     if (changed || !isListWhole) return 'all';
     return look.invalidatedIds.length > 0 ? 'ids' : 'none';
@@ -116,10 +122,14 @@ export class Generation {
     const passedHereMs = askedAtMs - this.#askedAtMs;
     const aheadMs = passedMs - passedHereMs;
     return (
-      passedMs < INVALIDATIONS_KEPT_MS - CLOCK_DRIFT_MS &&
-      aheadMs >= -CLOCK_DRIFT_MS &&
+      passedMs < INVALIDATIONS_KEPT_MS - this.#driftMaxMs &&
+      aheadMs >= -this.#driftMaxMs &&
       aheadMs <= CLOCK_AHEAD_MS
     );
+  }
+
+  get #driftMaxMs(): number {
+    return CLOCK_DRIFT_MS + this.#tookMs;
   }
 
   /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
@@ -135,6 +145,7 @@ export class Generation {
    */
   skipLook(attemptedAtMs: number | undefined, nowMs: number): void {
     if (attemptedAtMs === undefined || hasPassed(OUTAGE_BELIEVED_MS, attemptedAtMs, nowMs)) return;
-    this.#lookedAtMs = nowMs - LOOK_EVERY_MS + REFUSED_LOOK_EVERY_MS;
+    const askAgainAtMs = Math.min(nowMs + REFUSED_LOOK_EVERY_MS, attemptedAtMs + OUTAGE_BELIEVED_MS);
+    this.#lookedAtMs = askAgainAtMs - LOOK_EVERY_MS;
   }
 }

@@ -289,7 +289,7 @@ export class Layers {
       this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
       return;
     }
-    const change = this.#generation.accept(look, asked, askedAtMs);
+    const change = this.#generation.accept(look, asked, askedAtMs, this.#clock.nowMs());
     if (change === 'all') this.#dropAll();
     if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
   }

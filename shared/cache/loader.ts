@@ -9,7 +9,10 @@ import { SingleFlight } from './single-flight.ts';
 import type { LoadedBatch, Source } from './source.ts';
 
 export type Warmed = {
-  readonly stored: number;
+  /** The keys whose values were stored, in their order. */
+  readonly storedKeys: readonly string[];
+  /** Of how many there is no such thing: that is stored too, for a moment. */
+  readonly absent: number;
   /** Not stored, because something was there that was read later. */
   readonly newerStored: number;
   /** What it was stored under: a clear that comes later makes it invisible. */
@@ -98,8 +101,14 @@ export class Loader<Id> {
     const outcomes = await this.#layers.putInRedis(ticket, keys, entries);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
-    const newerStored = outcomes.filter((outcome) => typeof outcome === 'object').length;
-    return { stored: ids.length - newerStored, newerStored, generation: ticket.generation };
+    const stored = [...entries.keys()].filter((place) => typeof outcomes[place] !== 'object');
+    const values = stored.filter((place) => entries[place]?.kind === 'value');
+    return {
+      storedKeys: values.map((place) => keys[place] as string),
+      absent: stored.length - values.length,
+      newerStored: ids.length - stored.length,
+      generation: ticket.generation,
+    };
   }
 
   async #loadAsLeader(id: Id, key: string): Promise<Entry> {

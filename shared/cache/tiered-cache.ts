@@ -162,6 +162,11 @@ export class TieredCache<Id> {
     return this.#layers.generation;
   }
 
+  /** Where Redis has `keys`, as far as this container knows. */
+  entryKeys(keys: readonly string[]): string[] {
+    return keys.map((key) => this.#layers.entryKey(key));
+  }
+
   /** The first half of filling memory before the first request, after a look: where Redis has what should be in it. */
   want(keys: readonly string[]): Wanted {
     return this.#layers.want(keys.slice(0, this.#source.memoryEntriesMax));

@@ -27,7 +27,11 @@ FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place)
 LEFT JOIN users u ON u.id = asked.id
 ORDER BY asked.place`;
 
-const RANK = 'SELECT id FROM users ORDER BY follower_count DESC, id LIMIT $1';
+/** The highest id that the API takes: a number of JavaScript's holds no higher one exactly. */
+export const ID_MAX = Number.MAX_SAFE_INTEGER;
+
+const RANK = `
+SELECT id FROM users WHERE id BETWEEN 1 AND ${ID_MAX} ORDER BY follower_count DESC, id LIMIT $1`;
 
 export const users: Dataset<number> = {
   name: 'users',

@@ -1,5 +1,6 @@
 /** Errors as answers: RFC 9457 problem details, in which the caller finds what was wrong and what to do, and nothing of the inside. */
 import {
+  DatabaseUnavailableError,
   ForbiddenError,
   InvalidInputError,
   InvocationError,
@@ -61,12 +62,17 @@ function describe(error: unknown): Problem {
   };
 }
 
+/** Not the error's own words, which are for who runs this: they name functions and settings. */
+function whatIsAway(error: Error): string {
+  if (error instanceof InvocationError) return 'The warmer could not be started.';
+  return error instanceof DatabaseUnavailableError ? 'Postgres did not answer.' : 'Redis did not answer.';
+}
+
 function describeUnavailable(error: Error): Problem {
   return {
     status: 503,
     title: 'Service Unavailable',
-    // An invocation's message names the function.
-    detail: `${error instanceof InvocationError ? 'The warmer could not be started.' : error.message} Try again in a moment.`,
+    detail: `${whatIsAway(error)} Try again in a moment.`,
     headers: { 'retry-after': String(RETRY_AFTER_SECONDS) },
   };
 }

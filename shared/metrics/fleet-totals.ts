@@ -1,14 +1,24 @@
 /** The totals of all containers, in Redis: a Pushgateway overwrites what it is sent, so the adding is done here. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
 import type { Series } from './definitions.ts';
 import type { Flush, Recorder } from './recorder.ts';
 
-/** What was last measured somewhere; `order` says which of two measurements is the later one. */
+/**
+ * What was last measured somewhere; `order` says which of two measurements is the later one. A metric is measured as a
+ * whole: series of it that are not among `values` are forgotten.
+ */
 export type Gauges = { readonly order: number; readonly values: ReadonlyMap<Series, number> };
 
 /** For so long a flush that is sent again is known to be the same. */
 const FLUSHED_TTL_MS = 600_000;
+
+const METRIC_KEYS = {
+  [keys.metricTotals]: 'hash',
+  [keys.metricGauges]: 'hash',
+  [keys.metricGaugesOrder]: 'string',
+} as const;
 
 export class FleetTotals {
   readonly #redis: GuardedRedis;
@@ -44,7 +54,7 @@ export class FleetTotals {
 
   /** All totals and gauges of the fleet, by series. */
   async read(): Promise<Record<string, string>> {
-    const [totals, gauges] = await this.#redis.run((redis) =>
+    const [totals, gauges] = await withOwnTypes(this.#redis, METRIC_KEYS, (redis) =>
       Promise.all([redis.hgetall(keys.metricTotals), redis.hgetall(keys.metricGauges)]),
     );
     return { ...totals, ...gauges };
@@ -53,7 +63,7 @@ export class FleetTotals {
   async #sendPending(): Promise<void> {
     const flush = this.#pending;
     if (flush === undefined) return;
-    await this.#redis.run((redis) =>
+    await withOwnTypes(this.#redis, METRIC_KEYS, (redis) =>
       redis.addTotals(
         keys.metricTotals,
         keys.metricFlushed(flush.id),
@@ -67,7 +77,7 @@ export class FleetTotals {
   async #sendGauges(): Promise<void> {
     const gauges = this.#pendingGauges;
     if (gauges === undefined) return;
-    await this.#redis.run((redis) =>
+    await withOwnTypes(this.#redis, METRIC_KEYS, (redis) =>
       redis.setGauges(keys.metricGauges, keys.metricGaugesOrder, gauges.order, ...[...gauges.values].flat()),
     );
     if (this.#pendingGauges === gauges) this.#pendingGauges = undefined;

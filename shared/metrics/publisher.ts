@@ -7,10 +7,12 @@
  * out. What remains is a Pushgateway that takes a push later than that: the next push mends it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PushRefusedError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { readMemoryUsageBytes } from '../redis/memory-usage.ts';
-import { type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
+import { type Definition, type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
 import type { FleetTotals } from './fleet-totals.ts';
 
 const LEASE_MS = 5_000;
@@ -18,16 +20,26 @@ const LEASE_MS = 5_000;
 const PUBLISH_EVERY_MS = 14_000;
 const LOOK_FOR_LEASE_EVERY_MS = 50;
 const JOB = 'prewarm';
+/** Of what a Pushgateway says, and of the metrics that it has from others. */
+const REASON_MAX = 500;
+const CONFLICTS_MAX = 10;
+/** Somebody else may publish by now, or nobody does. */
+const FAILURE_TOLD_SECONDS = 3_600;
+
+/** Stages that share one have a group each: what one pushes would replace what the other did. */
+export type Pushgateway = { readonly url: string; readonly stage: string };
 
 export class Publisher {
   readonly #redis: GuardedRedis;
   readonly #totals: FleetTotals;
+  readonly #pushgatewayUrl: string;
   readonly #pushUrl: string;
 
-  constructor(redis: GuardedRedis, totals: FleetTotals, pushgatewayUrl: string) {
+  constructor(redis: GuardedRedis, totals: FleetTotals, { url, stage }: Pushgateway) {
     this.#redis = redis;
     this.#totals = totals;
-    this.#pushUrl = new URL(`/metrics/job/${JOB}`, pushgatewayUrl).href;
+    this.#pushgatewayUrl = url;
+    this.#pushUrl = new URL(`/metrics/job/${JOB}/stage/${encodeURIComponent(stage)}`, url).href;
   }
 
   /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to. */
@@ -61,7 +73,11 @@ export class Publisher {
       await release(); // nothing is on its way
       throw error;
     });
-    await this.#push(page, signal);
+    await this.#push(page, signal).catch(async (error) => {
+      if (error instanceof PushRefusedError) await rememberFailure(this.#redis, error);
+      throw error;
+    });
+    await this.#redis.run((redis) => redis.del(keys.metricPushFailure));
     await release();
     return true;
   }
@@ -80,18 +96,77 @@ export class Publisher {
   }
 
   /** POST replaces what has the same name and leaves the rest; the client library's own push has no overall deadline. */
-  async #push({ contentType, text }: Page, signal: AbortSignal): Promise<void> {
+  async #push(page: Page, signal: AbortSignal): Promise<void> {
     const answer = await fetch(this.#pushUrl, {
       method: 'POST',
-      body: text,
-      headers: { 'content-type': contentType },
+      body: page.text,
+      headers: { 'content-type': page.contentType },
       signal,
     });
-    if (!answer.ok) throw new Error(`The Pushgateway answered ${answer.status}: ${await answer.text()}`);
+    if (answer.ok) return;
+    const reason = (await answer.text()).trim().slice(0, REASON_MAX);
+    const conflicts = await this.#findConflicts(page, signal);
+    throw new PushRefusedError(answer.status, reason, conflicts);
+  }
+
+  /** A metric of ours that somebody else pushes as another type makes the Pushgateway refuse every push of ours. */
+  async #findConflicts({ types }: Page, signal: AbortSignal): Promise<string[]> {
+    try {
+      const answer = await fetch(new URL('/api/v1/metrics', this.#pushgatewayUrl), { signal });
+      return conflictsIn((await answer.json()) as Groups, types);
+    } catch {
+      return []; // what it answered to the push is told all the same
+    }
   }
 }
 
-type Page = { readonly contentType: string; readonly text: string };
+/** `at` is ISO 8601. */
+export type PushFailure = { readonly at: string; readonly message: string };
+
+async function rememberFailure(redis: GuardedRedis, error: PushRefusedError): Promise<void> {
+  const failure: PushFailure = { at: new Date().toISOString(), message: error.message };
+  await withOwnTypes(redis, { [keys.metricPushFailure]: 'hash' }, (client) =>
+    client
+      .multi()
+      .hset(keys.metricPushFailure, failure)
+      .expire(keys.metricPushFailure, FAILURE_TOLD_SECONDS)
+      .exec(),
+  );
+}
+
+/** When and why the Pushgateway last refused a push; null when it has taken one since. */
+export async function lastPushFailure(redis: GuardedRedis): Promise<PushFailure | null> {
+  const fields = await withOwnTypes(redis, { [keys.metricPushFailure]: 'hash' }, (client) =>
+    client.hgetall(keys.metricPushFailure),
+  );
+  const { at, message } = fields;
+  return at === undefined || message === undefined ? null : { at, message };
+}
+
+type Page = {
+  readonly contentType: string;
+  readonly text: string;
+  /** By the metrics' names. */
+  readonly types: ReadonlyMap<string, Definition['type']>;
+};
+
+/** All groups of a Pushgateway, each with its labels and, by name, its metrics. */
+type Groups = { readonly data?: readonly Readonly<Record<string, unknown>>[] };
+
+/** `cache_hits_total is a gauge in {job="other"}`, for each that is another type than ours. */
+function conflictsIn({ data = [] }: Groups, types: Page['types']): string[] {
+  const conflicts = data.flatMap((group) => {
+    const labels = Object.entries((group['labels'] ?? {}) as Record<string, string>);
+    const where = `{${labels.map(([name, value]) => `${name}="${value}"`).join(',')}}`;
+    return [...types].flatMap(([name, type]) => {
+      const theirs = (group[name] as { type?: string } | undefined)?.type?.toLowerCase();
+      return theirs === undefined || theirs === type
+        ? []
+        : [`${name} is a ${theirs} in ${where}, not a ${type}`];
+    });
+  });
+  return conflicts.slice(0, CONFLICTS_MAX);
+}
 
 /** In the Prometheus text format. The library is loaded at the first push, not in every container's start-up. */
 async function render(series: Record<string, string>): Promise<Page> {
@@ -110,5 +185,10 @@ async function render(series: Record<string, string>): Promise<Page> {
     metrics.set(name, metric);
     metric.inc(labels, Number(value));
   }
-  return { contentType: registry.contentType, text: await registry.metrics() };
+  const types = new Map(
+    [...metrics.keys()].map(
+      (name) => [name, parseSeries(seriesOf(name, []))?.definition.type ?? 'gauge'] as const,
+    ),
+  );
+  return { contentType: registry.contentType, text: await registry.metrics(), types };
 }

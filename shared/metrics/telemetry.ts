@@ -4,7 +4,7 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
 import { FleetTotals, type Gauges } from './fleet-totals.ts';
-import { Publisher } from './publisher.ts';
+import { Publisher, type Pushgateway } from './publisher.ts';
 import { Recorder } from './recorder.ts';
 
 const FLUSH_EVERY_MS = 15_000;
@@ -25,10 +25,9 @@ export class Telemetry {
   readonly #caches: readonly CountedCache[];
   #flushedAtMs = 0;
 
-  constructor(redis: GuardedRedis, pushgatewayUrl: string | undefined, caches: readonly CountedCache[]) {
+  constructor(redis: GuardedRedis, pushgateway: Pushgateway | undefined, caches: readonly CountedCache[]) {
     this.#totals = new FleetTotals(redis, this.recorder);
-    this.#publisher =
-      pushgatewayUrl === undefined ? undefined : new Publisher(redis, this.#totals, pushgatewayUrl);
+    this.#publisher = pushgateway === undefined ? undefined : new Publisher(redis, this.#totals, pushgateway);
     this.#caches = caches;
   }
 

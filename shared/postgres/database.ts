@@ -1,7 +1,13 @@
 /** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
 import type pg from 'pg';
+import { hasPassed } from '../clock.ts';
 import { environment } from '../environment.ts';
-import { DatabaseUnavailableError, EnvironmentError } from '../errors.ts';
+import {
+  DatabaseUnavailableError,
+  EnvironmentError,
+  StandbyError,
+  StatementTimeoutError,
+} from '../errors.ts';
 import { STATEMENT_TIMEOUT_MS } from '../limits.ts';
 import { log } from '../logger.ts';
 
@@ -34,6 +40,13 @@ const CONNECTION_LOST = new Set(['57P01', '57P02', '57P03', '08003', '08006', 'E
 /** The database is there but cannot take this now: too many connections, shutting down, out of memory, timed out. */
 const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03', '40001', '40P01']);
 
+/**
+ * A connection that was used so lately is there. What was idle for longer, while its container was frozen as a rule, may
+ * lead nowhere without a word: it must answer the smallest of questions first, and soon.
+ */
+const TRUSTED_MS = 5_000;
+const PROOF_TIMEOUT_MS = 300;
+
 /** Of ours: no second try helps. */
 const MISTAKES = [TypeError, RangeError, EnvironmentError];
 
@@ -47,6 +60,11 @@ function isConnectionLost(error: unknown): boolean {
     CONNECTION_LOST.has(codeOf(error)) ||
     (error instanceof Error && error.message === 'Connection terminated unexpectedly')
   );
+}
+
+/** By the server, or, when that says nothing, by the client, whose error has no code. */
+function isTimeout(error: unknown): boolean {
+  return codeOf(error) === '57014' || (error instanceof Error && error.message === 'Query read timeout');
 }
 
 /** By its form: the driver, which has the class, is loaded only when it is needed. */
@@ -67,6 +85,10 @@ export class Database {
   readonly #isRdsProxy: boolean;
   readonly #config: pg.PoolConfig & { readonly max: number };
   #pool: Promise<pg.Pool> | undefined;
+  /** By the wall clock, which runs while a container is frozen. */
+  readonly #usedAtMs = new WeakMap<pg.ClientBase, number>();
+  /** A connection was dead then: those that have been idle since before it are as well. */
+  #foundDeadAtMs = 0;
 
   constructor(databaseUrl: string, options: Partial<DatabaseOptions> = {}) {
     const { connectionsMax, statementTimeoutMs, connectTimeoutMs, isRdsProxy } = {
@@ -132,7 +154,11 @@ export class Database {
 
   async #createPool(): Promise<pg.Pool> {
     const { default: pg } = await import('pg');
-    const pool = new pg.Pool({ ...(await this.#target(pg)), ...this.#config });
+    const pool = new pg.Pool({
+      ...(await this.#target(pg)),
+      ...this.#config,
+      onConnect: (client) => this.#admit(client),
+    });
     // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
     pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
     return pool;
@@ -146,10 +172,50 @@ export class Database {
   }
 
   async #run<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    const pool = await this.#open();
-    const result = await pool.query<Row>(text, values as unknown[]);
-    return result.rows;
+    const client = await this.#take();
+    try {
+      const result = await client.query<Row>(text, values as unknown[]);
+      client.release();
+      return result.rows;
+    } catch (error) {
+      client.release(error as Error);
+      throw error;
+    } finally {
+      this.#usedAtMs.set(client, Date.now());
+    }
   }
+
+  /** Once a connection: a standby may become the primary, but a primary that becomes a standby is started anew. */
+  async #admit(client: pg.ClientBase): Promise<void> {
+    const { rows } = await client.query<{ isStandby: boolean }>('SELECT pg_is_in_recovery() AS "isStandby"');
+    if (rows[0]?.isStandby) throw new StandbyError();
+    this.#usedAtMs.set(client, Date.now());
+  }
+
+  /** A connection that answers. Each that does not is closed; a new one has just answered. */
+  async #take(): Promise<pg.PoolClient> {
+    const pool = await this.#open();
+    for (;;) {
+      const client = await pool.connect();
+      const usedAtMs = this.#usedAtMs.get(client) ?? 0;
+      if (!hasPassed(TRUSTED_MS, usedAtMs)) return client;
+      if (usedAtMs > this.#foundDeadAtMs && (await answers(client))) return client;
+      this.#foundDeadAtMs = Date.now();
+      client.release(new Error('An idle database connection does not answer any more.'));
+    }
+  }
+}
+
+async function answers(client: pg.PoolClient): Promise<boolean> {
+  // The driver takes a limit for one query, of which its types know nothing.
+  const question: pg.QueryConfig & { query_timeout: number } = {
+    text: 'SELECT 1',
+    query_timeout: PROOF_TIMEOUT_MS,
+  };
+  return client.query(question).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -164,6 +230,8 @@ export class Database {
 export const LOAD_BEGAN_US = '(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint';
 
 function asUnavailable(error: unknown): unknown {
-  if (!isUnavailable(error)) return error;
+  if (error instanceof DatabaseUnavailableError || !isUnavailable(error)) return error;
+  if (isTimeout(error))
+    return new StatementTimeoutError('The statement ran out of its time.', { cause: error });
   return new DatabaseUnavailableError('Postgres did not answer.', { cause: error });
 }

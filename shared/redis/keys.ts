@@ -39,6 +39,8 @@ export const keys = {
   metricFlushed: (flushId: string) => `prewarm:{metrics}:flushed:${flushId}`,
   /** Who pushes at the moment. */
   metricPublisher: 'prewarm:{metrics}:publisher',
+  /** Why the Pushgateway refused the last push, if it did. */
+  metricPushFailure: 'prewarm:{metrics}:push-failure',
   /** There as long as the last push is recent enough. */
   metricPublished: 'prewarm:{metrics}:published',
   /** Prefix of the exact limits of the admin actions. */

@@ -1,4 +1,4 @@
-/** How much memory Redis uses, where it tells. */
+/** What Redis says of its memory, where it tells. */
 import { RedisUnavailableError } from '../errors.ts';
 import { isCluster } from './batch.ts';
 import type { RedisClient } from './client.ts';
@@ -8,13 +8,22 @@ import type { GuardedRedis } from './guarded-redis.ts';
  * Bytes (`used_memory`, of all primaries of a cluster together), or undefined: managed servers may forbid INFO. Throws
  * `RedisUnavailableError`.
  */
-export async function readMemoryUsageBytes(redis: GuardedRedis): Promise<number | undefined> {
+export function readMemoryUsageBytes(redis: GuardedRedis): Promise<number | undefined> {
+  return sumOfInfo(redis, 'memory', 'used_memory');
+}
+
+/** How many keys it has evicted since it was started, because it was full; the same otherwise. */
+export function readEvictedKeys(redis: GuardedRedis): Promise<number | undefined> {
+  return sumOfInfo(redis, 'stats', 'evicted_keys');
+}
+
+async function sumOfInfo(redis: GuardedRedis, section: string, field: string): Promise<number | undefined> {
   try {
-    const usedBytes = await redis.run((client) =>
-      Promise.all(serversOf(client).map(async (server) => usedMemoryOf(await server.info('memory')))),
+    const numbers = await redis.run((client) =>
+      Promise.all(serversOf(client).map(async (server) => numberIn(await server.info(section), field))),
     );
-    return usedBytes.reduce((sum, bytes) =>
-      sum === undefined || bytes === undefined ? undefined : sum + bytes,
+    return numbers.reduce((sum, number) =>
+      sum === undefined || number === undefined ? undefined : sum + number,
     );
   } catch (error) {
     if (error instanceof RedisUnavailableError) throw error;
@@ -26,7 +35,7 @@ function serversOf(client: RedisClient): RedisClient[] {
   return isCluster(client) ? client.nodes('master') : [client];
 }
 
-function usedMemoryOf(info: string): number | undefined {
-  const digits = /^used_memory:(\d+)/m.exec(info)?.[1];
+function numberIn(info: string, field: string): number | undefined {
+  const digits = new RegExp(`^${field}:(\\d+)`, 'm').exec(info)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }

@@ -21,6 +21,8 @@ declare module 'ioredis' {
       keyCount: number,
       ...keysNotAfterMsAndEntries: (string | number)[]
     ): Result<(string | null)[], Context>;
+    /** Deletes what is no tombstone: without one, something older could be stored. */
+    dropValues(keyCount: number, ...keys: string[]): Result<unknown, Context>;
     /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
     /** Sets the time to live of `key` if it still holds `owner`; answers 1 or 0. */
@@ -59,7 +61,10 @@ declare module 'ioredis' {
       flushedTtlMs: number,
       ...fieldsAndIncrements: (string | number)[]
     ): Result<number, Context>;
-    /** Sets fields of a hash unless they were set with a higher `order` before; answers 1 or 0. */
+    /**
+     * Sets fields of a hash, and deletes those of the same metrics that are not given, unless that was done with a higher
+     * `order` before; answers 1 or 0.
+     */
     setGauges(
       gaugesKey: string,
       orderKey: string,
@@ -130,6 +135,12 @@ local outcomes = {}
 for i, key in ipairs(KEYS) do outcomes[i] = put(key, ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]) end
 return outcomes`;
 
+const DROP_VALUES = `
+for _, key in ipairs(KEYS) do
+  if redis.pcall('GETRANGE', key, 0, 0) ~= 't' then redis.call('UNLINK', key) end
+end
+return {}`;
+
 const RELEASE_IF_OWNER = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
@@ -139,14 +150,15 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return 0`;
 
 /**
- * What is no number under the generation's name (another program's, say) is as good as none.
+ * What is no number under the generation's name (another program's, say), or has more digits than one of ours, is as good
+ * as none.
  * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
  * server failed) is followed by a higher one, never by one whose entries may still be there.
  */
 const RAISE = `${NOW}
 local function storedGeneration()
   local text = redis.pcall('GET', KEYS[1])
-  return type(text) == 'string' and string.match(text, '^%d+$') and tonumber(text) or nil
+  return type(text) == 'string' and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) or nil
 end
 local function raise(atLeast)
   local generation = string.format('%.0f', math.max(nowUs, atLeast))
@@ -223,17 +235,42 @@ if tooMany > 0 then
 end
 return #ARGV - 2`;
 
-/** A flush that timed out may have been executed: its id makes the repetition harmless, so a total is never counted twice. */
+/**
+ * A flush that timed out may have been executed: its id makes the repetition harmless, so a total is never counted twice.
+ * A hash that is none fails before the id is taken, so that the repetition counts.
+ */
 const ADD_TOTALS = `
+redis.call('HLEN', KEYS[1])
 if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[1]) then return 0 end
 for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1`;
 
-/** Ordered by fencing number: what a run that lost its lock reports late does not replace what its successor reported. */
-const SET_GAUGES = `
-if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then return 0 end
+/**
+ * The fencing number of who wrote last. It is a time, so what is no number, or is of a day that has not come yet, is not
+ * ours, and must not refuse all who write from now on.
+ */
+const STORED_ORDER = `${NOW}
+local function storedOrder(key)
+  local order = tonumber(redis.call('GET', key) or '0')
+  return order and order < nowUs + 86400000000 and order or 0
+end`;
+
+/**
+ * Ordered by fencing number: what a run that lost its lock reports late does not replace what its successor reported.
+ * A field is \`metric|labels\`: those of the same metrics that are not given are of an older run, and go.
+ */
+const SET_GAUGES = `${STORED_ORDER}
+if storedOrder(KEYS[2]) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[1])
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local given, metrics = {}, {}
+for i = 2, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  given[ARGV[i]] = true
+  metrics[string.match(ARGV[i], '^[^|]*')] = true
+end
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if metrics[string.match(field, '^[^|]*')] and not given[field] then redis.call('HDEL', KEYS[1], field) end
+end
 return 1`;
 
 /**
@@ -257,8 +294,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return redis.call('ZCARD', KEYS[1])`;
 
 /** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
-const SET_HOT_KEYS = `
-if tonumber(redis.call('GET', KEYS[3]) or '0') > tonumber(ARGV[1]) then return 0 end
+const SET_HOT_KEYS = `${STORED_ORDER}
+if storedOrder(KEYS[3]) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[3], ARGV[1])
 for i = 1, 2 do
   if ARGV[i + 1] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[i + 1]) end
@@ -274,6 +311,7 @@ return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
 export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('putEntries', { lua: PUT_ENTRIES });
   redis.defineCommand('putTombstones', { lua: ALSO_WHEN_FULL + PUT_TOMBSTONES });
+  redis.defineCommand('dropValues', { lua: ALSO_WHEN_FULL + DROP_VALUES });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
   redis.defineCommand('lookAtGeneration', { numberOfKeys: 3, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });

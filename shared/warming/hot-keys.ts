@@ -2,6 +2,7 @@
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
 
 /** Keys by dataset, the most read first. */
 export type HotKeys = ReadonlyMap<string, readonly string[]>;
@@ -29,7 +30,7 @@ export async function keepHotKeys(
     const all = new Map([...decode(old), ...kept]);
     return encode(new Map([...all].filter(([dataset]) => datasets.includes(dataset))));
   };
-  await redis.run((client) =>
+  await withOwnTypes(redis, { [keys.warmupHotKeysOrder]: 'string' }, (client) =>
     client.setHotKeys(
       keys.warmupManifest,
       keys.warmupUnfinished,
@@ -43,7 +44,11 @@ export async function keepHotKeys(
 
 /** Throws `RedisUnavailableError`. */
 export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
-  return decode(await redis.run((client) => client.get(keys.warmupManifest)));
+  return decode(
+    await withOwnTypes(redis, { [keys.warmupManifest]: 'string' }, (client) =>
+      client.get(keys.warmupManifest),
+    ),
+  );
 }
 
 /** What the last warm-up had planned and not begun. Throws `RedisUnavailableError`. */

@@ -10,8 +10,10 @@ import { LockLostError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
 
 const LOCK_TTL_SECONDS = 30;
+const LOCK = { [keys.warmupLock]: 'string' } as const;
 /** A renewal, and the time limits of its command and of a probe before it, fit into a third of the lock's time to live. */
 const RENEW_EVERY_MS = 5_000;
 
@@ -67,7 +69,7 @@ export class LockSeeker {
   async #takeOrReadHolder(): Promise<string | undefined> {
     for (let round = 0; round < 2; round++) {
       if (await this.#tryToTake()) return undefined;
-      const holder = await lockHolder(this.#redis);
+      const holder = await readHolder(this.#redis);
       // The same event may be delivered twice: our traceId in the lock is ours only if this run may have put it there.
       if (holder === this.#traceId && this.#mayHaveTaken) return undefined;
       if (holder !== null) return holder;
@@ -102,7 +104,16 @@ async function nextFence(redis: GuardedRedis): Promise<number> {
 
 /** The traceId of the warm-up that runs now, if one does. */
 export function lockHolder(redis: GuardedRedis): Promise<string | null> {
-  return redis.run((client) => client.get(keys.warmupLock));
+  return withOwnTypes(redis, LOCK, (client) => client.get(keys.warmupLock));
+}
+
+/** The same for who finds it taken: a lock that would never end, because somebody set it by hand, is given its end. */
+async function readHolder(redis: GuardedRedis): Promise<string | null> {
+  const [holder, wasEndless] = await withOwnTypes(redis, LOCK, (client) =>
+    Promise.all([client.get(keys.warmupLock), client.expire(keys.warmupLock, LOCK_TTL_SECONDS, 'NX')]),
+  );
+  if (wasEndless === 1) log.error('The lock had no time to live, and was given one.', { holder });
+  return holder;
 }
 
 async function release(redis: GuardedRedis, traceId: string): Promise<boolean> {

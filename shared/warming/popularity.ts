@@ -5,12 +5,13 @@
  * `n` reads at the time `t` score `t + halfLife × log2(n)`, the time at which a single read would weigh the same. So
  * nothing has to be recalculated as time goes by, the order is right at any moment, and the top is one range.
  */
-import { ReplyError } from 'ioredis';
 import { hasPassed } from '../clock.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
+import type { RedisClient } from '../redis/client.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
 
 const HOUR_MS = 3_600_000;
 const HALF_LIFE_MS = 4 * HOUR_MS;
@@ -110,7 +111,7 @@ export function addReads(
 
 /**
  * The keys that were read most, best first, at most `limit`, with their scores. When Redis has lost what it knew, what
- * the last warm-up had saved in `database` is put back first; what is no ranking tells nothing. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
+ * the last warm-up had saved in `database` is put back first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
  */
 export async function mostRead(
   redis: GuardedRedis,
@@ -118,15 +119,28 @@ export async function mostRead(
   dataset: string,
   limit: number,
 ): Promise<Popular[]> {
-  try {
-    const mark = await redis.run((client) => client.zscore(keys.popularity(dataset), WHOLE));
-    if (mark === null) await restore(redis, database, dataset);
-    return await readTop(redis, dataset, limit);
-  } catch (error) {
-    if (!(error instanceof ReplyError)) throw error;
-    log.error('What people read cannot be read.', { dataset, error });
-    return [];
-  }
+  const mark = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
+  if (mark === null) await restore(redis, database, dataset);
+  return readTop(redis, dataset, limit);
+}
+
+/** Forgets what was read of `keysToForget`, until it is read again. Throws `RedisUnavailableError`. */
+export async function forgetReads(
+  redis: GuardedRedis,
+  dataset: string,
+  keysToForget: readonly string[],
+): Promise<void> {
+  if (keysToForget.length === 0) return;
+  await inRanking(redis, dataset, (client, key) => client.zrem(key, ...keysToForget));
+}
+
+function inRanking<T>(
+  redis: GuardedRedis,
+  dataset: string,
+  operation: (client: RedisClient, key: string) => Promise<T>,
+): Promise<T> {
+  const key = keys.popularity(dataset);
+  return withOwnTypes(redis, { [key]: 'zset' }, (client) => operation(client, key));
 }
 
 const SAVE = `
@@ -204,9 +218,10 @@ async function add(
   beganAtMs: 0 | '',
   popular: readonly Popular[],
 ): Promise<void> {
-  const key = keys.popularity(dataset);
   for (let from = 0; from < popular.length; from += ADDED_TOGETHER_MAX) {
     const part = popular.slice(from, from + ADDED_TOGETHER_MAX).flatMap(({ key, score }) => [key, score]);
-    await redis.run((client) => client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part));
+    await inRanking(redis, dataset, (client, key) =>
+      client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part),
+    );
   }
 }

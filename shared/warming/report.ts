@@ -1,6 +1,8 @@
 /** What a warm-up did, as it is returned, kept in Redis and answered by `GET /admin/status`. */
+import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { withOwnTypes } from '../redis/own-types.ts';
 
 export const TRIGGERS = ['deploy', 'schedule', 'manual'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
@@ -11,10 +13,12 @@ export type Trigger = (typeof TRIGGERS)[number];
  */
 type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';
 
-/** planned = warmed + skipped + failed, for each step and for the whole. */
+/** planned = warmed + absent + skipped + failed, for each step and for the whole. */
 export type KeyCounts = {
   readonly planned: number;
   readonly warmed: number;
+  /** Postgres has no such thing any more, which the cache knows now. */
+  readonly absent: number;
   /** Something newer was in the cache already. */
   readonly skipped: number;
   readonly failed: number;
@@ -28,6 +32,12 @@ export type StepReport = KeyCounts & {
   readonly plannedFromReads?: number;
   /** The most tries that any operation of the step took: 1 is none failed, 4 is the last retry. */
   readonly attempts: number;
+  /**
+   * With keys: of those whose values were stored and that were looked up again (all, or a sample of 1,000), how many were
+   * there, and how many Redis had evicted.
+   */
+  readonly confirmed?: number;
+  readonly lostToEviction?: number;
   /** Causes of failures, with how many keys each cost. */
   readonly failures: readonly { readonly cause: string; readonly keys: number }[];
 };
@@ -47,12 +57,15 @@ export type WarmupReport = KeyCounts & {
 };
 
 const REPORTS_MAX = 50;
+/** Of a text that is no report. */
+const LOGGED_TEXT_MAX = 100;
 
 export function addCounts(parts: readonly KeyCounts[]): KeyCounts {
   const sum = (pick: (counts: KeyCounts) => number) => parts.reduce((total, part) => total + pick(part), 0);
   return {
     planned: sum((counts) => counts.planned),
     warmed: sum((counts) => counts.warmed),
+    absent: sum((counts) => counts.absent),
     skipped: sum((counts) => counts.skipped),
     failed: sum((counts) => counts.failed),
   };
@@ -60,13 +73,32 @@ export function addCounts(parts: readonly KeyCounts[]): KeyCounts {
 
 /** Keeps the report among the last 50, in the order in which the runs took the lock. */
 export async function keepReport(redis: GuardedRedis, fence: number, report: WarmupReport): Promise<void> {
-  await redis.run((client) =>
+  await withOwnTypes(redis, { [keys.warmupReports]: 'zset' }, (client) =>
     client.addReport(keys.warmupReports, fence, JSON.stringify(report), REPORTS_MAX),
   );
 }
 
-/** The last reports, newest first. */
+/** The last reports, newest first, at most `limit`. What is none (cut short, say) is left out, and removed. */
 export async function lastReports(redis: GuardedRedis, limit: number): Promise<WarmupReport[]> {
-  const texts = await redis.run((client) => client.zrevrange(keys.warmupReports, 0, limit - 1));
-  return texts.map((text) => JSON.parse(text) as WarmupReport);
+  const texts = await withOwnTypes(redis, { [keys.warmupReports]: 'zset' }, (client) =>
+    client.zrevrange(keys.warmupReports, 0, REPORTS_MAX - 1),
+  );
+  const reports = texts.map(parseReport);
+  const others = texts.filter((_, place) => reports[place] === undefined);
+  if (others.length > 0) {
+    const texts = others.map((text) => text.slice(0, LOGGED_TEXT_MAX));
+    log.error('What is no report was among the reports, and is removed.', { key: keys.warmupReports, texts });
+    await redis.run((client) => client.zrem(keys.warmupReports, ...others));
+  }
+  return reports.filter((report) => report !== undefined).slice(0, limit);
+}
+
+function parseReport(text: string): WarmupReport | undefined {
+  try {
+    const report = JSON.parse(text) as Partial<WarmupReport> | null;
+    const isReport = typeof report?.traceId === 'string' && Array.isArray(report.steps);
+    return isReport ? (report as WarmupReport) : undefined;
+  } catch {
+    return undefined;
+  }
 }

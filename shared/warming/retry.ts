@@ -17,13 +17,15 @@ export type Attempt = { readonly number: number; readonly signal: AbortSignal };
 
 /**
  * Runs `operation` until it succeeds. Throws `RetriesExhaustedError` (the last failure as its cause) after the last
- * try, and `signal`'s reason as soon as that is aborted, also in the middle of a wait.
+ * try, and `signal`'s reason as soon as that is aborted, also in the middle of a wait. `retriesMax` says how many more
+ * tries a failure is worth, where that is fewer than the policy has.
  */
 export async function retry<T>(
   name: string,
   operation: (attempt: Attempt) => Promise<T>,
   signal: AbortSignal,
   policy: RetryPolicy = WARMUP_RETRY,
+  retriesMax: (error: unknown) => number | Promise<number> = () => policy.delaysMs.length,
 ): Promise<T> {
   for (let number = 1; ; number++) {
     signal.throwIfAborted();
@@ -34,7 +36,8 @@ export async function retry<T>(
     } catch (cause) {
       signal.throwIfAborted();
       const delayMs = policy.delaysMs[number - 1];
-      if (delayMs === undefined) throw new RetriesExhaustedError(name, number, { cause });
+      if (delayMs === undefined || number > (await retriesMax(cause)))
+        throw new RetriesExhaustedError(name, number, { cause });
       await waitFor(delayMs * (1 + Math.random() * policy.jitter), signal);
     }
   }

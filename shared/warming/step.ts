@@ -6,59 +6,77 @@ import {
   RedisUnavailableError,
   RetriesExhaustedError,
   rootCause,
+  StatementTimeoutError,
 } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { KeyCounts, StepReport } from './report.ts';
 import { type Attempt, retry } from './retry.ts';
 import type { WarmBatch, WarmPlan } from './target.ts';
 
+/** How often a batch that takes too long is tried, which one of its keys may be to blame for: several are parted instead. */
+const SLOW_BATCH_RETRIES = 0;
+const SLOW_KEY_RETRIES = 1;
+
+/** What became of a batch; `slow`: the database is well, and has no time for all of its keys at once. */
+export type BatchOutcome = 'warmed' | 'failed' | 'slow';
+
+export type Confirmed = { readonly confirmed: number; readonly lostToEviction: number };
+
 /** Collects a step's results while its operations run side by side. */
 export class Step {
   readonly #name: string;
   readonly #signal: AbortSignal;
-  readonly #startedAtMs = performance.now();
+  readonly #isDatabaseWell: () => Promise<boolean>;
   readonly #warmed = new Map<WarmBatch, Warmed>();
   readonly #unfinished: WarmBatch[] = [];
   readonly #failedKeys = new Map<string, number>();
-  #planned = 0;
-  #plannedFromReads: number | undefined;
+  #plan: Pick<WarmPlan, 'batches' | 'keysFromReads'> | undefined;
   #attempts = 0;
   #failed = false;
   #isHopeless = false;
+  #confirmed: Confirmed | undefined;
+  #lost = 0;
+  #beganAtMs = performance.now();
+  #tookMs = 0;
 
-  constructor(name: string, signal: AbortSignal) {
+  constructor(name: string, signal: AbortSignal, isDatabaseWell = async () => false) {
     this.#name = name;
     this.#signal = signal;
+    this.#isDatabaseWell = isDatabaseWell;
   }
 
   /** Runs one operation with its retries; a failure that stays is recorded with the keys that it costs, and answers undefined. */
   async attempt<T>(keysAtStake: number, operation: (attempt: Attempt) => Promise<T>): Promise<T | undefined> {
     try {
-      return await retry(
-        this.#name,
-        (attempt) => {
-          this.#attempts = Math.max(this.#attempts, attempt.number);
-          return operation(attempt);
-        },
-        this.#signal,
-      );
+      return await this.#retry(operation);
     } catch (error) {
       this.#fail(error, keysAtStake);
       return undefined;
     }
   }
 
-  plan({ batches, keysFromReads }: Pick<WarmPlan, 'batches' | 'keysFromReads'>): void {
-    this.#planned = keysOf(batches).length;
-    this.#plannedFromReads = keysFromReads;
+  plan(plan: Pick<WarmPlan, 'batches' | 'keysFromReads'>): void {
+    this.#plan = plan;
   }
 
-  /** Warms a batch, with its retries; answers undefined when they all failed. */
-  async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<Warmed | undefined> {
-    const warmed = await this.attempt(batch.keys.length, ({ signal }) => batch.warm(signal, onLoaded));
-    if (warmed !== undefined) this.#warmed.set(batch, warmed);
-    else if (this.#signal.aborted) this.#unfinished.push(batch);
-    return warmed;
+  /** Warms a batch, with its retries. */
+  async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<BatchOutcome> {
+    const keys = batch.keys.length;
+    let isSlow = false;
+    const retriesMax = async (error: unknown) => {
+      isSlow = isTooLate(error) && (await this.#isDatabaseWell());
+      if (!isSlow) return Number.POSITIVE_INFINITY;
+      return keys > 1 ? SLOW_BATCH_RETRIES : SLOW_KEY_RETRIES;
+    };
+    try {
+      this.#warmed.set(batch, await this.#retry(({ signal }) => batch.warm(signal, onLoaded), retriesMax));
+      return 'warmed';
+    } catch (error) {
+      if (this.#signal.aborted) this.#unfinished.push(batch);
+      else if (isSlow) return 'slow';
+      this.#fail(error, keys);
+      return 'failed';
+    }
   }
 
   /** Not begun, because the run must end. */
@@ -77,9 +95,44 @@ export class Step {
     if (batches.length > 0) this.#countFailure(cause, keysOf(batches).length);
   }
 
+  /** Takes in what is in Redis in the end; of what was stored, `lost` are known not to be. */
+  confirm(confirmed: Confirmed, lost: number, cause: string): void {
+    this.#confirmed = confirmed;
+    this.#lost = lost;
+    if (lost > 0) this.#countFailure(cause, lost);
+  }
+
+  /** Others' steps come now; `resume` goes on with this one. */
+  pause(): void {
+    this.#tookMs += performance.now() - this.#beganAtMs;
+  }
+
+  resume(): void {
+    this.#beganAtMs = performance.now();
+  }
+
   /** What an operation needs was away through all its retries, or the run was told to end. */
   get isHopeless(): boolean {
     return this.#isHopeless || this.#signal.aborted;
+  }
+
+  /** The rest is not worth trying. */
+  despair(): void {
+    this.#isHopeless = true;
+  }
+
+  get hasWarmed(): boolean {
+    return this.#warmed.size > 0;
+  }
+
+  warmedOf(batch: WarmBatch): Warmed | undefined {
+    return this.#warmed.get(batch);
+  }
+
+  /** The keys whose values were stored, in the order of the plan: the most read come first. */
+  get storedKeys(): string[] {
+    const stored = new Set([...this.#warmed.values()].flatMap(({ storedKeys }) => storedKeys));
+    return keysOf(this.#plan?.batches ?? []).filter((key) => stored.has(key));
   }
 
   /** What the next run should begin with. A batch that failed all its tries is not among it: it may do so each time. */
@@ -89,22 +142,37 @@ export class Step {
 
   /** What was planned and neither warmed nor found newer has failed, whether it was tried or given up. */
   report(): StepReport {
+    this.pause();
     const results = [...this.#warmed.values()];
-    const warmed = results.reduce((sum, { stored }) => sum + stored, 0);
+    const planned = keysOf(this.#plan?.batches ?? []).length;
+    const warmed = results.reduce((sum, { storedKeys }) => sum + storedKeys.length, 0) - this.#lost;
+    const absent = results.reduce((sum, each) => sum + each.absent, 0);
     const skipped = results.reduce((sum, { newerStored }) => sum + newerStored, 0);
-    const failed = this.#planned - warmed - skipped;
-    const counts: KeyCounts = { planned: this.#planned, warmed, skipped, failed };
+    const failed = planned - warmed - absent - skipped;
+    const counts: KeyCounts = { planned, warmed, absent, skipped, failed };
     const tried = [...this.#failedKeys].map(([cause, keys]) => ({ cause, keys }));
     const untriedKeys = failed - tried.reduce((sum, { keys }) => sum + keys, 0);
     return {
       name: this.#name,
       status: !this.#failed && failed === 0 ? 'success' : warmed + skipped === 0 ? 'failed' : 'partial',
-      durationMs: Math.round(performance.now() - this.#startedAtMs),
+      durationMs: Math.round(this.#tookMs),
       attempts: this.#attempts,
       ...counts,
-      ...(this.#plannedFromReads !== undefined && { plannedFromReads: this.#plannedFromReads }),
+      ...(this.#plan && { plannedFromReads: this.#plan.keysFromReads }),
+      ...this.#confirmed,
       failures: untriedKeys > 0 ? [...tried, { cause: 'not tried any more', keys: untriedKeys }] : tried,
     };
+  }
+
+  #retry<T>(
+    operation: (attempt: Attempt) => Promise<T>,
+    retriesMax?: (error: unknown) => Promise<number>,
+  ): Promise<T> {
+    const counted = (attempt: Attempt) => {
+      this.#attempts = Math.max(this.#attempts, attempt.number);
+      return operation(attempt);
+    };
+    return retry(this.#name, counted, this.#signal, undefined, retriesMax);
   }
 
   #fail(error: unknown, keysAtStake: number): void {
@@ -133,6 +201,10 @@ export async function runOperation<T>(
 
 function keysOf(batches: readonly WarmBatch[]): string[] {
   return batches.flatMap(({ keys }) => keys);
+}
+
+function isTooLate(error: unknown): boolean {
+  return error instanceof StatementTimeoutError || error instanceof OperationTimeoutError;
 }
 
 /** Not the batch's own fault. */

@@ -5,8 +5,9 @@ import type { Dataset } from '../datasets/dataset.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { within } from '../within.ts';
 import { readUnfinished } from './hot-keys.ts';
-import { mostRead, type Popular, savePopularity } from './popularity.ts';
+import { forgetReads, mostRead, type Popular, savePopularity } from './popularity.ts';
 
 /** Some keys that one statement loads. */
 export type WarmBatch = {
@@ -18,6 +19,10 @@ export type WarmBatch = {
 export type WarmPlan = {
   /** What the last run had no time for, then the most read. */
   readonly batches: readonly WarmBatch[];
+  /** Batches of some of the planned keys. */
+  batchesOf(keys: readonly string[], size?: number): WarmBatch[];
+  /** Next time they are left out, until people have read them again. Throws `RedisUnavailableError`. */
+  setAside(keys: readonly string[]): Promise<void>;
   /** What a new container should have in its memory, the most read first. */
   readonly hotKeys: readonly string[];
   /** How many of the keys were chosen because people read them; the others are a guess of the database's. */
@@ -32,6 +37,12 @@ export type WarmTarget = {
   plan(): Promise<WarmPlan>;
   /** What was stored under another generation was cleared meanwhile. */
   generation(): Promise<string>;
+  /** Those of `keys` of which Redis has nothing. Throws `RedisUnavailableError`. */
+  missing(keys: readonly string[]): Promise<string[]>;
+  /** Deletes what Redis has of `keys`. Throws `RedisUnavailableError`. */
+  drop(keys: readonly string[]): Promise<void>;
+  /** Whether the database answers the smallest of questions. Never rejects. */
+  isDatabaseWell(): Promise<boolean>;
 };
 
 export function warmTargetOf<Id>(
@@ -44,6 +55,9 @@ export function warmTargetOf<Id>(
     step: dataset.warmStep,
     dataset: dataset.name,
     generation: () => cache.currentGeneration(),
+    missing: (keys) => missingOf(redis, keys, cache.entryKeys(keys)),
+    drop: (keys) => dropValues(redis, cache.entryKeys(keys)),
+    isDatabaseWell: () => isWell(database),
     async plan() {
       const [unfinished, popular] = await Promise.all([
         readUnfinished(redis, dataset.name),
@@ -57,17 +71,66 @@ export function warmTargetOf<Id>(
       });
       const keys = [...ids.keys()];
       const idsOf = (batch: readonly string[]) => batch.map((key) => ids.get(key) as Id);
-      return {
-        batches: chunksOf(withFirst(unfinished, ids), dataset.warmBatchSize).map((batch) => ({
+      const batchesOf = (some: readonly string[], size = dataset.warmBatchSize): WarmBatch[] =>
+        chunksOf(some, size).map((batch) => ({
           keys: batch,
           warm: (signal, onLoaded) => cache.warm(idsOf(batch), { signal, onLoaded }),
-        })),
+        }));
+      const setAside = new Set<string>();
+      return {
+        batches: batchesOf(withFirst(unfinished, ids)),
+        batchesOf,
+        async setAside(some) {
+          for (const key of some) setAside.add(key);
+          await forgetReads(redis, dataset.name, some);
+        },
         hotKeys: keys.slice(0, dataset.memoryEntriesMax),
         keysFromReads,
-        save: () => savePopularity(database, dataset.name, popular),
+        save: () => {
+          const kept = popular.filter(({ key }) => !setAside.has(key));
+          return savePopularity(database, dataset.name, kept);
+        },
       };
     },
   };
+}
+
+/** What is well answers within a few milliseconds, also beside a load. */
+const WELL_WITHIN_MS = 300;
+
+async function isWell(database: Database): Promise<boolean> {
+  const answered = database.query('SELECT 1').then(
+    () => true,
+    () => false,
+  );
+  return (await within(WELL_WITHIN_MS, answered)) ?? false;
+}
+
+/** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
+const NAMED_TOGETHER_MAX = 250;
+
+async function missingOf(
+  redis: GuardedRedis,
+  keys: readonly string[],
+  entryKeys: readonly string[],
+): Promise<string[]> {
+  const missing: string[] = [];
+  for (const [part, some] of chunksOf(entryKeys, NAMED_TOGETHER_MAX).entries()) {
+    const isThere = await redis.batch(some, (commands, place) => commands.exists(some[place] as string));
+    const from = part * NAMED_TOGETHER_MAX;
+    missing.push(...keys.slice(from, from + some.length).filter((_, place) => isThere[place] === 0));
+  }
+  return missing;
+}
+
+/** In a cluster each is of another slot. */
+async function dropValues(redis: GuardedRedis, entryKeys: readonly string[]): Promise<void> {
+  const together = chunksOf(entryKeys, redis.isCluster ? 1 : NAMED_TOGETHER_MAX);
+  const firstKeys = together.map(([first]) => first as string);
+  await redis.batch(firstKeys, (commands, place) => {
+    const some = together[place] as string[];
+    return commands.dropValues(some.length, ...some);
+  });
 }
 
 /** By their keys, best first. Without what is no key of the dataset's, or not the only spelling of one. */

@@ -1,5 +1,8 @@
 /** Warms one dataset: chooses what people read, and loads and stores it batch by batch, no faster than the database likes. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RedisUnavailableError } from '../errors.ts';
+import { log } from '../logger.ts';
+import { type EvictionWatch, sampleOf } from './eviction-watch.ts';
 import { Pace } from './pace.ts';
 import type { StepReport } from './report.ts';
 import { Step } from './step.ts';
@@ -20,78 +23,173 @@ const REPEATS_MAX = 2;
 /** Loads and stores under way at once: Redis stores what was loaded while Postgres loads what comes next. */
 const UNDER_WAY_MAX = 4;
 
+/** More keys that are too slow each for themselves are not the keys' fault. */
+const SET_ASIDE_MAX = 20;
+
+/** So many of the keys that were stored are looked up again. */
+const CONFIRMED_SAMPLE = 1_000;
+
+/** What is dropped of a full Redis beyond what it held: room for what is stored again, and for what others store. */
+const KEPT_SHARE = 0.9;
+
+const EVICTED = 'evicted by Redis, which is full';
+
 export type WarmTargetOptions = {
   readonly signal: AbortSignal;
   /** Somebody may wait for it: it does not rest while the database keeps its speed. */
   readonly isUrgent: boolean;
+  readonly evictions: EvictionWatch;
 };
 
-/** A batch that fails leaves the others alone. */
-export async function warmTarget(
-  target: WarmTarget,
-  { signal, isUrgent }: WarmTargetOptions,
-): Promise<WarmedTarget> {
-  const step = new Step(target.step, signal);
-  const plan = await step.attempt(0, () => target.plan());
-  const { batches, keysFromReads } = plan ?? { batches: [], keysFromReads: 0 };
-  step.plan({ batches, keysFromReads });
-  const pace = new Pace(isUrgent);
-  await warmBatches(batches, step, pace, signal);
-  await repeatCleared(target, step, pace, signal);
-  return { report: step.report(), dataset: target.dataset, plan, unfinishedKeys: step.unfinishedKeys };
-}
+/** A target that is being warmed: `warm`, and when all targets of the run are, `confirm`. */
+export class TargetWarming {
+  readonly #target: WarmTarget;
+  readonly #options: WarmTargetOptions;
+  readonly #step: Step;
+  readonly #pace: Pace;
+  #plan: WarmPlan | undefined;
+  #setAside = 0;
 
-/** What was warmed before a clear that came meanwhile is cold again, and is warmed again. */
-async function repeatCleared(target: WarmTarget, step: Step, pace: Pace, signal: AbortSignal): Promise<void> {
-  for (let repeats = 0; !step.isHopeless; repeats++) {
-    const generation = await step.attempt(0, () => target.generation());
-    const cleared = generation === undefined ? [] : step.takeCleared(generation);
-    if (cleared.length === 0) return;
-    if (repeats === REPEATS_MAX) return step.giveUp(cleared, 'cleared while they were warmed');
-    await warmBatches(cleared, step, pace, signal);
+  constructor(target: WarmTarget, options: WarmTargetOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#step = new Step(target.step, options.signal, () => target.isDatabaseWell());
+    this.#pace = new Pace(options.isUrgent);
   }
-}
 
-/** Some side by side, until none is left, or until the database or Redis is away: then the next ones would fail as well. */
-async function warmBatches(
-  batches: readonly WarmBatch[],
-  step: Step,
-  pace: Pace,
-  signal: AbortSignal,
-): Promise<void> {
-  const waiting = [...batches];
-  const loading = new Set<Promise<void>>();
-  const underWay = new Set<Promise<void>>();
-  while (waiting.length > 0 && !step.isHopeless) {
-    if (loading.size >= pace.lanes) await Promise.race(loading);
-    else if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
-    else {
-      const { loaded, stored } = beginBatch(waiting.shift() as WarmBatch, step, pace, signal);
-      keepUntilSettled(loading, loaded);
-      keepUntilSettled(underWay, stored);
+  /** A batch that fails leaves the others alone. */
+  async warm(): Promise<void> {
+    this.#step.resume();
+    this.#plan = await this.#step.attempt(0, () => this.#target.plan());
+    this.#step.plan(this.#plan ?? { batches: [], keysFromReads: 0 });
+    await this.#warmBatches(this.#plan?.batches ?? []);
+    await this.#repeatCleared();
+    this.#step.pause();
+  }
+
+  /** Looks up what was stored. Where Redis was too small for it, what is read least of it gives way to the rest. */
+  async confirm(): Promise<WarmedTarget> {
+    this.#step.resume();
+    if (!this.#step.isHopeless) {
+      await this.#confirmStored().catch((error) => {
+        if (!(error instanceof RedisUnavailableError)) throw error;
+        log.warn('What was warmed could not be looked up again.', { step: this.#target.step, error });
+      });
+    }
+    const { plan, unfinishedKeys } = { plan: this.#plan, unfinishedKeys: this.#step.unfinishedKeys };
+    return { report: this.#step.report(), dataset: this.#target.dataset, plan, unfinishedKeys };
+  }
+
+  /** What was warmed before a clear that came meanwhile is cold again, and is warmed again. */
+  async #repeatCleared(): Promise<void> {
+    for (let repeats = 0; !this.#step.isHopeless; repeats++) {
+      const generation = await this.#step.attempt(0, () => this.#target.generation());
+      const cleared = generation === undefined ? [] : this.#step.takeCleared(generation);
+      if (cleared.length === 0) return;
+      if (repeats === REPEATS_MAX) return this.#step.giveUp(cleared, 'cleared while they were warmed');
+      await this.#warmBatches(cleared);
     }
   }
-  step.leave(waiting);
-  await Promise.all(underWay);
-}
 
-/**
- * `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. A load that is
- * repeated, because it could not be stored, is not waited for: the two connections are the limit then.
- */
-function beginBatch(
-  batch: WarmBatch,
-  step: Step,
-  pace: Pace,
-  signal: AbortSignal,
-): { loaded: Promise<void>; stored: Promise<void> } {
-  const { promise: loaded, resolve } = Promise.withResolvers<void>();
-  const onLoaded = (loadMs: number) => resolve(rest(pace.observe(loadMs), signal));
-  const stored = step.warm(batch, onLoaded).then((warmed) => {
-    if (warmed === undefined) pace.observeFailure();
-    resolve();
-  });
-  return { loaded, stored };
+  /**
+   * Some side by side, until none is left, or until the database or Redis is away: then the next ones would fail as well;
+   * or until Redis evicts what was stored: then the next ones would cost what is read more.
+   */
+  async #warmBatches(batches: readonly WarmBatch[]): Promise<void> {
+    const waiting = [...batches];
+    const loading = new Set<Promise<void>>();
+    const underWay = new Set<Promise<void>>();
+    const { evictions } = this.#options;
+    while (!this.#step.isHopeless && !evictions.sawEviction) {
+      if (waiting.length === 0) {
+        if (underWay.size === 0) break;
+        await Promise.race(underWay); // it may be parted
+      } else if (loading.size >= this.#pace.lanes) await Promise.race(loading);
+      else if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
+      else {
+        const { loaded, stored } = this.#beginBatch(waiting.shift() as WarmBatch, waiting);
+        keepUntilSettled(loading, loaded);
+        keepUntilSettled(underWay, stored);
+      }
+    }
+    await Promise.all(underWay);
+    if (this.#step.isHopeless || !evictions.sawEviction) this.#step.leave(waiting);
+    else this.#step.giveUp(waiting, 'not stored: Redis is full, and evicts what is read more');
+  }
+
+  /**
+   * `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. A load that is
+   * repeated, because it could not be stored, is not waited for: the two connections are the limit then.
+   */
+  #beginBatch(batch: WarmBatch, waiting: WarmBatch[]): { loaded: Promise<void>; stored: Promise<void> } {
+    const { promise: loaded, resolve } = Promise.withResolvers<void>();
+    const { signal } = this.#options;
+    const onLoaded = (loadMs: number) => resolve(rest(this.#pace.observe(loadMs), signal));
+    const warm = async () => {
+      const outcome = await this.#step.warm(batch, onLoaded);
+      if (outcome !== 'warmed') this.#pace.observeFailure();
+      resolve();
+      if (outcome === 'warmed') await this.#watch(batch);
+      if (outcome === 'slow') await this.#part(batch, waiting);
+    };
+    return { loaded, stored: warm() };
+  }
+
+  async #watch(batch: WarmBatch): Promise<void> {
+    const warmed = this.#step.warmedOf(batch);
+    if (warmed === undefined) return; // cleared meanwhile
+    this.#options.evictions.add(this.#target, warmed.storedKeys, warmed.generation);
+    await this.#options.evictions.look();
+  }
+
+  /** Halves what was too slow until what is to blame is alone, and sets that aside. */
+  async #part(batch: WarmBatch, waiting: WarmBatch[]): Promise<void> {
+    const { keys } = batch;
+    if (keys.length > 1) {
+      waiting.unshift(...(this.#plan?.batchesOf(keys, Math.ceil(keys.length / 2)) ?? []));
+      return;
+    }
+    this.#step.giveUp([batch], `too slow for Postgres: ${keys[0]}`);
+    // Where nothing succeeds it is not the keys' fault.
+    if (!this.#step.hasWarmed || ++this.#setAside > SET_ASIDE_MAX) return this.#step.despair();
+    log.warn('A key is set aside, because Postgres is too slow for it.', {
+      step: this.#target.step,
+      key: keys[0],
+    });
+    await this.#step.attempt(0, async () => this.#plan?.setAside(keys));
+  }
+
+  async #confirmStored(): Promise<void> {
+    const stored = this.#step.storedKeys;
+    const { evictions } = this.#options;
+    const sample = evictions.sawEviction ? stored : sampleOf(stored, CONFIRMED_SAMPLE);
+    await evictions.look();
+    let missing = await this.#target.missing(sample);
+    if (!evictions.sawEviction) {
+      this.#step.confirm({ confirmed: sample.length - missing.length, lostToEviction: 0 }, 0, EVICTED);
+      return;
+    }
+    if (missing.length > 0) {
+      await this.#makeRoom(stored, new Set(missing));
+      missing = await this.#target.missing(stored);
+    }
+    const confirmed = { confirmed: stored.length - missing.length, lostToEviction: missing.length };
+    this.#step.confirm(confirmed, missing.length, EVICTED);
+  }
+
+  /**
+   * Redis has room for so many of `stored` as are not `missing`, whichever they are: a little fewer, and those that are
+   * read most, shall be there. An eviction prefers what was not used for longest, which is what was stored first.
+   */
+  async #makeRoom(stored: readonly string[], missing: ReadonlySet<string>): Promise<void> {
+    const kept = stored.slice(0, Math.floor((stored.length - missing.size) * KEPT_SHARE));
+    await this.#target.drop(stored.slice(kept.length).filter((key) => !missing.has(key)));
+    // Looked up again, because until now each question may have cost a key.
+    for (const batch of this.#plan?.batchesOf(await this.#target.missing(kept)) ?? []) {
+      if (this.#step.isHopeless) return;
+      await this.#step.attempt(0, ({ signal }) => batch.warm(signal, () => {}));
+    }
+  }
 }
 
 async function rest(restMs: number, signal: AbortSignal): Promise<void> {

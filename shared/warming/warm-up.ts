@@ -7,12 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCause } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { EvictionWatch } from './eviction-watch.ts';
 import { keepHotKeys } from './hot-keys.ts';
 import { type LockAttempt, LockSeeker, type WarmupLock } from './lock.ts';
 import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport } from './report.ts';
 import { runOperation } from './step.ts';
 import type { WarmTarget } from './target.ts';
-import { type WarmedTarget, warmTarget } from './warm-target.ts';
+import { TargetWarming, type WarmedTarget } from './warm-target.ts';
 
 /**
  * A deployment's keys may be new, and an admin has a reason: their runs wait for a lock that is taken, for longer than it
@@ -92,10 +93,14 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
 /** One after the other, as drawn; each one's failure is in its report. Once aborted, the rest fails at once. */
 async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): Promise<StepReport[]> {
   const connection = await runOperation('database-connection', () => run.connect(), signal);
-  const warmed: WarmedTarget[] = [];
+  const evictions = new EvictionWatch(run.redis);
+  await evictions.begin();
   // What the schedule warms is warm already, as a rule, and nobody waits for it: it has the time not to be felt.
   const isUrgent = run.trigger !== 'schedule';
-  for (const target of run.targets) warmed.push(await warmTarget(target, { signal, isUrgent }));
+  const warmings = run.targets.map((target) => new TargetWarming(target, { signal, isUrgent, evictions }));
+  for (const warming of warmings) await warming.warm();
+  const warmed: WarmedTarget[] = [];
+  for (const warming of warmings) warmed.push(await warming.confirm());
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];
 }
 

@@ -208,6 +208,7 @@ describe('a function', () => {
     REDIS_URL: 'redis://127.0.0.1:6380',
     DATABASE_URL: 'postgres://127.0.0.1:5433/prewarm',
     PUSHGATEWAY_URL: 'http://127.0.0.1:9092',
+    STAGE: 'local',
   };
   const common = {
     LOG_LEVEL: 'info',
@@ -230,7 +231,11 @@ describe('a function', () => {
       ...addresses,
       WARMER_FUNCTION_NAME: warmer,
     });
-    expect(environmentOf(template, 'deployment-hook')).toEqual({ ...common, WARMER_FUNCTION_NAME: warmer });
+    expect(environmentOf(template, 'deployment-hook')).toEqual({
+      ...common,
+      WARMER_FUNCTION_NAME: warmer,
+      WAIT_FOR_WARM_UP_MS: '20000',
+    });
     const invokers = template.findResources('AWS::IAM::Policy', {
       Properties: {
         PolicyDocument: {

@@ -30,6 +30,7 @@ export async function openWarmers(): Promise<Warmers> {
         REDIS_URL: redisUrl,
         DATABASE_URL: databaseUrl,
         PUSHGATEWAY_URL: pushgatewayUrl,
+        STAGE: 'warmers',
         LOG_LEVEL: 'info',
       }),
     end,

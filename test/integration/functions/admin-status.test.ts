@@ -34,6 +34,7 @@ it('tells the memory, the generations and that nothing has run yet', async () =>
       { name: 'user-search', generation: '0' },
     ],
     totals: {},
+    lastPushFailure: null,
   });
 });
 

@@ -103,6 +103,7 @@ describe('the deployment hook', () => {
     vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
     vi.stubEnv('AWS_ENDPOINT_URL_LAMBDA', lambdaUrl);
+    vi.stubEnv('WAIT_FOR_WARM_UP_MS', '20000');
     for (const [name, value] of Object.entries(changed)) vi.stubEnv(name, value);
     const { handler } = await import('../../../functions/deployment-hook/handler.ts');
     await handler(eventOf(type), { getRemainingTimeInMillis: () => 30_000 } as Context);
@@ -204,5 +205,40 @@ describe('the migrations', () => {
     expect(endpoint.answers).toEqual([
       expect.objectContaining({ Status: 'FAILED', Reason: expect.stringContaining('ECONNREFUSED') }),
     ]);
+  });
+
+  it('report why a host with several addresses refuses, though the refusal itself has no message', async () => {
+    await run('postgres://nobody@localhost:1/none');
+    expect(endpoint.answers).toEqual([
+      expect.objectContaining({ Status: 'FAILED', Reason: expect.stringMatching(/ECONNREFUSED.*:1\b/) }),
+    ]);
+  });
+});
+
+describe('a reason', () => {
+  const answerWith = async (reason: string) => {
+    const { answerCustomResource } = await import('../../../shared/aws/custom-resource.ts');
+    await answerCustomResource(eventOf('Update'), 'physical', { status: 'FAILED', reason });
+    const [{ body } = { body: '' }] = endpoint.received;
+    return { bytes: Buffer.byteLength(body), reason: JSON.parse(body).Reason as string };
+  };
+
+  it.each([
+    ['x', 10_000],
+    ['é😀', 5_000],
+    ['\u0001', 5_000],
+    ['\n"', 5_000],
+  ])('of %j, ever so long, is cut to what CloudFormation takes', async (part, times) => {
+    const { bytes, reason } = await answerWith(part.repeat(times));
+    expect(bytes).toBeLessThanOrEqual(4_096);
+    expect(bytes).toBeGreaterThan(3_000);
+    expect(reason.endsWith('…')).toBe(true);
+    expect(reason.isWellFormed()).toBe(true);
+  });
+
+  it('that fits is told as it is, and one that is empty is not empty', async () => {
+    expect((await answerWith('The table is locked.')).reason).toBe('The table is locked.');
+    endpoint.received.length = 0;
+    expect((await answerWith(' ')).reason).toContain('the log of the function');
   });
 });

@@ -1,7 +1,12 @@
 /** The two datasets on a real PostgreSQL with its 20,500 users. */
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type UserSearch, userSearch } from '../../../shared/datasets/user-search.ts';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import {
+  EMPTY_PAGE,
+  normaliseQuery,
+  type UserSearch,
+  userSearch,
+} from '../../../shared/datasets/user-search.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
@@ -23,7 +28,7 @@ afterAll(async () => {
 
 async function search(query: string, more: Partial<UserSearch> = {}): Promise<Page> {
   const { values } = await userSearch.load(database, [{ query, limit: 20, after: null, ...more }]);
-  return JSON.parse(values[0] ?? '');
+  return JSON.parse(values[0] ?? EMPTY_PAGE);
 }
 
 describe('users', () => {
@@ -91,15 +96,108 @@ describe('a search', () => {
     for (const user of items) expect(`${user.username} ${user.displayName}`.toLowerCase()).toContain(query);
   });
 
-  it('that finds nobody is an empty page', async () => {
-    expect(await search('qqqqqqqqzz')).toEqual({ items: [], nextCursor: null });
+  it('that finds nobody is nothing that one would keep for long, or warm', async () => {
+    const { values } = await userSearch.load(database, [{ query: 'qqqqqqqqzz', limit: 20, after: null }]);
+    expect(values).toEqual([null]);
   });
 
-  it('uses the trigram index', async () => {
-    const rows = await database.query<{ 'QUERY PLAN': string }>(
-      "EXPLAIN SELECT id FROM users WHERE search_text LIKE '%anderson%'",
+  it.each([
+    // Rare, common, in the middle of words, two letters, signs, and in an order that pages go through.
+    ['lopez', 7],
+    ['ann', 50],
+    ['a b', 20],
+    ['an', 5],
+    ['zq', 20],
+    ['.', 3],
+  ])('for "%s" finds what looking at every row finds, page by page', async (query, limit) => {
+    const rows = await database.query<{ id: string }>(
+      `SELECT id FROM users WHERE position($1 IN search_text) > 0 ORDER BY follower_count DESC, id LIMIT 120`,
+      [query],
     );
-    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('users_by_search_text');
+    const seen: number[] = [];
+    let after: UserSearch['after'] = null;
+    while (seen.length < 120) {
+      const { items, nextCursor } = await search(query, { limit, after });
+      seen.push(...items.map(({ id }) => id));
+      if (nextCursor === null) break;
+      const [followerCount, id] = nextCursor.split('-').map(Number) as [number, number];
+      after = { followerCount, id };
+    }
+    expect(seen.slice(0, 120)).toEqual(rows.map(({ id }) => Number(id)));
+  });
+
+  it('goes through users with as many followers', async () => {
+    const own = await isolatedServers({ seeded: false });
+    const ownDatabase = new Database(own.databaseUrl);
+    onTestFinished(async () => {
+      await ownDatabase.close();
+      await own.dispose();
+    });
+    await ownDatabase.query(`INSERT INTO users (id, username, display_name, follower_count)
+      SELECT n, 'tied-' || n, 'Tied', n / 8 FROM generate_series(1, 40) AS n`);
+    const seen: number[] = [];
+    let after: UserSearch['after'] = null;
+    do {
+      const { values } = await userSearch.load(ownDatabase, [{ query: 'tied', limit: 3, after }]);
+      const { items, nextCursor } = JSON.parse(values[0] ?? EMPTY_PAGE) as Page;
+      seen.push(...items.map(({ id }) => id));
+      const [followerCount = 0, id = 0] = (nextCursor ?? '').split('-').map(Number);
+      after = nextCursor === null ? null : { followerCount, id };
+    } while (after !== null);
+    const byFollowers = (one: number, other: number) =>
+      Math.floor(other / 8) - Math.floor(one / 8) || one - other;
+    expect(seen).toEqual(Array.from({ length: 40 }, (_, index) => index + 1).sort(byFollowers));
+  });
+
+  describe('finds a name in all of its spellings', () => {
+    const NAMES = [
+      'ΝΙΚΟΣ Παπαδόπουλος',
+      'Cafe\u0301 Zoe',
+      'İlker Işık',
+      'ＦＵＬＬ Width',
+      'Straße  Two',
+      '100%\\_x',
+    ];
+    let own: IsolatedServers;
+    let ownDatabase: Database;
+    beforeAll(async () => {
+      own = await isolatedServers({ seeded: false });
+      ownDatabase = new Database(own.databaseUrl);
+      await ownDatabase.query(
+        `INSERT INTO users (id, username, display_name) SELECT n, 'u' || n, name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n)`,
+        [NAMES],
+      );
+    });
+    afterAll(async () => {
+      await ownDatabase.close();
+      await own.dispose();
+    });
+
+    it.each([
+      ['νικος', 1],
+      ['ΝΙΚΟΣ', 1],
+      ['νικοσ', 1],
+      ['Νίκος'.normalize('NFD').replace(/\u0301/g, ''), 1],
+      ['παπαδόπουλος', 1],
+      ['παπαδόπουλος'.normalize('NFD'), 1],
+      ['café', 2],
+      ['CAFÉ', 2],
+      ['cafe\u0301 z', 2],
+      ['ilker', 3],
+      ['İLKER', 3],
+      ['IŞIK', 3],
+      ['ışık', 3],
+      ['full width', 4],
+      ['ｆｕｌｌ', 4],
+      ['straße two', 5],
+      ['straße   TWO', 5],
+      ['100%', 6],
+      ['%\\_x', 6],
+    ])('%s', async (spelling, id) => {
+      const query = normaliseQuery(spelling);
+      const { values } = await userSearch.load(ownDatabase, [{ query, limit: 20, after: null }]);
+      expect(JSON.parse(values[0] ?? EMPTY_PAGE).items.map((user: User) => user.id)).toEqual([id]);
+    });
   });
 
   it('is ranked by how well known those with a first name are', async () => {

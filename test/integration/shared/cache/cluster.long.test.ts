@@ -200,7 +200,10 @@ describe('order', () => {
     early.after = async () => {
       await late.cache.warm(IDS.slice(0, 10));
     };
-    expect(await early.cache.warm(IDS.slice(0, 20))).toMatchObject({ stored: 10, newerStored: 10 });
+    expect(await early.cache.warm(IDS.slice(0, 20))).toMatchObject({
+      storedKeys: { length: 10 },
+      newerStored: 10,
+    });
   });
 });
 

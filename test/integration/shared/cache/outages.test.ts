@@ -112,6 +112,11 @@ function openContainer(
   return container;
 }
 
+/** Memory has it, and a look has said that it counts: on a busy machine the first read may have gone on without Redis. */
+async function remember(cache: TieredCache<number>): Promise<void> {
+  await expect.poll(async () => (await cache.get(IN_MEMORY)).layer).toBe('l1');
+}
+
 async function miss(cache: TieredCache<number>): Promise<void> {
   expect(await cache.get(nextId++)).toMatchObject({ layer: 'miss' });
 }
@@ -136,10 +141,15 @@ async function layerOfRemembered({ outcomes }: Container, cache: TieredCache<num
   return Date.now() - attemptedAtMs < OUTAGE_BELIEVED_MS ? layer : undefined;
 }
 
-async function expectInMemory(container: Container, cache: TieredCache<number>): Promise<void> {
+/** A Redis that is of use has it as well, and is asked for it when a look is due. */
+async function expectInMemory(
+  container: Container,
+  cache: TieredCache<number>,
+  isOfUse = false,
+): Promise<void> {
   let layer: string | undefined;
   while (layer === undefined) layer = await layerOfRemembered(container, cache);
-  expect(layer).toBe('l1');
+  expect(isOfUse ? ['l1', 'l2'] : ['l1']).toContain(layer);
 }
 
 /** The most connections to PostgreSQL that were open while `work` went on. */
@@ -289,16 +299,16 @@ describe('a Redis', () => {
       const container = openContainer(isSlow ? stage.proxy.url : stage.own.url);
       const { outcomes } = container;
       const cache = container.open();
-      await cache.get(IN_MEMORY);
+      await remember(cache);
       const [before, pingsBefore] = [{ ...outcomes }, await pingsOf(stage.admin)];
       const end = await fault(stage);
 
-      await expectInMemory(container, cache);
+      await expectInMemory(container, cache, isOfUse);
       await miss(cache);
       expect(outcomes.waitsInVain - before.waitsInVain).toBeLessThanOrEqual(1);
       if (isOfUse) for (let misses = 0; misses < 20; misses++) await miss(cache);
       else await missUntilAttempts(ATTEMPTS_OF_AN_OUTAGE, container, cache);
-      await expectInMemory(container, cache);
+      await expectInMemory(container, cache, isOfUse);
       const atOnce = Promise.all(Array.from({ length: 50 }, () => miss(cache)));
       expect(await countConnections(container, atOnce)).toBeLessThanOrEqual(DATABASE_CONNECTIONS);
 
@@ -317,7 +327,7 @@ describe('a Redis', () => {
   ])('that $what is asked by one read, then by one probe at a time', async ({ fault }) => {
     const container = openContainer(stage.proxy.url);
     const cache = container.open();
-    await cache.get(IN_MEMORY);
+    await remember(cache);
     await fault(stage);
     const [pings, questions] = [stage.proxy.timesOf('ping\r\n'), stage.proxy.timesOf(ANY_KEY)];
     await miss(cache);
@@ -332,7 +342,7 @@ describe('a Redis', () => {
   it('that is far away, yet in time, costs a miss three round trips at most', async () => {
     const container = openContainer(stage.proxy.url, { guard: PATIENT });
     const cache = container.open();
-    await cache.get(IN_MEMORY);
+    await remember(cache);
     stage.proxy.slow(60);
     const { outcomes } = container;
     const before = { ...outcomes };
@@ -344,7 +354,7 @@ describe('a Redis', () => {
   it('that is frozen does not cost a busy container its memory', async () => {
     const container = openContainer(stage.own.url);
     const cache = container.open();
-    await cache.get(IN_MEMORY);
+    await remember(cache);
     stage.own.freeze();
     await miss(cache);
     const layers = new Set<string>();
@@ -365,7 +375,7 @@ describe('a Redis', () => {
       return loaded;
     };
     const cache = new TieredCache({ ...users, load }, idle.guard);
-    await cache.get(IN_MEMORY);
+    await remember(cache);
     stage.own.freeze();
     await cache.get(nextId++);
     stage.own.thaw();
@@ -483,7 +493,7 @@ describe('a PostgreSQL', () => {
     'that $what fails a read after one attempt, and the next one after it is back succeeds at its first',
     async ({ begin, cause }) => {
       const cache = container.open();
-      await cache.get(IN_MEMORY);
+      await remember(cache);
       await begin();
       container.loads = 0;
       const id = nextId++;

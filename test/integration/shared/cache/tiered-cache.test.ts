@@ -328,12 +328,12 @@ describe('order', () => {
   it('lets a warm-up replace what was read before it and nothing else', async () => {
     const cache = open(new Loads());
     await cache.get(52);
-    expect(await cache.warm([52, 53])).toMatchObject({ stored: 2, newerStored: 0 });
+    expect(await cache.warm([52, 53])).toMatchObject({ storedKeys: ['52', '53'], newerStored: 0 });
     const slow = new Loads();
     slow.after = async () => {
       await cache.warm([52]);
     };
-    expect(await open(slow).warm([52, 53])).toMatchObject({ stored: 1, newerStored: 1 });
+    expect(await open(slow).warm([52, 53])).toMatchObject({ storedKeys: { length: 1 }, newerStored: 1 });
   });
 });
 

@@ -6,15 +6,18 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { bundleOptions } from '../../../../infra/constructs/bundled-code.ts';
+import { log } from '../../../../shared/logger.ts';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
+import { lastPushFailure } from '../../../../shared/metrics/publisher.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
+import { startOwnPushgateway } from '../../../support/own-parts.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 /** Patient, so that a busy machine does not make a Redis look away that is well. */
@@ -33,8 +36,11 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   redis.close();
-  await fetch(new URL('/metrics/job/prewarm', servers.pushgatewayUrl), { method: 'DELETE' });
+  await fetch(new URL('/metrics/job/prewarm/stage/test', servers.pushgatewayUrl), { method: 'DELETE' });
 });
+
+const STAGE = 'test';
+const pushgateway = () => ({ url: servers.pushgatewayUrl, stage: STAGE });
 
 function countedCache(counts: Partial<CountedCache['counts']>): CountedCache {
   return { name: 'users', counts: { l1: 0, hydrated: 0, l2: 0, stale: 0, miss: 0, corrupt: 0, ...counts } };
@@ -53,6 +59,7 @@ const report: WarmupReport = {
   durationMs: 1_500,
   planned: 7,
   warmed: 7,
+  absent: 0,
   skipped: 0,
   failed: 0,
   steps: [
@@ -64,6 +71,7 @@ const report: WarmupReport = {
       attempts: 1,
       planned: 7,
       warmed: 7,
+      absent: 0,
       skipped: 0,
       failed: 0,
       failures: [],
@@ -75,7 +83,7 @@ describe('telemetry', () => {
   it('adds up what several containers counted, under the names of the requirement', async () => {
     for (const l1 of [10, 3]) {
       const cache = countedCache({ l1, miss: 1 });
-      await new Telemetry(redis, servers.pushgatewayUrl, [cache]).publishNow();
+      await new Telemetry(redis, pushgateway(), [cache]).publishNow();
       expect(cache.counts).toMatchObject({ l1: 0, miss: 0 });
     }
     const text = await scrape();
@@ -89,13 +97,13 @@ describe('telemetry', () => {
     const dir = mkdtempSync(join(tmpdir(), 'prewarm-telemetry-'));
     buildSync({ ...bundleOptions('shared/metrics/telemetry.ts', dir), sourcemap: false });
     const bundled = (await import(join(dir, 'index.mjs'))) as { Telemetry: typeof Telemetry };
-    await new bundled.Telemetry(redis, servers.pushgatewayUrl, [countedCache({ stale: 6 })]).publishNow();
+    await new bundled.Telemetry(redis, pushgateway(), [countedCache({ stale: 6 })]).publishNow();
     rmSync(dir, { recursive: true });
     expect(await scrape()).toMatch(/^cache_hits_total\{[^}]*layer="stale"[^}]*\} 6$/m);
   });
 
   it('tells how a warm-up ended', async () => {
-    const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
+    const telemetry = new Telemetry(redis, pushgateway(), []);
     countWarmup(telemetry.recorder, report);
     await telemetry.publishNow({ order: 1, values: warmupGauges(report) });
     const text = await scrape();
@@ -117,10 +125,55 @@ describe('telemetry', () => {
   });
 
   it('keeps what the later owner of the lock told when an earlier one tells late', async () => {
-    const telemetry = new Telemetry(redis, servers.pushgatewayUrl, []);
+    const telemetry = new Telemetry(redis, pushgateway(), []);
     await telemetry.publishNow({ order: 2, values: warmupGauges(report) });
     await telemetry.publishNow({ order: 1, values: warmupGauges({ ...report, durationMs: 9_000 }) });
     expect(await scrape()).toMatch(/^cache_warmup_duration_seconds\{[^}]*\} 1\.5$/m);
+  });
+
+  it('of two stages that share a Pushgateway are two groups, and neither replaces the other', async () => {
+    const other = await isolatedServers({ seeded: false });
+    const otherRedis = new GuardedRedis(other.redisUrl, GUARD);
+    const groupOf = (stage: string) => new URL(`/metrics/job/prewarm/stage/${stage}`, servers.pushgatewayUrl);
+    onTestFinished(async () => {
+      otherRedis.close();
+      await fetch(groupOf('other'), { method: 'DELETE' });
+      await other.dispose();
+    });
+    const missesOf = async (stage: string) =>
+      new RegExp(`^cache_misses_total\\{[^}]*stage="${stage}"[^}]*\\} (\\d+)$`, 'm').exec(
+        await scrape(),
+      )?.[1];
+    await new Telemetry(redis, pushgateway(), [countedCache({ miss: 3 })]).publishNow();
+    const elsewhere = { ...pushgateway(), stage: 'other' };
+    await new Telemetry(otherRedis, elsewhere, [countedCache({ miss: 500 })]).publishNow();
+    expect([await missesOf(STAGE), await missesOf('other')]).toEqual(['3', '500']);
+  });
+
+  it('that somebody else pushes as another type are named, in the log and in the status, until they are taken', async () => {
+    const url = await startOwnPushgateway();
+    const foreign = new URL('/metrics/job/somebody-else', url);
+    const body = '# TYPE cache_misses_total gauge\ncache_misses_total 1\n';
+    expect((await fetch(foreign, { method: 'POST', body })).ok).toBe(true);
+    const warn = vi.spyOn(log, 'warn');
+    onTestFinished(() => warn.mockRestore());
+
+    const telemetry = new Telemetry(redis, { url, stage: STAGE }, [countedCache({ miss: 3 })]);
+    await telemetry.publishNow();
+    const told = 'cache_misses_total is a gauge in {job="somebody-else"}, not a counter';
+    const error = warn.mock.calls.map(([, fields]) => (fields as { error?: Error }).error)[0];
+    expect(error?.message).toContain(told);
+    expect(await lastPushFailure(redis)).toEqual({
+      at: expect.any(String),
+      message: expect.stringContaining(told),
+    });
+
+    await fetch(foreign, { method: 'DELETE' });
+    await redis.run((client) => client.del(keys.metricPublisher)); // left to run out
+    await telemetry.publishNow();
+    expect(await lastPushFailure(redis)).toBeNull();
+    const page = await (await fetch(new URL('/metrics', url))).text();
+    expect(page).toMatch(/^cache_misses_total\{[^}]*\} 3$/m);
   });
 
   it('is published by one of several containers that want to, and then by none for 14 s', async () => {
@@ -131,7 +184,10 @@ describe('telemetry', () => {
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const telemetries = Array.from({ length: 5 }, () => new Telemetry(redis, url, [countedCache({ l2: 1 })]));
+    const telemetries = Array.from(
+      { length: 5 },
+      () => new Telemetry(redis, { url, stage: STAGE }, [countedCache({ l2: 1 })]),
+    );
     await Promise.all(telemetries.map((telemetry) => telemetry.flushIfDue()));
     // What is late goes on.
     const counted = () => redis.run((client) => client.hget(keys.metricTotals, 'cache_hits_total|users|l2'));
@@ -145,7 +201,9 @@ describe('telemetry', () => {
   });
 
   it('never fails when the Pushgateway is away', async () => {
-    const telemetry = new Telemetry(redis, 'http://127.0.0.1:1', [countedCache({ l1: 1 })]);
+    const telemetry = new Telemetry(redis, { url: 'http://127.0.0.1:1', stage: STAGE }, [
+      countedCache({ l1: 1 }),
+    ]);
     await expect(telemetry.publishNow()).resolves.toBeUndefined();
   });
 });

@@ -1,9 +1,12 @@
 /** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { DatabaseUnavailableError, StandbyError, StatementTimeoutError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
+import { openRoad } from '../../../support/breakable-road.ts';
+import { startStandby } from '../../../support/own-parts.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { letPass, stopClock } from '../../../support/virtual-clock.ts';
 
 /** Bounds against hanging: the machine may be busy. */
 const PATIENT = { statementTimeoutMs: 60_000, connectTimeoutMs: 60_000 };
@@ -36,7 +39,7 @@ describe('a database', () => {
   it('stops a statement that takes too long, and is usable after it', async () => {
     const limited = new Database(servers.databaseUrl, { ...PATIENT, statementTimeoutMs: 100 });
     onTestFinished(() => limited.close());
-    await expect(limited.query('SELECT pg_sleep(60)')).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    await expect(limited.query('SELECT pg_sleep(60)')).rejects.toBeInstanceOf(StatementTimeoutError);
     await expect.poll(() => database.query(SLEEPERS)).toEqual([]);
     await expect.poll(() => limited.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
   });
@@ -60,4 +63,61 @@ describe('a database', () => {
     // Those of the tests before this one may still be ending.
     await expect.poll(countOpen).toBe(2);
   });
+});
+
+describe('connections that lead nowhere without a word', () => {
+  /** Two, both used, before the road forgets them; and the questions by which connections prove themselves. */
+  async function openTwo() {
+    const road = await openRoad(servers.databaseUrl);
+    const distant = new Database(road.url, PATIENT);
+    onTestFinished(() => distant.close());
+    await Promise.all([distant.query('SELECT pg_sleep(0.05)'), distant.query('SELECT pg_sleep(0.05)')]);
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    onTestFinished(() => query.mockRestore());
+    const proofs = () =>
+      query.mock.calls.filter(([asked]) => (asked as unknown as pg.QueryConfig).text === 'SELECT 1').length;
+    return { road, distant, proofs };
+  }
+
+  afterEach(() => void vi.useRealTimers());
+
+  it('are found out by one short question after a freeze, and a read is answered by a new one', async () => {
+    stopClock();
+    const { road, distant, proofs } = await openTwo();
+    road.loseConnections();
+    await letPass(6_000);
+    const reads = [distant.query('SELECT 1 AS one'), distant.query('SELECT 2 AS two')];
+    expect(await Promise.all(reads)).toEqual([[{ one: 1 }], [{ two: 2 }]]);
+    // Two at once each ask theirs; whoever comes later knows.
+    expect(proofs()).toBeLessThanOrEqual(2);
+  });
+
+  it('are closed unasked once one of them was found out', async () => {
+    stopClock();
+    const { road, distant, proofs } = await openTwo();
+    road.loseConnections();
+    await letPass(6_000);
+    expect(await distant.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(await distant.query('SELECT 2 AS two')).toEqual([{ two: 2 }]);
+    expect(proofs()).toBe(1);
+  });
+
+  it('are asked nothing while they are in use', async () => {
+    stopClock();
+    const { distant, proofs } = await openTwo();
+    for (let reads = 0; reads < 5; reads++) {
+      await letPass(1_000);
+      await distant.query('SELECT 1 AS one');
+    }
+    expect(proofs()).toBe(0);
+  });
+});
+
+it('a standby is refused, in words that say what to do', async () => {
+  const standby = new Database(await startStandby(), PATIENT);
+  onTestFinished(() => standby.close());
+  const refused = standby.query('SELECT 1');
+  await expect(refused).rejects.toBeInstanceOf(StandbyError);
+  await expect(refused).rejects.toThrow('it must name the primary');
+  await expect(standby.connect()).rejects.toBeInstanceOf(StandbyError);
 });

@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Signer } from '@aws-sdk/rds-signer';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { DatabaseUnavailableError, EnvironmentError } from '../../../../shared/errors.ts';
+import {
+  DatabaseUnavailableError,
+  EnvironmentError,
+  StatementTimeoutError,
+} from '../../../../shared/errors.ts';
 import { Database, type DatabaseOptions } from '../../../../shared/postgres/database.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
 import { type Certificate, createAuthority } from '../../../support/certificates.ts';
@@ -116,7 +120,7 @@ describe('a database behind an RDS Proxy', () => {
     const database = open({ statementTimeoutMs: PATIENT_MS });
     expect(await database.query('SHOW statement_timeout')).toEqual([{ statement_timeout: '1s' }]);
     await expect(database.query('SELECT pg_sleep(60)')).rejects.toMatchObject({
-      constructor: DatabaseUnavailableError,
+      constructor: StatementTimeoutError,
       cause: { code: '57014' },
     });
   });
@@ -126,7 +130,7 @@ describe('a database behind an RDS Proxy', () => {
     // Without the proxy's limit: which of the two came first would be told by how busy the machine is.
     const sleep = 'SET statement_timeout = 0; SELECT pg_sleep(60)';
     await expect(database.query(sleep)).rejects.toMatchObject({
-      constructor: DatabaseUnavailableError,
+      constructor: StatementTimeoutError,
       cause: { message: 'Query read timeout' },
     });
   });

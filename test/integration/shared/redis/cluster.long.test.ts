@@ -226,6 +226,7 @@ const report: WarmupReport = {
   durationMs: 1,
   planned: 0,
   warmed: 0,
+  absent: 0,
   skipped: 0,
   failed: 0,
   steps: [],
@@ -328,7 +329,7 @@ describe('what Prewarm keeps in Redis', () => {
     recorder.count('cache_misses_total', ['users'], 3);
     const totals = new FleetTotals(redis, recorder);
     await totals.add();
-    const publishers = [1, 2, 3].map(() => new Publisher(redis, totals, url));
+    const publishers = [1, 2, 3].map(() => new Publisher(redis, totals, { url, stage: 'test' }));
     await Promise.all(publishers.map((publisher) => publisher.publishIfDue(60_000)));
     expect(pushed).toEqual([expect.stringMatching(/^cache_misses_total\{dataset="users"\} 3$/m)]);
   });

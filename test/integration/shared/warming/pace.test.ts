@@ -6,12 +6,13 @@ import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
 import type { WarmBatch, WarmTarget } from '../../../../shared/warming/target.ts';
 import {
+  TargetWarming,
   type WarmedTarget,
   type WarmTargetOptions,
-  warmTarget,
 } from '../../../../shared/warming/warm-target.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
@@ -84,8 +85,10 @@ type Options = Partial<WarmTargetOptions> & {
 };
 
 /** So many statements, of ten keys each. */
-function start(statements: number, options: Options = {}): Promise<WarmedTarget> {
-  const { loadMs = () => USUAL_MS, onLoad, ...rest } = options;
+async function start(
+  statements: number,
+  { loadMs = () => USUAL_MS, onLoad, signal = new AbortController().signal, ...rest }: Options = {},
+): Promise<WarmedTarget> {
   let count = 0;
   const watched: Dataset<number> = {
     ...users,
@@ -99,8 +102,10 @@ function start(statements: number, options: Options = {}): Promise<WarmedTarget>
   };
   const registered = { users: watched };
   const [target] = warmTargetsOf(redis, database, openCaches(redis, database, registered), registered);
-  const signal = new AbortController().signal;
-  return warmTarget(saying(target as WarmTarget, loadMs), { signal, isUrgent: true, ...rest });
+  const options = { signal, isUrgent: true, evictions: new EvictionWatch(redis), ...rest };
+  const warming = new TargetWarming(saying(target as WarmTarget, loadMs), options);
+  await warming.warm();
+  return warming.confirm();
 }
 
 /** The same target, whose loads are said to take as long as the test wants. */

@@ -89,14 +89,14 @@ describe('reads are counted', () => {
     await other.caches.users.getMany([1, 2]); // from Redis
     await one.caches.userSearch.get(search('ann'));
     await one.caches.userSearch.get(search('ann'));
-    await other.caches.userSearch.get(search('bob'));
+    await other.caches.userSearch.get(search('eva'));
     await Promise.all([one.reads.flush(), other.reads.flush()]);
     expect([one, other].map(({ caches }) => caches.users.counts)).toMatchObject([
       { miss: 3, l1: 3, l2: 0 },
       { miss: 0, l1: 0, l2: 2 },
     ]);
     expect(await knownReads(redis, users.name)).toEqual({ 1: 5, 2: 2, 3: 1 });
-    expect(await knownReads(redis, userSearch.name)).toEqual({ '20::ann': 2, '20::bob': 1 });
+    expect(await knownReads(redis, userSearch.name)).toEqual({ '20::ann': 2, '20::eva': 1 });
   });
 
   it('but not those of what does not exist, however often it is asked for', async () => {

@@ -50,12 +50,22 @@ function realTargets(limit: number): WarmTarget[] {
   });
 }
 
-const NO_PLAN: WarmPlan = { batches: [], hotKeys: [], keysFromReads: 0, save: async () => {} };
+const NO_PLAN: WarmPlan = {
+  batches: [],
+  hotKeys: [],
+  keysFromReads: 0,
+  save: async () => {},
+  batchesOf: () => [],
+  setAside: async () => {},
+};
 const NO_TARGET: WarmTarget = {
   step: 'nothing',
   dataset: 'nothing',
   plan: async () => NO_PLAN,
   generation: async () => '1',
+  missing: async () => [],
+  drop: async () => {},
+  isDatabaseWell: async () => false,
 };
 
 /** By the clock that the lock's time to live is counted by. */
@@ -77,7 +87,7 @@ function target(
     keys: [`${step}-${index}`],
     warm: async () => {
       if (fails(index)) throw failure ?? new Error(`batch ${index} is bad`);
-      return { stored: 1, newerStored: 0, generation: '1' };
+      return { storedKeys: [`${step}-${index}`], absent: 0, newerStored: 0, generation: '1' };
     },
   });
   return { ...NO_TARGET, step, plan: async () => ({ ...NO_PLAN, batches: range(batches).map(batchOf) }) };

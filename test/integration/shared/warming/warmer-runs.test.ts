@@ -47,15 +47,10 @@ function openReader({ onTestFinished }: TestContext, world: World) {
 }
 
 /**
- * Reading users 300 and 700, who are of two batches, fails; that of 700 takes too long the first time. Nobody finds them
- * by a name.
+ * Reading users 300 and 700, who are of two batches, fails. Nobody finds them by a name.
  */
 const SPOIL_USERS = `
-CREATE SEQUENCE reads;
 CREATE FUNCTION spoiled(id bigint) RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN
-  IF id = 700 THEN
-    IF nextval('reads') = 1 THEN PERFORM pg_sleep(5); END IF;
-  END IF;
   RAISE EXCEPTION 'user % is spoiled', id;
 END $$;
 UPDATE users SET display_name = 'X' WHERE id IN (300, 700);
@@ -108,8 +103,11 @@ describe.concurrent('batches that always fail', () => {
 });
 
 describe.concurrent('a warm-up whose time is nearly used up', () => {
-  /** More than the first loads need on any machine. */
-  const RUNS_MS = 4_000;
+  /**
+   * More than the first loads need on any machine; and less than 2.3 s, when a load that was given up after a second is
+   * tried again: that one would go on into the next run, and be counted there.
+   */
+  const RUNS_MS = 2_200;
 
   /** Postgres stops answering at the third load, and the run's time ends soon after. */
   async function runShort({ first, databaseProxy }: World, traceId: string) {
@@ -136,11 +134,7 @@ describe.concurrent('a warm-up whose time is nearly used up', () => {
       aborted: "The function's time is nearly used up.",
       ...{ planned: USERS, skipped: 0, failed: USERS - report.warmed },
     });
-    // A third try would begin 5 s after the first one: the run's time ended before.
-    expect(report.steps[1]).toMatchObject({
-      name: 'top-users',
-      attempts: expect.toSatisfy((tries) => tries <= 2),
-    });
+    expect(report.steps[1]).toMatchObject({ name: 'top-users', attempts: 1 });
     expect(report.steps.at(-1)).toMatchObject({ name: 'hot-keys', status: 'success' });
     expect(await world.redis.exists(LOCK)).toBe(0);
     // What was on its way to Redis when the time ended is stored, and counts as left all the same.

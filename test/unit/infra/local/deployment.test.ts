@@ -34,7 +34,13 @@ function fakeStage(folder: string, create: () => Promise<void>, done: object = {
 function start(stage: LocalStage, isExternal: boolean) {
   const written: string[] = [];
   const terminal = createTerminal({ write: (text: string) => written.push(text) });
-  const deployed = deploy({ stage, terminal, databaseUrl: 'postgres://127.0.0.1:1/none', isExternal });
+  const deployed = deploy({
+    stage,
+    terminal,
+    databaseUrl: 'postgres://127.0.0.1:1/none',
+    isExternal,
+    seeds: true,
+  });
   return { written, deployed };
 }
 

@@ -17,6 +17,7 @@ const partial: WarmupReport = {
   durationMs: 1234.5,
   planned: 1_200,
   warmed: 1_000,
+  absent: 0,
   skipped: 0,
   failed: 200,
   aborted: "The function's time is nearly used up.",
@@ -28,6 +29,7 @@ const partial: WarmupReport = {
       attempts: 4,
       planned: 1_200,
       warmed: 1_000,
+      absent: 0,
       skipped: 0,
       failed: 200,
       plannedFromReads: 30,
@@ -114,9 +116,9 @@ describe('the page', () => {
     expect(page).toContain('### Warm-up partial, trigger deploy, 1235 ms\n');
     expect(page).toContain(
       [
-        '| step | status | time | attempts | planned | warmed | skipped | failed |',
-        '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-        '| top-users | partial | 1000 ms | 4 | 1,200 | 1,000 | 0 | 200 |',
+        '| step | status | time | attempts | planned | warmed | absent | skipped | failed |',
+        '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+        '| top-users | partial | 1000 ms | 4 | 1,200 | 1,000 | 0 | 0 | 200 |',
         '',
         '1,000 of 1,200 keys warmed, 30 of them planned because people read them; traceId `trace-1`',
         '',

@@ -11,6 +11,7 @@ const REPORT: WarmupReport = {
   durationMs: 412.4,
   planned: 1020,
   warmed: 1000,
+  absent: 0,
   skipped: 0,
   failed: 20,
   steps: [
@@ -21,6 +22,7 @@ const REPORT: WarmupReport = {
       attempts: 1,
       planned: 1000,
       warmed: 1000,
+      absent: 0,
       skipped: 0,
       failed: 0,
       failures: [],
@@ -32,6 +34,7 @@ const REPORT: WarmupReport = {
       attempts: 4,
       planned: 20,
       warmed: 0,
+      absent: 0,
       skipped: 0,
       failed: 20,
       failures: [{ cause: 'timeout', keys: 20 }],
@@ -43,9 +46,9 @@ describe('formatReport', () => {
   it('shows trigger, traceId, and each step with its time, attempts and keys', () => {
     expect(formatReport(REPORT).split('\n')).toEqual([
       'Warm-up partial   trigger deploy   traceId 0b9e5c1e   412 ms',
-      '  step          status      time   attempts   planned   warmed   skipped   failed',
-      '  top-users     success   301 ms          1     1,000    1,000         0        0',
-      '  user-search   failed     80 ms          4        20        0         0       20',
+      '  step          status      time   attempts   planned   warmed   absent   skipped   failed',
+      '  top-users     success   301 ms          1     1,000    1,000        0         0        0',
+      '  user-search   failed     80 ms          4        20        0        0         0       20',
       '  1,000 of 1,020 keys warmed',
       '  user-search: 20 failed: timeout',
     ]);

@@ -11,7 +11,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
 afterEach(() => void vi.useRealTimers());
 
 function reportOf(traceId: string, trigger: WarmupReport['trigger'] = 'deploy'): WarmupReport {
-  const counts = { planned: 0, warmed: 0, skipped: 0, failed: 0 };
+  const counts = { planned: 0, warmed: 0, absent: 0, skipped: 0, failed: 0 };
   const startedAt = '2026-07-01T00:00:00.000Z';
   return { traceId, trigger, status: 'success', startedAt, durationMs: 1, steps: [], ...counts };
 }

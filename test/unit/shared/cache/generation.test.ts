@@ -53,6 +53,21 @@ describe('a look', () => {
     expect(look(60_000)).toBe('all');
   });
 
+  it('that was on its way for long does not make the next one, which is answered at once, look like a clock set back', () => {
+    const late: Look = {
+      generation: '7',
+      redisNowMs: NOW_MS + 400,
+      invalidatedIds: [],
+      isWhole: true,
+      schemaVersions: ['1'],
+    };
+    generation.accept(late, generation.beginLook(), NOW_MS, NOW_MS + 450);
+    // Redis may have answered at any time until then: so much more is asked for.
+    expect(generation.sinceMs).toBe(NOW_MS + 400 - 450 - 150);
+    expect(look(600)).toBe('none');
+    expect(look(1_200, { redisNowMs: NOW_MS + 1_000 })).toBe('all');
+  });
+
   it('at a Redis whose clock was set back says that nothing counts', () => {
     look(0);
     expect(look(600, { redisNowMs: NOW_MS + 300 })).toBe('all');
@@ -101,6 +116,12 @@ describe('a refused look', () => {
     generation.skipLook(NOW_MS - 900, NOW_MS);
     expect(generation.isRecent(NOW_MS + 99)).toBe(true);
     expect(generation.isRecent(NOW_MS + 100)).toBe(false);
+  });
+
+  it('lets nothing go on for longer than a second after that attempt: a clear may have been made since', () => {
+    generation.skipLook(NOW_MS - 950, NOW_MS);
+    expect(generation.isRecent(NOW_MS + 49)).toBe(true);
+    expect(generation.isRecent(NOW_MS + 50)).toBe(false);
   });
 
   it.each([NOW_MS - 1_000, NOW_MS + 3_600_000, undefined])(

@@ -1,6 +1,7 @@
 /** The chain around every route: whose request a line is about, when a token has ended, and what is left as it was. */
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { InvocationError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
 import {
   type Answer,
   type ApiRequest,
@@ -109,5 +110,21 @@ describe('a request that is not answered as asked', () => {
     expect(lines()).toMatchObject([
       { level: 'error', traceId: 'broken', error: { stack: expect.any(String) } },
     ]);
+  });
+});
+
+describe('what is away', () => {
+  const detailOf = async (error: Error) => {
+    const handler = serve(() => Promise.reject(error));
+    const { statusCode, body } = await handler(request('id'), CONTEXT);
+    return [statusCode, JSON.parse(body).detail];
+  };
+
+  it.each([
+    [new InvocationError('prewarm-prod-WarmerFunction1234'), 'The warmer could not be started.'],
+    [new StandbyError(), 'Postgres did not answer.'],
+    [new RedisUnavailableError('Redis is known not to answer.'), 'Redis did not answer.'],
+  ])('is told without the names of functions and settings', async (error, told) => {
+    expect(await detailOf(error)).toEqual([503, `${told} Try again in a moment.`]);
   });
 });

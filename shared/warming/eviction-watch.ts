@@ -1,0 +1,69 @@
+/** Notices that Redis is full, and evicts what a warm-up stored while it stores more: the hottest, which came first. */
+import { RedisUnavailableError } from '../errors.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { readEvictedKeys } from '../redis/memory-usage.ts';
+import type { WarmTarget } from './target.ts';
+
+/** Of each target: one in a hundred that is gone is found nine times of ten. */
+const SAMPLE = 200;
+
+type Stored = { readonly generation: string; readonly keys: string[] };
+
+export class EvictionWatch {
+  readonly #redis: GuardedRedis;
+  readonly #stored = new Map<WarmTarget, Stored>();
+  #evictedBefore: number | undefined;
+  #sawEviction = false;
+
+  constructor(redis: GuardedRedis) {
+    this.#redis = redis;
+  }
+
+  /** Redis has evicted some of what was stored: whatever else is stored costs more of it. */
+  get sawEviction(): boolean {
+    return this.#sawEviction;
+  }
+
+  async begin(): Promise<void> {
+    this.#evictedBefore = await this.#readEvicted();
+  }
+
+  /** Takes in what was stored, under which generation. */
+  add(target: WarmTarget, keys: readonly string[], generation: string): void {
+    const stored = this.#stored.get(target);
+    if (stored?.generation === generation) stored.keys.push(...keys);
+    else this.#stored.set(target, { generation, keys: [...keys] }); // what was there before was cleared
+  }
+
+  /**
+   * Looks whether all that was stored is there. What is gone was evicted only if Redis has evicted something meanwhile: an
+   * id that was invalidated is gone too, a minute later. Never rejects.
+   */
+  async look(): Promise<void> {
+    const evicted = await this.#readEvicted();
+    if (evicted === undefined || evicted <= (this.#evictedBefore ?? 0)) return;
+    for (const [target, stored] of this.#stored) {
+      if (await isIncomplete(target, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
+    }
+  }
+
+  #readEvicted(): Promise<number | undefined> {
+    return readEvictedKeys(this.#redis).catch(ignoreUnavailable);
+  }
+}
+
+/** A clear makes all of it invisible, and evicts nothing. */
+async function isIncomplete(target: WarmTarget, { generation, keys }: Stored): Promise<boolean> {
+  const missing = await target.missing(sampleOf(keys, SAMPLE));
+  return missing.length > 0 && (await target.generation()) === generation;
+}
+
+/** At most `size`, evenly from first to last. */
+export function sampleOf<T>(items: readonly T[], size: number): T[] {
+  if (items.length <= size) return [...items];
+  return Array.from({ length: size }, (_, place) => items[Math.floor((place * items.length) / size)] as T);
+}
+
+function ignoreUnavailable(error: unknown): undefined {
+  if (!(error instanceof RedisUnavailableError)) throw error;
+}

@@ -1,0 +1,40 @@
+/** A PostgreSQL or a Pushgateway process of a test's own; the reaper ends it when the test's process dies. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inject, onTestFinished } from 'vitest';
+import { claimRun } from '../../infra/local/processes/run.ts';
+import { findFreePort } from '../../infra/local/servers/ports.ts';
+import { startPostgres } from '../../infra/local/servers/postgres.ts';
+import { startPushgateway } from '../../infra/local/servers/pushgateway.ts';
+import type { StartContext } from '../../infra/local/servers/start-context.ts';
+
+/** Until the test is finished; `undo`s are done in the order of their last one first. */
+async function ownContext(name: string): Promise<{ context: StartContext; port: number; stateDir: string }> {
+  const port = await findFreePort();
+  const stateDir = join(inject('servers').stateDir, `${name}-${process.pid}-${port}`);
+  const run = await claimRun({ stateDir });
+  onTestFinished(() => {
+    run.release();
+    rmSync(stateDir, { recursive: true, force: true });
+  });
+  return { context: { run, signal: new AbortController().signal, report: () => {} }, port, stateDir };
+}
+
+/** The URL of one that the rest of the run does not push to. */
+export async function startOwnPushgateway(): Promise<string> {
+  const { context, port } = await ownContext('pushgateway');
+  const server = await startPushgateway(context, port);
+  onTestFinished(() => server.process.stop());
+  return server.url;
+}
+
+/** The URL of an empty one that is in recovery, as a standby is: it has the rows of when it was the primary. */
+export async function startStandby(): Promise<string> {
+  const { context, port, stateDir } = await ownContext('postgres');
+  const primary = await startPostgres(context, port);
+  await primary.process.stop();
+  writeFileSync(join(stateDir, 'postgres', 'standby.signal'), '');
+  const standby = await startPostgres(context, port);
+  onTestFinished(() => standby.process.stop());
+  return standby.url;
+}
