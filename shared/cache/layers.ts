@@ -16,6 +16,9 @@ export type LoadTicket = {
   readonly beganAtMs: number;
 };
 
+/** Its number, when it was asked for, and how often the clock had been set back by then. */
+type AskedLook = { readonly number: number; readonly askedAtMs: number; readonly setBacks: number };
+
 /** What a new container wants in its memory, and where Redis has it. */
 export type Wanted = {
   readonly keys: readonly string[];
@@ -57,11 +60,14 @@ export class Layers {
   readonly #generation = new Generation();
   /** Entries in memory expire by it: none is believed after it was set back. */
   readonly #clock = new WallClock(() => {
+    this.#setBacks++;
     this.#generation.forgetLook();
     this.#dropAll();
   });
   readonly #onDropped: LayersOptions['onDropped'];
   readonly #onCorrupt: LayersOptions['onCorrupt'];
+  /** How often the clock was set back. */
+  #setBacks = 0;
   /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
   #drops = 0;
   #batch: Batch | undefined;
@@ -155,10 +161,9 @@ export class Layers {
 
   /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
   async lookNow(): Promise<boolean> {
-    const askedAtMs = this.#clock.nowMs();
-    const asked = this.#generation.beginLook();
+    const asked = this.#askLook(this.#clock.nowMs());
     const found = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
-    this.#heed(found, asked, askedAtMs);
+    this.#heed(found, asked);
     return found.look !== undefined;
   }
 
@@ -246,11 +251,11 @@ export class Layers {
     if (keys.length === 0 && !isLookDue) return [];
     const { current: generation, sinceMs } = this.#generation;
     const drops = this.#drops;
-    const asked = isLookDue ? this.#generation.beginLook() : 0;
+    const asked = isLookDue ? this.#askLook(askedAtMs) : undefined;
     const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
-    if (isLookDue) this.#heed(found, asked, askedAtMs);
+    if (asked !== undefined) this.#heed(found, asked);
     if (generation !== this.#generation.current) return this.#lookUp(keys, onCorrupt);
     if (found.corrupt > 0) onCorrupt(found.corrupt);
     return this.#takeAll(keys, found, isUndisturbed);
@@ -284,12 +289,20 @@ export class Layers {
     return entry;
   }
 
-  #heed({ look, attemptedAtMs }: LookUp, asked: number, askedAtMs: number): void {
+  #askLook(askedAtMs: number): AskedLook {
+    return { number: this.#generation.beginLook(), askedAtMs, setBacks: this.#setBacks };
+  }
+
+  #heed({ look, attemptedAtMs }: LookUp, { number, askedAtMs, setBacks }: AskedLook): void {
     if (look === undefined) {
       this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
       return;
     }
-    const change = this.#generation.accept(look, asked, askedAtMs, this.#clock.nowMs());
+    const change = this.#generation.accept(look, number, askedAtMs, this.#clock.nowMs());
+    // The interleaving that this closes: 1. a look is asked for; 2. the clock is set back, which is noticed, and the last
+    // look is forgotten; 3. this look is answered: by the clock as it is now it would be asked for in the future, and count
+    // for longer than it may once that has come.
+    if (setBacks !== this.#setBacks) this.#generation.forgetLook();
     if (change === 'all') this.#dropAll();
     if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
   }

@@ -65,7 +65,7 @@ describe('a good deployment', () => {
 
     const page = readFileSync(summaryFile, 'utf8');
     expect(page).toContain(`## Smoke test passed: ${url}\n`);
-    expect(page).toMatch(/^\| top-users \| success \| \d+ ms \| 1 \| 20,000 \| 20,000 \| 0 \| 0 \|$/m);
+    expect(page).toMatch(/^\| top-users \| success \| \d+ ms \| 1 \| 20,000 \| 20,000 \| 0 \| 0 \| 0 \|$/m);
     expect(page).toMatch(new RegExp(`^20,\\d+ of 20,\\d+ keys warmed; traceId \`${traceId}\`$`, 'm'));
   });
 
