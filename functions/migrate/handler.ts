@@ -32,5 +32,5 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<CustomReso
 /** What went wrong, and why: a refused connection to a name with two addresses has no message of its own. */
 function explain(error: unknown): string {
   const [message, cause] = [error instanceof Error ? error.message : String(error), rootCause(error)];
-  return [...new Set([message, cause])].filter((text) => text !== '').join(' Cause: ');
+  return message.includes(cause) ? message : [message, cause].filter((text) => text !== '').join(' Cause: ');
 }

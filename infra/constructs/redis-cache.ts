@@ -86,8 +86,9 @@ function createGroup(scope: Construct, props: RedisCacheProps, password: string)
 
 /**
  * Entries of the cache expire, and what must not be lost does not: generations (without which cleared values would be
- * back), totals, reports. So only keys that expire may be evicted, and of those the ones that nobody used for longest: the
- * lock and the limits expire too, but were used moments ago. `volatile-ttl` would evict the lock first.
+ * back), totals, reports. So only keys that expire may be evicted, and of those the ones that nobody used for longest. The
+ * lock and the limits expire too: used moments ago, they go last as a rule, but where thousands of values are written
+ * within seconds they may be older than these. `volatile-ttl` would evict the lock first.
  */
 function engine(scope: Construct, hasShards: boolean) {
   const parameters = new CfnParameterGroup(scope, hasShards ? 'ShardedParameters' : 'Parameters', {

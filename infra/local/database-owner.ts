@@ -6,24 +6,35 @@ const TIMEOUT_MS = 5_000;
 /** So many names tell enough. */
 const NAMED_MAX = 3;
 
-/** Tables, views and sequences of people; what an extension brings is nobody's. Names with their schema, and how many. */
-const RELATIONS = `
-SELECT c.oid::regclass::text AS name, count(*) OVER ()::int AS total
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
-ORDER BY 1
+/** What a database that only Prewarm has migrated holds. */
+const OURS = ['users', 'prewarm_migrations', 'prewarm_popularity', 'prewarm_fold'];
+
+/** Tables, views, sequences, types and functions of people; what an extension brings is nobody's. How many there are, too. */
+const OTHERS = `
+SELECT name, count(*) OVER ()::int AS total
+FROM (
+  SELECT c.oid, c.relnamespace AS namespace, c.relname::text AS own_name, c.oid::regclass::text AS name
+  FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+  UNION ALL
+  SELECT p.oid, p.pronamespace, p.proname::text, p.oid::regproc::text FROM pg_proc p
+  UNION ALL
+  SELECT t.oid, t.typnamespace, t.typname::text, t.oid::regtype::text FROM pg_type t WHERE t.typtype IN ('e', 'd', 'r')
+) object
+JOIN pg_namespace n ON n.oid = object.namespace
+WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+  AND NOT ($1 AND own_name = ANY ($2))
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = object.oid AND d.deptype = 'e')
+ORDER BY name
 LIMIT ${NAMED_MAX}`;
 
-export type DatabaseOwner = 'nobody' | 'prewarm' | 'somebody';
+type Facts = { readonly is_ours: boolean; readonly encoding: string };
+type Other = { readonly name: string; readonly total: number };
 
 /**
- * `nobody`: it is empty; `prewarm`: it was migrated by us before. Rejects with a `StartError` that names what is there when
- * it is somebody's and `adopt` is not said.
+ * Whether nothing but Prewarm's is in the database, so that the sample users may be added. Rejects with a `StartError` that
+ * names what else is there when Prewarm has not migrated it before and `adopt` is not said; and when it is not in UTF8.
  */
-export async function findOwner(databaseUrl: string, adopt: boolean): Promise<DatabaseOwner> {
+export async function holdsNothingElse(databaseUrl: string, adopt: boolean): Promise<boolean> {
   const client = new pg.Client({
     connectionString: databaseUrl,
     connectionTimeoutMillis: TIMEOUT_MS,
@@ -32,20 +43,24 @@ export async function findOwner(databaseUrl: string, adopt: boolean): Promise<Da
   client.on('error', () => {}); // its query rejects as well
   try {
     await client.connect();
-    const ours = await client.query("SELECT to_regclass('prewarm_migrations') IS NOT NULL AS is_ours");
-    if (ours.rows[0].is_ours) return 'prewarm';
-    const { rows } = await client.query<{ name: string; total: number }>(RELATIONS);
-    if (rows.length === 0) return 'nobody';
-    if (!adopt) throw new StartError(describe(rows));
-    return 'somebody';
+    const { rows } = await client.query<Facts>(
+      "SELECT to_regclass('prewarm_migrations') IS NOT NULL AS is_ours, current_setting('server_encoding') AS encoding",
+    );
+    const [{ is_ours: isOurs, encoding }] = rows as [Facts];
+    if (encoding !== 'UTF8') {
+      throw new StartError(`The database that DATABASE_URL names is in ${encoding}: make one in UTF8.`);
+    }
+    const others = (await client.query<Other>(OTHERS, [isOurs, OURS])).rows;
+    if (others.length > 0 && !isOurs && !adopt) throw new StartError(describe(others));
+    return others.length === 0;
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-function describe(relations: readonly { readonly name: string; readonly total: number }[]): string {
-  const names = relations.map(({ name }) => name).join(', ');
-  const others = (relations[0]?.total ?? 0) - relations.length;
+function describe(named: readonly Other[]): string {
+  const names = named.map(({ name }) => name).join(', ');
+  const others = (named[0]?.total ?? 0) - named.length;
   const rest = others > 0 ? ` and ${others} more` : '';
   return (
     `The database that DATABASE_URL names holds what is not Prewarm's (${names}${rest}), and nothing of it was touched. ` +

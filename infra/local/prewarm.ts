@@ -3,7 +3,7 @@ import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type ControlServer, startControlServer } from './control-server.ts';
-import { findOwner } from './database-owner.ts';
+import { holdsNothingElse } from './database-owner.ts';
 import { deploy } from './deployment.ts';
 import { loadOrCreateIdentity, signToken } from './identity.ts';
 import type { Options } from './options.ts';
@@ -61,7 +61,7 @@ export async function startPrewarm(start: StartOptions): Promise<void> {
 /** Whether the sample users belong there: where Prewarm makes everything, and where somebody says so. */
 async function admitDatabase({ use, adopt, seed }: Options, { databaseUrl }: Servers): Promise<boolean> {
   if (use.databaseUrl === undefined) return true;
-  return (await findOwner(databaseUrl, adopt)) === 'nobody' || seed;
+  return (await holdsNothingElse(databaseUrl, adopt)) || seed;
 }
 
 function removeData(stateDir: string): void {

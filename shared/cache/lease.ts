@@ -4,6 +4,7 @@ import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { giveEnd } from '../redis/take-lease.ts';
 
 /** A leader that died is followed by another after this time, a look and a load: within a second. */
 const LEASE_MS = 700;
@@ -47,7 +48,13 @@ export class Lease {
       await sleep(apartMs);
       apartMs = Math.min(apartMs * 2, LOOKS_APART_MAX_MS);
     }
+    await this.#giveEnd(entryKey);
     return { release: nothingToRelease };
+  }
+
+  /** Nobody leads for so long: it may be no lease of ours, and everybody would wait for it for ever. */
+  async #giveEnd(entryKey: string): Promise<void> {
+    await giveEnd(this.#redis, keys.lease(entryKey), LEASE_MS).catch(reportUnlessUnavailable);
   }
 
   /** Undefined while another process leads for `entryKey`. */

@@ -21,7 +21,7 @@ export const EMPTY_PAGE = '{"items":[],"nextCursor":null}';
  * one function of its own (`prewarm_fold`), also what is left here.
  */
 export function normaliseQuery(text: string): string {
-  return text.normalize('NFKC').trim().replace(/\s+/g, ' ').toLowerCase();
+  return text.normalize('NFKC').trim().replace(/\s+/g, ' ').toLowerCase().normalize('NFKC');
 }
 
 /** Rows that are looked through first, in the order of the page: what many have is among these. */

@@ -12,6 +12,7 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { readMemoryUsageBytes } from '../redis/memory-usage.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
+import { takeLease } from '../redis/take-lease.ts';
 import { type Definition, type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
 import type { FleetTotals } from './fleet-totals.ts';
 
@@ -44,10 +45,8 @@ export class Publisher {
 
   /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to. */
   async publishIfDue(timeoutMs: number): Promise<void> {
-    const due = await this.#redis.run((redis) =>
-      redis.set(keys.metricPublished, '1', 'PX', PUBLISH_EVERY_MS, 'NX'),
-    );
-    if (due === 'OK') await this.#publishWithLease(timeoutMs);
+    const isDue = await takeLease(this.#redis, keys.metricPublished, '1', PUBLISH_EVERY_MS);
+    if (isDue) await this.#publishWithLease(timeoutMs);
   }
 
   /** Publishes now, after whoever is doing it; for what must be seen soon. */
@@ -64,10 +63,7 @@ export class Publisher {
     const token = crypto.randomUUID();
     // From before the lease is taken, so that the push ends before the lease does.
     const signal = AbortSignal.timeout(Math.ceil(Math.min(timeoutMs, LEASE_MS - 1_000)));
-    const won = await this.#redis.run((redis) =>
-      redis.set(keys.metricPublisher, token, 'PX', LEASE_MS, 'NX'),
-    );
-    if (won !== 'OK') return false;
+    if (!(await takeLease(this.#redis, keys.metricPublisher, token, LEASE_MS))) return false;
     const release = () => this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
     const page = await this.#prepare(signal).catch(async (error) => {
       await release(); // nothing is on its way
@@ -126,11 +122,10 @@ export type PushFailure = { readonly at: string; readonly message: string };
 async function rememberFailure(redis: GuardedRedis, error: PushRefusedError): Promise<void> {
   const failure: PushFailure = { at: new Date().toISOString(), message: error.message };
   await withOwnTypes(redis, { [keys.metricPushFailure]: 'hash' }, (client) =>
-    client
-      .multi()
-      .hset(keys.metricPushFailure, failure)
-      .expire(keys.metricPushFailure, FAILURE_TOLD_SECONDS)
-      .exec(),
+    Promise.all([
+      client.hset(keys.metricPushFailure, failure),
+      client.expire(keys.metricPushFailure, FAILURE_TOLD_SECONDS),
+    ]),
   );
 }
 

@@ -187,6 +187,8 @@ export class Database {
 
   /** Once a connection: a standby may become the primary, but a primary that becomes a standby is started anew. */
   async #admit(client: pg.ClientBase): Promise<void> {
+    // A connection that is lost under a query fails it, and is an event as well, which would end the process.
+    client.on('error', () => {});
     const { rows } = await client.query<{ isStandby: boolean }>('SELECT pg_is_in_recovery() AS "isStandby"');
     if (rows[0]?.isStandby) throw new StandbyError();
     this.#usedAtMs.set(client, Date.now());

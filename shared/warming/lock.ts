@@ -29,6 +29,8 @@ export class LockSeeker {
   /** A SET of this run was executed, or ended without an answer: our traceId in the lock is ours. */
   #mayHaveTaken = false;
   #isAbandoned = false;
+  /** Why the last try to take it failed, if Redis refused it: because it is full, say. */
+  #failure: unknown;
 
   constructor(redis: GuardedRedis, traceId: string, renewEveryMs = RENEW_EVERY_MS) {
     this.#redis = redis;
@@ -68,13 +70,14 @@ export class LockSeeker {
    */
   async #takeOrReadHolder(): Promise<string | undefined> {
     for (let round = 0; round < 2; round++) {
+      this.#failure = undefined;
       if (await this.#tryToTake()) return undefined;
-      const holder = await readHolder(this.#redis);
+      const holder = await lockHolder(this.#redis);
       // The same event may be delivered twice: our traceId in the lock is ours only if this run may have put it there.
       if (holder === this.#traceId && this.#mayHaveTaken) return undefined;
       if (holder !== null) return holder;
     }
-    throw new RedisUnavailableError('The lock could neither be taken nor read.');
+    throw new RedisUnavailableError('The lock could neither be taken nor read.', { cause: this.#failure });
   }
 
   async #tryToTake(): Promise<boolean> {
@@ -89,6 +92,7 @@ export class LockSeeker {
       this.#mayHaveTaken = couldHaveTakenBefore;
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
+      this.#failure = error;
     }
     return false;
   }
@@ -102,13 +106,11 @@ async function nextFence(redis: GuardedRedis): Promise<number> {
   return Number(await redis.run((client) => client.raiseGeneration(keys.warmupFence, '0')));
 }
 
-/** The traceId of the warm-up that runs now, if one does. */
-export function lockHolder(redis: GuardedRedis): Promise<string | null> {
-  return withOwnTypes(redis, LOCK, (client) => client.get(keys.warmupLock));
-}
-
-/** The same for who finds it taken: a lock that would never end, because somebody set it by hand, is given its end. */
-async function readHolder(redis: GuardedRedis): Promise<string | null> {
+/**
+ * The traceId of the warm-up that runs now, if one does. A lock that would never end, because somebody set it by hand, is
+ * given its end.
+ */
+export async function lockHolder(redis: GuardedRedis): Promise<string | null> {
   const [holder, wasEndless] = await withOwnTypes(redis, LOCK, (client) =>
     Promise.all([client.get(keys.warmupLock), client.expire(keys.warmupLock, LOCK_TTL_SECONDS, 'NX')]),
   );

@@ -33,6 +33,7 @@ const CONFIRMED_SAMPLE = 1_000;
 const KEPT_SHARE = 0.9;
 
 const EVICTED = 'evicted by Redis, which is full';
+const GONE = 'gone from Redis again, which is not full';
 
 export type WarmTargetOptions = {
   readonly signal: AbortSignal;
@@ -70,6 +71,8 @@ export class TargetWarming {
   /** Looks up what was stored. Where Redis was too small for it, what is read least of it gives way to the rest. */
   async confirm(): Promise<WarmedTarget> {
     this.#step.resume();
+    // A clear may have come while the others were warmed.
+    await this.#repeatCleared();
     if (!this.#step.isHopeless) {
       await this.#confirmStored().catch((error) => {
         if (!(error instanceof RedisUnavailableError)) throw error;
@@ -162,33 +165,45 @@ export class TargetWarming {
   async #confirmStored(): Promise<void> {
     const stored = this.#step.storedKeys;
     const { evictions } = this.#options;
-    const sample = evictions.sawEviction ? stored : sampleOf(stored, CONFIRMED_SAMPLE);
     await evictions.look();
-    let missing = await this.#target.missing(sample);
-    if (!evictions.sawEviction) {
-      this.#step.confirm({ confirmed: sample.length - missing.length, lostToEviction: 0 }, 0, EVICTED);
+    const sample = sampleOf(stored, CONFIRMED_SAMPLE);
+    if (!evictions.sawEviction && (await this.#target.missing(sample)).length === 0) {
+      this.#step.confirm({ confirmed: sample.length, lostToEviction: 0 }, 0, EVICTED);
       return;
     }
-    if (missing.length > 0) {
-      await this.#makeRoom(stored, new Set(missing));
-      missing = await this.#target.missing(stored);
-    }
-    const confirmed = { confirmed: stored.length - missing.length, lostToEviction: missing.length };
-    this.#step.confirm(confirmed, missing.length, EVICTED);
+    await this.#putBack(stored);
+    const lost = (await this.#target.missing(stored)).length;
+    const confirmed = stored.length - lost;
+    const { sawEviction } = evictions;
+    this.#step.confirm(
+      { confirmed, lostToEviction: sawEviction ? lost : 0 },
+      lost,
+      sawEviction ? EVICTED : GONE,
+    );
   }
 
-  /**
-   * Redis has room for so many of `stored` as are not `missing`, whichever they are: a little fewer, and those that are
-   * read most, shall be there. An eviction prefers what was not used for longest, which is what was stored first.
-   */
-  async #makeRoom(stored: readonly string[], missing: ReadonlySet<string>): Promise<void> {
-    const kept = stored.slice(0, Math.floor((stored.length - missing.size) * KEPT_SHARE));
-    await this.#target.drop(stored.slice(kept.length).filter((key) => !missing.has(key)));
-    // Looked up again, because until now each question may have cost a key.
+  /** What is gone is loaded again: all of it, or, in a Redis that is full, as much as there is room for. */
+  async #putBack(stored: readonly string[]): Promise<void> {
+    const missing = await this.#target.missing(stored);
+    if (missing.length === 0) return;
+    const kept = this.#options.evictions.sawEviction
+      ? await this.#makeRoom(stored, new Set(missing))
+      : stored;
+    // Looked up again, because in a full Redis each question may have cost a key.
     for (const batch of this.#plan?.batchesOf(await this.#target.missing(kept)) ?? []) {
       if (this.#step.isHopeless) return;
       await this.#step.attempt(0, ({ signal }) => batch.warm(signal, () => {}));
     }
+  }
+
+  /**
+   * Redis has room for so many of `stored` as are not `missing`, whichever they are: a little fewer, and those that are
+   * read most, shall be there: answers them. An eviction prefers what was not used for longest, which was stored first.
+   */
+  async #makeRoom(stored: readonly string[], missing: ReadonlySet<string>): Promise<readonly string[]> {
+    const kept = stored.slice(0, Math.floor((stored.length - missing.size) * KEPT_SHARE));
+    await this.#target.drop(stored.slice(kept.length).filter((key) => !missing.has(key)));
+    return kept;
   }
 }
 

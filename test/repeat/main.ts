@@ -75,6 +75,10 @@ async function repeat(options: RepeatOptions, folder: string): Promise<RunResult
 }
 
 const options = readOptions();
+if (options.help) {
+  print(`Runs \`npm test\` again and again, and names each test that failed in any run.\nUsage: ${USAGE}`);
+  process.exit(0);
+}
 const folder = mkdtempSync(join(tmpdir(), 'prewarm-repeat-'));
 const loops = Array.from({ length: options.busy }, () => fork(BUSY_LOOP, { execArgv: ['--no-warnings'] }));
 // The loops end with this process.

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 
 export type RepeatOptions = {
+  readonly help: boolean;
   readonly runs: number;
   /** Processes that do nothing but keep a processor busy. */
   readonly busy: number;
@@ -18,10 +19,15 @@ export const USAGE = 'npm run test:repeat -- [--runs 10] [--busy 2] [names of te
 export function readRepeatOptions(args: readonly string[]): RepeatOptions {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { runs: { type: 'string', default: '10' }, busy: { type: 'string', default: '0' } },
+    options: {
+      runs: { type: 'string', default: '10' },
+      busy: { type: 'string', default: '0' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
     allowPositionals: true,
   });
   return {
+    help: values.help,
     runs: wholeNumber('--runs', values.runs, 1, RUNS_MAX),
     busy: wholeNumber('--busy', values.busy, 0, BUSY_MAX),
     vitestArgs: positionals,

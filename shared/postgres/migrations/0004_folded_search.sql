@@ -1,6 +1,6 @@
 -- One form for all spellings of a name: what is stored and what is searched are folded by this function, and by nothing else.
--- Compatibility forms (é as one code point or two, full-width letters), case, the final sigma, i with and without a dot, white
--- space. Its collation is one that does not depend on the database's: Postgres' own (from 17 on), or ICU's.
+-- Compatibility forms (é as one code point or two, full-width letters), case, the final sigma, i with and without a dot, ß,
+-- white space. Composed again in the end: a small letter may have a form with its mark that the large one lacks. Its collation is one that does not depend on the database's: Postgres' own (from 17 on), or ICU's.
 DO $fold$
 DECLARE
   collation_name text := (
@@ -12,7 +12,10 @@ BEGIN
       CREATE FUNCTION prewarm_fold(spelling text) RETURNS text
       LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $body$
         SELECT regexp_replace(
-          translate(replace(lower(normalize(spelling, NFKC) %s), U&'i\0307', 'i'), U&'\03C2\0131', U&'\03C3i'),
+          translate(
+            normalize(replace(replace(lower(normalize(spelling, NFKC) %s), U&'i\0307', 'i'), 'ß', 'ss'), NFKC),
+            U&'\03C2\0131\FEFF', U&'\03C3i '
+          ),
           '\s+', ' ', 'g'
         )
       $body$

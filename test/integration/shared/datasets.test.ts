@@ -157,6 +157,8 @@ describe('a search', () => {
       'ＦＵＬＬ Width',
       'Straße  Two',
       '100%\\_x',
+      'J\u030cohn H\u0331usayn',
+      'a\ufeffb',
     ];
     let own: IsolatedServers;
     let ownDatabase: Database;
@@ -193,6 +195,11 @@ describe('a search', () => {
       ['straße   TWO', 5],
       ['100%', 6],
       ['%\\_x', 6],
+      ['STRASSE two', 5],
+      ['J\u030cohn', 7],
+      ['\u01f0ohn', 7],
+      ['h\u0331usayn', 7],
+      ['a\ufeffb', 8],
     ])('%s', async (spelling, id) => {
       const query = normaliseQuery(spelling);
       const { values } = await userSearch.load(ownDatabase, [{ query, limit: 20, after: null }]);

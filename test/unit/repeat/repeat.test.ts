@@ -21,12 +21,12 @@ function run(file: string, tests: readonly TestOfRun[], exitCode = 0): RunResult
 
 describe('the options', () => {
   it('are ten runs without busy loops, of all tests', () => {
-    expect(readRepeatOptions([])).toEqual({ runs: 10, busy: 0, vitestArgs: [] });
+    expect(readRepeatOptions([])).toEqual({ help: false, runs: 10, busy: 0, vitestArgs: [] });
   });
 
   it('take how many of both, and names of files', () => {
     const options = readRepeatOptions(['--runs', '3', '--busy', '2', 'warmers', 'pace']);
-    expect(options).toEqual({ runs: 3, busy: 2, vitestArgs: ['warmers', 'pace'] });
+    expect(options).toEqual({ help: false, runs: 3, busy: 2, vitestArgs: ['warmers', 'pace'] });
   });
 
   it.each([

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, inject, it } from 'vitest';
-import { findOwner } from '../../../../infra/local/database-owner.ts';
+import { holdsNothingElse } from '../../../../infra/local/database-owner.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
 import '../../../support/global-setup.ts'; // the type of what it provides
 import { administer, withDatabase } from '../../../support/test-servers.ts';
@@ -26,28 +26,49 @@ afterEach(async () => {
   );
 });
 
-it('is nobody’s when it is empty, also with an extension', async () => {
+it('is Prewarm’s alone when it is empty, also with an extension, and after a migration that was all', async () => {
   await client.query('CREATE EXTENSION pg_stat_statements');
-  expect(await findOwner(databaseUrl, false)).toBe('nobody');
+  expect(await holdsNothingElse(databaseUrl, false)).toBe(true);
+  await migrate(databaseUrl);
+  expect(await holdsNothingElse(databaseUrl, false)).toBe(true);
 });
 
-it('is Prewarm’s once it was migrated, whatever else is there by then', async () => {
+it('that Prewarm has migrated is used whatever else is there by then, and gets no sample', async () => {
   await migrate(databaseUrl);
   await client.query('CREATE TABLE products (id bigint)');
-  expect(await findOwner(databaseUrl, false)).toBe('prewarm');
+  expect(await holdsNothingElse(databaseUrl, false)).toBe(false);
 });
 
 it.each([
   'CREATE TABLE users (id bigint)',
   'CREATE SCHEMA shop CREATE VIEW sold AS SELECT 1',
   'CREATE SEQUENCE numbers',
+  "CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42'",
+  "CREATE TYPE colour AS ENUM ('red')",
+  'CREATE TYPE pair AS (a int, b int)',
 ])('is somebody’s after "%s"', async (sql) => {
   await client.query(sql);
-  await expect(findOwner(databaseUrl, false)).rejects.toThrow(/\((users|shop\.sold|numbers)\).*--adopt/);
-  expect(await findOwner(databaseUrl, true)).toBe('somebody');
+  await expect(holdsNothingElse(databaseUrl, false)).rejects.toThrow(
+    /\((users|shop\.sold|numbers|answer|colour|pair)\).*--adopt/,
+  );
+  expect(await holdsNothingElse(databaseUrl, true)).toBe(false);
+});
+
+it('that is not in UTF8 is refused by its encoding', async () => {
+  const other = `${name}_latin`;
+  const { adminDatabaseUrl } = inject('servers');
+  await administer(adminDatabaseUrl, (admin) =>
+    admin.query(
+      `CREATE DATABASE ${other} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0`,
+    ),
+  );
+  await expect(holdsNothingElse(withDatabase(adminDatabaseUrl, other), false)).rejects.toThrow(
+    'is in LATIN1',
+  );
+  await administer(adminDatabaseUrl, (admin) => admin.query(`DROP DATABASE ${other} WITH (FORCE)`));
 });
 
 it('names a few of many', async () => {
   for (const table of ['a', 'b', 'c', 'd', 'e']) await client.query(`CREATE TABLE ${table} (id bigint)`);
-  await expect(findOwner(databaseUrl, false)).rejects.toThrow('(a, b, c and 2 more)');
+  await expect(holdsNothingElse(databaseUrl, false)).rejects.toThrow('(a, b, c and 2 more)');
 });

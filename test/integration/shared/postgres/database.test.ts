@@ -6,6 +6,7 @@ import { Database } from '../../../../shared/postgres/database.ts';
 import { openRoad } from '../../../support/breakable-road.ts';
 import { startStandby } from '../../../support/own-parts.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { openSlowProxy } from '../../../support/slow-proxy.ts';
 import { letPass, stopClock } from '../../../support/virtual-clock.ts';
 
 /** Bounds against hanging: the machine may be busy. */
@@ -63,6 +64,24 @@ describe('a database', () => {
     // Those of the tests before this one may still be ending.
     await expect.poll(countOpen).toBe(2);
   });
+});
+
+it('a connection that is cut under a query fails that, and nothing else', async () => {
+  const road = await openSlowProxy(servers.databaseUrl);
+  const distant = new Database(road.url, PATIENT);
+  onTestFinished(async () => {
+    await distant.close();
+    await road.close();
+  });
+  await distant.connect(1);
+  const reached = road.hangAt('pg_sleep');
+  const cut = distant.query('SELECT pg_sleep(0)');
+  await reached;
+  await road.refuse();
+  // It is tried once more, where nobody listens now. An error that nobody handles would fail the run.
+  await expect(cut).rejects.toBeInstanceOf(DatabaseUnavailableError);
+  await road.recover();
+  expect(await distant.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
 });
 
 describe('connections that lead nowhere without a word', () => {

@@ -1,6 +1,7 @@
 /** What else may be under our names in Redis: cut short, of another type, without an end. Each is named in the log and mended. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readStatus } from '../../../../functions/admin/status.ts';
+import { openCaches } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { log } from '../../../../shared/logger.ts';
 import { seriesOf } from '../../../../shared/metrics/definitions.ts';
@@ -9,6 +10,8 @@ import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
+import { takeLease } from '../../../../shared/redis/take-lease.ts';
+import { lockHolder } from '../../../../shared/warming/lock.ts';
 import { addReads, mostRead } from '../../../../shared/warming/popularity.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
@@ -101,6 +104,37 @@ describe('a warm-up and the status', () => {
       expect(await redis.run((client) => client.exists(keys.warmupManifest))).toBe(1);
     },
   );
+});
+
+describe('leases', () => {
+  const isTaken = async (key: string) => !(await takeLease(redis, key, 'me', 50));
+
+  it.each(['a text', 'a list'])(
+    'that are %s without an end are given one, and are free after it',
+    async (what) => {
+      const key = keys.metricPublisher;
+      if (what === 'a list') await redis.run((client) => client.rpush(key, 'not', 'ours'));
+      else await redis.run((client) => client.set(key, 'by hand'));
+      expect(await isTaken(key)).toBe(true);
+      await expect.poll(() => isTaken(key), { interval: 20 }).toBe(false);
+    },
+  );
+
+  it('of an entry that nobody ever releases are waited for once', async () => {
+    const caches = openCaches(redis, database);
+    await caches.users.look();
+    const [entryKey = ''] = caches.users.entryKeys(['5']);
+    const leaseKey = keys.lease(entryKey);
+    await redis.run((client) => client.set(leaseKey, 'by hand'));
+    expect(await caches.users.get(5)).toMatchObject({ layer: 'miss' });
+    expect(await redis.run((client) => client.pttl(leaseKey))).not.toBe(-1);
+  });
+
+  it('of the warm-up are given an end by whoever asks for the holder', async () => {
+    await redis.run((client) => client.set(keys.warmupLock, 'by hand'));
+    expect(await lockHolder(redis)).toBe('by hand');
+    expect(await redis.run((client) => client.pttl(keys.warmupLock))).toBeGreaterThan(0);
+  });
 });
 
 describe('totals and gauges', () => {

@@ -121,7 +121,7 @@ describe('what is away', () => {
   };
 
   it.each([
-    [new InvocationError('prewarm-prod-WarmerFunction1234'), 'The warmer could not be started.'],
+    [new InvocationError('prewarm-prod-WarmerFunction1234'), 'The warm-up could not be run.'],
     [new StandbyError(), 'Postgres did not answer.'],
     [new RedisUnavailableError('Redis is known not to answer.'), 'Redis did not answer.'],
   ])('is told without the names of functions and settings', async (error, told) => {

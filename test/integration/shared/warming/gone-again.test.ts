@@ -1,0 +1,74 @@
+/** What was warmed and is gone before the run ends, though Redis is not full: it is warmed again. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { openCaches } from '../../../../shared/caches.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmTarget } from '../../../../shared/warming/target.ts';
+import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { datasetsOf, targetsOf } from '../../../support/warm-ups.ts';
+
+const USERS = 300;
+const SEARCHES = 5;
+
+let servers: IsolatedServers;
+let database: Database;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 });
+});
+afterAll(async () => {
+  redis.close();
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  await redis.run((client) => client.flushdb());
+});
+
+/** Does something when the users are warm and the searches are chosen. */
+function between(act: () => Promise<unknown>): WarmTarget[] {
+  const [first, second] = targetsOf(redis, database, datasetsOf(USERS, SEARCHES)) as [WarmTarget, WarmTarget];
+  const plan = async () => {
+    await act();
+    return second.plan();
+  };
+  return [first, { ...second, plan }];
+}
+
+it.each([
+  ['a clear of the users', () => openCaches(redis, database).users.clear()],
+  ['a Redis that loses everything', () => redis.run((client) => client.flushdb())],
+  [
+    'keys that somebody deletes',
+    async () => {
+      const deleted = await redis.run((client) => client.keys('prewarm:entry:users:*'));
+      await redis.run((client) => client.del(deleted.slice(0, 200)));
+    },
+  ],
+])('%s after their step leaves them warm', async (_, act) => {
+  const report = await warmUp({
+    traceId: crypto.randomUUID(),
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: between(act),
+    signal: new AbortController().signal,
+    recordMetrics: async () => {},
+  });
+  const step = report.steps.find(({ name }) => name === users.warmStep);
+  expect(step).toMatchObject({
+    planned: USERS,
+    warmed: USERS,
+    failed: 0,
+    confirmed: USERS,
+    lostToEviction: 0,
+  });
+  const caches = openCaches(redis, database);
+  const reads = await caches.users.getMany(await users.rank(database, USERS));
+  expect(reads.filter(({ layer }) => layer !== 'l2')).toEqual([]);
+});
