@@ -30,7 +30,8 @@ export async function deploy({
   const warmup = listenForWarmup(stage);
   try {
     await stage.deploy(async (folder, create) => {
-      if (folder !== 'migrate') return await terminal.run('Deployment hook', create);
+      if (folder !== 'migrate')
+        return await terminal.run('Deployment hook, which waits for the warm-up', create);
       await terminal.run('Migrations', () => create().catch((error) => failMigration(error, isExternal)));
       if (seeds) await terminal.run('Sample users', () => seed(databaseUrl));
     });
