@@ -47,12 +47,12 @@ describe('a log line', () => {
   it("leaves out what a driver hangs on its errors: rows, clients, a user's data", () => {
     const error = Object.assign(new Error('duplicate key'), {
       code: '23505',
-      detail: 'Key (username)=(ada) already exists.',
+      detail: 'Key (username)=(somebody) already exists.',
       client: { password: 'secret' },
     });
     log.error('Failed.', { error });
     expect(lastLine().error).toMatchObject({ code: '23505' });
-    expect(String(write.mock.lastCall?.[0])).not.toMatch(/ada|secret/);
+    expect(String(write.mock.lastCall?.[0])).not.toMatch(/somebody|secret/);
   });
 
   it('survives an error that causes itself', () => {

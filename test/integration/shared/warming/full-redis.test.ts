@@ -63,7 +63,8 @@ async function countThere(ids: readonly number[]): Promise<number> {
   return there;
 }
 
-it.each(['volatile-lru', 'allkeys-lru', 'volatile-random'])(
+// Not with `allkeys-…`, which may evict the generation as well: then all that is stored is cold, whatever it is.
+it.each(['volatile-lru', 'volatile-lfu', 'volatile-random'])(
   'with the policy %s what is read most is there, and the report says how much is and why the rest is not',
   async (policy) => {
     await limitMemory('8mb', policy);
