@@ -9,7 +9,9 @@ export type StageConfig = {
   /** Clients with an API key of their own; an unknown client uses the key of `default`. */
   readonly clients: readonly ['default', ...string[]];
   readonly readThrottle: Throttle;
-  readonly functions: Readonly<Record<FunctionFolder, FunctionSize>>;
+  /** A search costs Postgres what a hundred reads by id do, so it has an allowance of its own. */
+  readonly searchThrottle: Throttle;
+  readonly functions: Readonly<Record<FunctionName, FunctionSize>>;
   /** How often the warmer is started. The requirement's 30 minutes, but for tests that cannot wait for it. */
   readonly warmEveryMinutes: number;
   /** How long a deployment waits at most for the warm-up of its new keys, before traffic moves to the code that reads them. */
@@ -40,8 +42,11 @@ export type FunctionSize = {
   readonly provisionedConcurrency?: number;
 };
 
-/** In the template's metadata, which folder a function comes from: the local runner knows functions by it. */
-export const folderMetadataKey = 'prewarm:folder';
+/** In the template's metadata, a function's name: the local runner knows functions by it. */
+export const nameMetadataKey = 'prewarm:function';
+
+/** `search` is the read function once more, in containers of its own: searches take none from reads by id. */
+export type FunctionName = FunctionFolder | 'search';
 
 export type FunctionFolder = 'read' | 'admin' | 'warmer' | 'authorizer' | 'deployment-hook' | 'migrate';
 

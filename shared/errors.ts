@@ -33,6 +33,15 @@ export class NotFoundError extends PrewarmError {}
 /** A token is signed as it should be, but lacks what we demand of it. */
 export class TokenRefusedError extends PrewarmError {}
 
+/** The issuer's keys could not be fetched, or what it answered is no set of keys. */
+export class IssuerUnavailableError extends PrewarmError {
+  readonly jwksUri: string;
+  constructor(jwksUri: string, options: ErrorOptions) {
+    super("The issuer's keys could not be had.", options);
+    this.jwksUri = jwksUri;
+  }
+}
+
 /** The token was valid when API Gateway had it checked, and has ended since. */
 export class TokenExpiredError extends PrewarmError {
   constructor() {

@@ -12,6 +12,7 @@ import {
 } from '../../shared/http/api.ts';
 import type { AdminLimits } from '../../shared/http/rate-limit.ts';
 import { type ClearBody, parseClearBody, parseWaitSeconds } from '../../shared/http/schemas.ts';
+import type { Scope } from '../../shared/http/scopes.ts';
 import type { LimitedAction } from '../../shared/limits.ts';
 import { log } from '../../shared/logger.ts';
 import type { Database } from '../../shared/postgres/database.ts';
@@ -19,7 +20,7 @@ import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 import { lockHolder } from '../../shared/warming/lock.ts';
 import { readStatus } from './status.ts';
 
-const SCOPE = 'cache:admin';
+const SCOPE: Scope = 'cache:admin';
 
 export type AdminServices = {
   readonly redis: GuardedRedis;

@@ -1,8 +1,8 @@
-/** Decides who calls: a valid token of the issuer lets its bearer into the whole API; the functions decide by its scopes. */
-
-import { FetchError } from 'aws-jwt-verify/error';
+/** Decides who calls, and by the token's scopes, what of the API is open to them; the functions check the scopes again. */
 import type { APIGatewayAuthorizerResult, APIGatewayTokenAuthorizerEvent } from 'aws-lambda';
 import { environment } from '../../shared/environment.ts';
+import { IssuerUnavailableError } from '../../shared/errors.ts';
+import { openedBy } from '../../shared/http/scopes.ts';
 import { log, setLogLevel, withTraceId } from '../../shared/logger.ts';
 import { createTokenVerifier, type TokenClaims } from './token-verifier.ts';
 
@@ -30,7 +30,7 @@ async function authorize(event: APIGatewayTokenAuthorizerEvent): Promise<APIGate
   const client = Object.hasOwn(usageKeys, claims.client) ? claims.client : 'default';
   return {
     principalId: claims.sub,
-    policyDocument: allowWholeApi(event.methodArn),
+    policyDocument: policyOf(event.methodArn, claims.scope),
     // The functions look at its end themselves: API Gateway keeps this answer for longer than some tokens live.
     context: { sub: claims.sub, scope: claims.scope, client, exp: claims.exp },
     usageIdentifierKey: usageKeys[client] ?? null,
@@ -43,8 +43,8 @@ async function claimsOf(authorization: string): Promise<TokenClaims> {
   try {
     return await verify(token);
   } catch (error) {
-    if (error instanceof FetchError) {
-      log.error("The issuer's keys could not be fetched.", { error });
+    if (error instanceof IssuerUnavailableError) {
+      log.error('A token could not be checked.', { error });
       throw error;
     }
     // Why exactly is for us: an attacker learns nothing from the answer.
@@ -53,11 +53,22 @@ async function claimsOf(authorization: string): Promise<TokenClaims> {
   }
 }
 
-/** API Gateway keeps the answer and uses it for other paths too: so it must hold for all of them. */
-function allowWholeApi(methodArn: string): APIGatewayAuthorizerResult['policyDocument'] {
+/**
+ * API Gateway keeps the answer and uses it for other paths too: so it tells of all that the token may do, whatever was
+ * called. Who may not call something is refused before the limits of those who may.
+ */
+function policyOf(methodArn: string, scopes: string): APIGatewayAuthorizerResult['policyDocument'] {
   const [api, stage] = methodArn.split('/');
+  const allowed = openedBy(scopes).map((path) => `${api}/${stage}/${path}`);
+  const opensNothing = allowed.length === 0;
   return {
     Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Action: 'execute-api:Invoke', Resource: `${api}/${stage}/*` }],
+    Statement: [
+      {
+        Effect: opensNothing ? 'Deny' : 'Allow',
+        Action: 'execute-api:Invoke',
+        Resource: opensNothing ? `${api}/${stage}/*` : allowed,
+      },
+    ],
   };
 }

@@ -1,9 +1,8 @@
 /** Verifies tokens of any OIDC issuer: signed with an asymmetric key that it publishes, not expired, for this API, of somebody. */
 
 import { JwtVerifier } from 'aws-jwt-verify';
-import { SimpleFetcher } from 'aws-jwt-verify/https';
-import { SimpleJwksCache } from 'aws-jwt-verify/jwk';
 import { TokenRefusedError } from '../../shared/errors.ts';
+import { IssuerKeys } from './issuer-keys.ts';
 
 export type TokenClaims = {
   readonly sub: string;
@@ -22,20 +21,26 @@ export type TokenRules = {
   readonly scopePrefix?: string | undefined;
 };
 
-const FETCH_TIMEOUT_MS = 3_000;
-const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
+type Json = Readonly<Record<string, unknown>>;
 
-/** Answers the claims of a token, or rejects with the library's error that says what is wrong with it. */
+/** API Gateway takes 10 kB of headers in all. */
+const TOKEN_CHARACTERS_MAX = 8_192;
+/** Three parts in base64url; the first two are JSON, the third is the signature. */
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+/** Its access tokens name their client where others name an audience. */
+const COGNITO = /^https:\/\/([\w-]+\.)?cognito-idp\.[\w-]+\.amazonaws\.com(\.cn)?\/[\w-]+$/;
+
+/** Answers the claims of a token. Rejects with `IssuerUnavailableError`, or with an error that says what is wrong with the token. */
 export function createTokenVerifier(rules: TokenRules): (token: string) => Promise<TokenClaims> {
-  const { issuer, audiences, jwksUri, scopePrefix = '' } = rules;
+  const { issuer, jwksUri, scopePrefix = '' } = rules;
   const verifier = JwtVerifier.create(
     // The audience is checked below: the library knows no token that names it in another claim.
-    { issuer, jwksUri, audience: null, customJwtCheck: ({ payload }) => requireClaims(payload, audiences) },
-    { jwksCache: new SimpleJwksCache({ fetcher: new JwksFetcher() }) },
+    { issuer, jwksUri, audience: null, customJwtCheck: ({ payload }) => requireClaims(payload, rules) },
+    { jwksCache: new IssuerKeys() },
   );
   return async (token) => {
-    const payload = await verifier.verify(token);
-    const { sub, scope, client_id: clientId, azp, exp } = payload as Record<string, unknown>;
+    requireForm(token, issuer);
+    const { sub, scope, client_id: clientId, azp, exp } = (await verifier.verify(token)) as Json;
     return {
       sub: String(sub),
       scope: ourScopes(String(scope ?? ''), scopePrefix),
@@ -43,6 +48,30 @@ export function createTokenVerifier(rules: TokenRules): (token: string) => Promi
       exp: Number(exp),
     };
   };
+}
+
+/**
+ * What can be refused before anything is done for the token. Of another issuer above all: the library keeps a key for each
+ * issuer that a token names, before it knows whether that is true.
+ */
+function requireForm(token: string, issuer: string): void {
+  if (token.length > TOKEN_CHARACTERS_MAX || !JWT.test(token))
+    throw new TokenRefusedError('That is no token.');
+  const [header, payload] = token.split('.', 2).map(decode);
+  if (payload?.['iss'] !== issuer) throw new TokenRefusedError('The token is of another issuer.');
+  // RFC 7515: who does not know an extension that is said to be critical must refuse it. We know none.
+  if (header === undefined || 'crit' in header || 'b64' in header) {
+    throw new TokenRefusedError('The token has extensions that are not known here.');
+  }
+}
+
+function decode(part: string): Json | undefined {
+  try {
+    const decoded: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
+    return typeof decoded === 'object' && decoded !== null ? (decoded as Json) : undefined;
+  } catch {
+    return undefined; // no JSON: no token
+  }
 }
 
 /**
@@ -54,25 +83,19 @@ function ourScopes(scope: string, prefix: string): string {
   return ours.map((name) => name.slice(prefix.length)).join(' ');
 }
 
-/** The library accepts a token that never expires, or that is nobody's. Cognito's access tokens name their client instead of an audience. */
-function requireClaims(payload: Record<string, unknown>, audiences: readonly string[]): void {
-  const named = [payload['aud'] ?? payload['client_id']].flat();
+/** The library accepts a token that never expires, or that is nobody's, and claims of any type. */
+function requireClaims(payload: Json, { issuer, audiences }: TokenRules): void {
+  const { aud, client_id: clientId, exp, sub } = payload;
+  for (const name of ['client_id', 'azp', 'scope']) requireTextOrNothing(name, payload[name]);
+  const named = [aud ?? (COGNITO.test(issuer) ? clientId : undefined)].flat();
   if (!audiences.some((audience) => named.includes(audience)))
     throw new TokenRefusedError('The token is for somebody else.');
-  if (typeof payload['exp'] !== 'number') throw new TokenRefusedError('The token has no "exp".');
-  if (typeof payload['sub'] !== 'string' || payload['sub'] === '') {
-    throw new TokenRefusedError('The token has no "sub".');
-  }
+  if (typeof exp !== 'number') throw new TokenRefusedError('The token has no "exp".');
+  if (typeof sub !== 'string' || sub === '') throw new TokenRefusedError('The token has no "sub".');
 }
 
-/** Keys come over TLS; without it only from this machine, which is what the local stage does. */
-class JwksFetcher extends SimpleFetcher {
-  override async fetch(uri: string, ...rest: unknown[]): Promise<ArrayBuffer> {
-    const { protocol, hostname } = new URL(uri);
-    if (protocol !== 'http:' || !LOOPBACK_HOSTS.has(hostname)) {
-      return super.fetch(uri, ...(rest as []));
-    }
-    const answer = await fetch(uri, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
-    return answer.arrayBuffer();
-  }
+/** A list with one name in it would be read as that name. */
+function requireTextOrNothing(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'string') return;
+  throw new TokenRefusedError(`"${name}" of the token is no text.`);
 }

@@ -6,8 +6,9 @@ import { NotFoundError } from '../../shared/errors.ts';
 import { type Answer, answerJson, type Routes, requireScope } from '../../shared/http/api.ts';
 import { RETRY_AFTER_SECONDS } from '../../shared/http/problem.ts';
 import { parseSearch, parseUserId, parseUserIds } from '../../shared/http/schemas.ts';
+import type { Scope } from '../../shared/http/scopes.ts';
 
-const SCOPE = 'users:read';
+const SCOPE: Scope = 'users:read';
 
 export function readRoutes(caches: Caches, health: () => Promise<Answer>): Routes {
   return {

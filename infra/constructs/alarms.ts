@@ -66,6 +66,11 @@ export class Alarms extends Construct {
   addForErrors(id: string, failing: NodeFunction, meaning: string): Alarm {
     return this.add(id, { metric: countErrors(this, id, failing), threshold: 1, meaning });
   }
+
+  /** Goes off when a function writes a line of level `error`; that it fails is nothing unusual. */
+  addForErrorLines(id: string, writing: NodeFunction, meaning: string): Alarm {
+    return this.add(id, { metric: countErrorLines(this, id, writing), threshold: 1, meaning });
+  }
 }
 
 /** A topic with a policy of its own has lost the one by which everything of its account could publish to it. */
@@ -95,19 +100,26 @@ function propsOf(
   };
 }
 
-/** Lines and failures of five minutes. One that crashes or is never started writes no line. */
-function countErrors(scope: Construct, id: string, failing: NodeFunction): IMetric {
-  const period = Duration.minutes(5);
-  const lines = new MetricFilter(scope, `${id}Lines`, {
-    logGroup: failing.logGroup,
+const period = Duration.minutes(5);
+
+function countErrorLines(scope: Construct, id: string, writing: NodeFunction): IMetric {
+  return new MetricFilter(scope, `${id}Lines`, {
+    logGroup: writing.logGroup,
     filterPattern: FilterPattern.stringValue('$.level', '=', 'error'),
     metricNamespace: 'Prewarm',
-    metricName: `${failing.node.path.replaceAll('/', '-')}-errors`,
+    metricName: `${writing.node.path.replaceAll('/', '-')}-errors`,
     metricValue: '1',
   }).metric({ statistic: 'Sum', period });
+}
+
+/** Lines and failures of five minutes. One that crashes or is never started writes no line. */
+function countErrors(scope: Construct, id: string, failing: NodeFunction): IMetric {
   return new MathExpression({
     expression: 'FILL(lines, 0) + FILL(failures, 0)',
-    usingMetrics: { lines, failures: failing.metricErrors({ period }) },
+    usingMetrics: {
+      lines: countErrorLines(scope, id, failing),
+      failures: failing.metricErrors({ period }),
+    },
     period,
     label: id,
   });

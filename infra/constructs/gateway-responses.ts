@@ -1,7 +1,9 @@
 /** What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions. */
 import { type GatewayResponseOptions, ResponseType } from 'aws-cdk-lib/aws-apigateway';
 import { ADMIN_CALLS_PER_MINUTE } from '../../shared/limits.ts';
-import type { Throttle } from '../stage-config.ts';
+import type { StageConfig } from '../stage-config.ts';
+
+type Throttles = Pick<StageConfig, 'readThrottle' | 'searchThrottle'>;
 
 type Answer = {
   readonly type: ResponseType;
@@ -26,18 +28,23 @@ const contentType = 'application/problem+json';
  * all policies, and the shortest time after which trying again makes sense, which is that of reads; for the admin actions
  * the function's own count tells the exact time.
  */
-function tooManyRequests({ ratePerSecond }: Throttle): Omit<Answer, 'type'> {
+function tooManyRequests({ readThrottle, searchThrottle }: Throttles): Omit<Answer, 'type'> {
   const admin = Object.entries(ADMIN_CALLS_PER_MINUTE).map(
     ([action, calls]) => `"${action}";q=${calls};w=60`,
   );
   return {
     status: 429,
     title: 'Too Many Requests',
-    detail: 'Too many requests: reads of a second, admin calls of a minute, or requests without a token.',
+    detail:
+      'Too many requests: reads or searches of a second, admin calls of a minute, or requests without a token.',
     headers: {
       'Retry-After': '1',
       RateLimit: '"client";r=0;t=1',
-      'RateLimit-Policy': [`"client";q=${ratePerSecond};w=1`, ...admin].join(', '),
+      'RateLimit-Policy': [
+        `"client";q=${readThrottle.ratePerSecond};w=1`,
+        `"search";q=${searchThrottle.ratePerSecond};w=1`,
+        ...admin,
+      ].join(', '),
     },
   };
 }
@@ -68,7 +75,8 @@ const answers: readonly Answer[] = [
     type: ResponseType.ACCESS_DENIED,
     status: 403,
     title: 'Forbidden',
-    detail: 'This token may not do this.',
+    detail: 'This token lacks the scope: users:read for users, cache:admin for /admin.',
+    headers: { 'WWW-Authenticate': 'Bearer error="insufficient_scope"' },
   },
   {
     type: ResponseType.INVALID_API_KEY,
@@ -110,8 +118,8 @@ const fallbacks = [
 ];
 
 /** Every gateway response of the API, by its type's name. */
-export function gatewayResponses(readThrottle: Throttle): Record<string, GatewayResponseOptions> {
-  const throttled = { ...tooManyRequests(readThrottle), type: ResponseType.THROTTLED };
+export function gatewayResponses(throttles: Throttles): Record<string, GatewayResponseOptions> {
+  const throttled = { ...tooManyRequests(throttles), type: ResponseType.THROTTLED };
   return Object.fromEntries(
     [...answers, throttled, ...fallbacks].map((answer) => [answer.type.responseType, respond(answer)]),
   );

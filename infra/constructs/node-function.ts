@@ -6,13 +6,20 @@ import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, type CfnFunction, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { type FunctionFolder, type FunctionSize, folderMetadataKey } from '../stage-config.ts';
+import {
+  type FunctionFolder,
+  type FunctionName,
+  type FunctionSize,
+  nameMetadataKey,
+} from '../stage-config.ts';
 import { bundleCode, type Carried } from './bundled-code.ts';
 import type { VpcPlacement } from './connections.ts';
 
 export type NodeFunctionProps = {
   /** Folder under functions/ with `handler.ts`. */
   readonly folder: FunctionFolder;
+  /** Where a folder is deployed more than once. @default - as the folder */
+  readonly name?: FunctionName;
   readonly functionsDir: string;
   readonly size: FunctionSize;
   /** Another one makes CloudFormation read again what the environment refers to, and publish a version of the function. */
@@ -31,8 +38,9 @@ const nodeOptions = '--enable-source-maps --disable-warning=DEP0169';
 export class NodeFunction extends LambdaFunction {
   constructor(scope: Construct, id: string, props: NodeFunctionProps) {
     const logGroup = createLogGroup(scope, id, props);
+    const { name = props.folder } = props;
     super(scope, id, {
-      description: `Prewarm: ${props.folder} (revision ${props.revision})`,
+      description: `Prewarm: ${name} (revision ${props.revision})`,
       code: bundleCode(findHandler(props), props.carry),
       handler: 'index.handler',
       runtime: Runtime.NODEJS_24_X,
@@ -45,7 +53,7 @@ export class NodeFunction extends LambdaFunction {
       role: createRole(scope, id, logGroup, props.placement),
     });
     const resource = this.node.defaultChild as CfnFunction;
-    resource.addMetadata(folderMetadataKey, props.folder);
+    resource.addMetadata(nameMetadataKey, name);
     if (props.placement) place(resource, props.placement);
   }
 }

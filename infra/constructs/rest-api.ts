@@ -33,6 +33,7 @@ export type RestApiProps = {
   readonly logRetention: RetentionDays;
   /** Told to a client that is throttled. */
   readonly readThrottle: Throttle;
+  readonly searchThrottle: Throttle;
   /** Then the address that API Gateway gives is closed. @default - that address */
   readonly domain?: Domain | undefined;
   /** @default - no web application firewall */
@@ -54,11 +55,17 @@ export type RequestRules = {
 /** How long a verified token is remembered: a revoked one may be used for this long. */
 const authorizerCacheTtl = Duration.minutes(5);
 
+/** Anything else is refused by API Gateway, which costs nothing. */
+const bearerToken = '^[Bb][Ee][Aa][Rr][Ee][Rr] [A-Za-z0-9_-]+[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$';
+
 /** What fits into one packet is there no sooner when it is smaller; a list of users is up to 50 kB of much the same text. */
 const minCompressionSize = Size.bytes(1_400);
 
-/** Of all callers together: without a token nobody is counted, and a flood would take the containers of the readers. */
-const openThrottle: Throttle = { ratePerSecond: 10, burst: 20 };
+/**
+ * Of all callers together, since without a token nobody is told from others: enough for a dozen monitors that ask at once,
+ * and so little that a flood takes none of the readers' containers. An answer is a second old at most, and takes no work.
+ */
+const openThrottle: Throttle = { ratePerSecond: 50, burst: 100 };
 
 export class RestApi extends CdkRestApi {
   /** Where callers reach the API: its domain, or the address that API Gateway gives. */
@@ -93,12 +100,13 @@ export class RestApi extends CdkRestApi {
     this.#authorizer = new TokenAuthorizer(this, 'Authorizer', {
       handler: props.authorizer,
       resultsCacheTtl: authorizerCacheTtl,
+      validationRegex: bearerToken,
     });
     this.#validator = this.addRequestValidator('Validator', {
       validateRequestParameters: true,
       validateRequestBody: true,
     });
-    for (const [name, options] of Object.entries(gatewayResponses(props.readThrottle)))
+    for (const [name, options] of Object.entries(gatewayResponses(props)))
       this.addGatewayResponse(name, options);
     this.address = this.#open(props);
     acknowledge(this, props);

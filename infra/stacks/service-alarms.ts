@@ -1,6 +1,12 @@
 /** What of the service wakes somebody, and what moves traffic back to the code before. */
 import { Duration } from 'aws-cdk-lib';
-import { type Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import {
+  type Alarm,
+  ComparisonOperator,
+  MathExpression,
+  Metric,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import type { Alarms } from '../constructs/alarms.ts';
 import type { NodeFunction } from '../constructs/node-function.ts';
 import { apiStageName } from '../constructs/rest-api.ts';
@@ -29,8 +35,19 @@ export function alarmOnWarming(
   });
 }
 
+/** A token that is refused ends the authorizer with an error, so only its log tells the two apart. */
+export function alarmOnIssuer(alarms: Alarms, authorizer: NodeFunction): void {
+  const meaning = "The issuer's keys cannot be had: callers whose key is not known yet get 500.";
+  alarms.addForErrorLines('IssuerUnavailable', authorizer, meaning);
+}
+
 /** The API's failures, which stop a rollout as well. `apiName` is a text, because the API itself waits for the rollout. */
-export function alarmOnApi(alarms: Alarms, apiName: string, reader: NodeFunction): readonly Alarm[] {
+export function alarmOnApi(
+  alarms: Alarms,
+  apiName: string,
+  { reader, searcher }: { reader: NodeFunction; searcher: NodeFunction },
+): readonly Alarm[] {
+  const errorsOf = (failing: NodeFunction) => failing.metricErrors({ period: minute });
   alarms.add('ReadsThrottled', {
     metric: reader.metricThrottles({ period: minute }),
     threshold: 1,
@@ -53,10 +70,15 @@ export function alarmOnApi(alarms: Alarms, apiName: string, reader: NodeFunction
       meaning: 'Five percent of the answers are server errors.',
     }),
     alarms.add('ReadsCrash', {
-      metric: reader.metricErrors({ period: minute }),
+      metric: new MathExpression({
+        expression: 'FILL(reads, 0) + FILL(searches, 0)',
+        usingMetrics: { reads: errorsOf(reader), searches: errorsOf(searcher) },
+        period: minute,
+        label: 'ReadsCrash',
+      }),
       threshold: 3,
       periods: 2,
-      meaning: 'The read function ends without an answer.',
+      meaning: 'The read function, or the search function, ends without an answer.',
     }),
   ];
 }

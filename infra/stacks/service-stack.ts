@@ -15,8 +15,8 @@ import { type HttpMethod, type RequestRules, RestApi, type RouteTarget } from '.
 import { deriveKeys, UsagePlans } from '../constructs/usage-plans.ts';
 import { Warmer } from '../constructs/warmer.ts';
 import { WarmingSchedule } from '../constructs/warming-schedule.ts';
-import { adminThrottles, type FunctionFolder, type StageConfig } from '../stage-config.ts';
-import { alarmOnApi, alarmOnWarming } from './service-alarms.ts';
+import { adminThrottles, type FunctionFolder, type FunctionName, type StageConfig } from '../stage-config.ts';
+import { alarmOnApi, alarmOnIssuer, alarmOnWarming } from './service-alarms.ts';
 import {
   databaseEnvironment,
   issuerEnvironment,
@@ -42,10 +42,11 @@ export type ServiceStackProps = Pick<StackProps, 'env'> & {
 type OwnProps = Pick<NodeFunctionProps, 'environment' | 'placement' | 'carry'>;
 
 /** What answers a route: a function, or the alias under which its traffic moves to new code. */
-type ApiTargets = { readonly read: RouteTarget; readonly admin: RouteTarget };
+type ApiTargets = Readonly<Record<'read' | 'search' | 'admin', RouteTarget>>;
 
 type ApiParts = {
   readonly read: NodeFunction;
+  readonly search: NodeFunction;
   readonly admin: NodeFunction;
   readonly hook: DeploymentHook;
   readonly alarms: Alarms;
@@ -76,10 +77,11 @@ export class ServiceStack extends Stack {
     const warmer = this.#createWarmer(migrations);
     const hook = this.#createHook(warmer, migrations);
     const read = this.#createDataFunction('Read', 'read', migrations);
+    const search = this.#createDataFunction('Search', 'read', migrations, 'search');
     const admin = this.#createAdmin(warmer, migrations);
 
-    const live = this.#rollOut({ read, admin, hook, alarms });
-    this.#createApi(live);
+    const live = this.#rollOut({ read, search, admin, hook, alarms });
+    this.#createApi(live, alarms);
     const { warmEveryMinutes: everyMinutes } = config;
     new WarmingSchedule(this, 'WarmingSchedule', { warmer, everyMinutes });
     alarmOnWarming(alarms, { warmer, hook: hook.handler, everyMinutes });
@@ -116,31 +118,35 @@ export class ServiceStack extends Stack {
   }
 
   /** New code gets its first request after the hook has waited for the warm-up: what it will look for is there. */
-  #rollOut({ read, admin, hook, alarms }: ApiParts): ApiTargets {
+  #rollOut({ read, search, admin, hook, alarms }: ApiParts): ApiTargets {
     const { rollout, functions } = this.#props.config;
-    const failures = alarmOnApi(alarms, this.stackName, read);
+    const failures = alarmOnApi(alarms, this.stackName, { reader: read, searcher: search });
     if (rollout === undefined) {
-      for (const target of [read, admin]) target.node.addDependency(hook);
-      return { read, admin };
+      for (const target of [read, search, admin]) target.node.addDependency(hook);
+      return { read, search, admin };
     }
     const readLive = new LiveAlias(this, 'ReadLive', { function: read, ...functions.read });
+    const searchLive = new LiveAlias(this, 'SearchLive', { function: search, ...functions.search });
     const adminLive = new LiveAlias(this, 'AdminLive', { function: admin, ...functions.admin });
-    const aliases = [readLive, adminLive];
+    const aliases = [readLive, searchLive, adminLive];
     for (const alias of aliases) alias.node.addDependency(hook);
     const { ignoreRolloutAlarms: ignoreAlarms } = this.#props;
     new Rollouts(this, 'Rollouts', { rollout, aliases, alarms: failures, ignoreAlarms });
-    return { read: readLive, admin: adminLive };
+    return { read: readLive, search: searchLive, admin: adminLive };
   }
 
-  #createApi({ read, admin }: ApiTargets): void {
+  #createApi({ read, search, admin }: ApiTargets, alarms: Alarms): void {
     const keys = deriveKeys(this.stackName, this.#props.config.clients);
     const authorizer = this.#createAuthorizer(keys);
-    const { logRetentionDays: logRetention, readThrottle, domain, firewall } = this.#props.config;
-    const api = new RestApi(this, 'Api', { authorizer, logRetention, readThrottle, domain, firewall });
+    alarmOnIssuer(alarms, authorizer);
+    const { logRetentionDays: logRetention, readThrottle, searchThrottle } = this.#props.config;
+    const { domain, firewall } = this.#props.config;
+    const throttles = { readThrottle, searchThrottle };
+    const api = new RestApi(this, 'Api', { authorizer, logRetention, ...throttles, domain, firewall });
     api.addOpenRoute('GET', '/health', read);
     api.addProtectedRoute('GET', '/users', read, { requiredQuery: ['ids'] });
     api.addProtectedRoute('GET', '/users/{id}', read);
-    api.addProtectedRoute('GET', '/users/search', read, { requiredQuery: ['q'] });
+    const searching = api.addProtectedRoute('GET', '/users/search', search, { requiredQuery: ['q'] });
     const limited = (action: LimitedAction, method: HttpMethod, rules?: RequestRules) => ({
       method: api.addProtectedRoute(method, `/admin/${action}`, admin, rules),
       throttle: adminThrottles[action],
@@ -150,6 +156,7 @@ export class ServiceStack extends Stack {
       keys,
       throttle: readThrottle,
       methodThrottles: [
+        { method: searching, throttle: searchThrottle },
         limited('status', 'GET'),
         limited('warm-up', 'POST'),
         limited('clear', 'POST', { takesJson: true }),
@@ -174,8 +181,14 @@ export class ServiceStack extends Stack {
     return admin;
   }
 
-  #createDataFunction(id: string, folder: FunctionFolder, migrations: Migrations): NodeFunction {
-    const created = new NodeFunction(this, id, this.#dataFunctionProps(folder));
+  #createDataFunction(
+    id: string,
+    folder: FunctionFolder,
+    migrations: Migrations,
+    name: FunctionName = folder,
+  ): NodeFunction {
+    const size = this.#props.config.functions[name];
+    const created = new NodeFunction(this, id, { ...this.#dataFunctionProps(folder), name, size });
     this.#props.connections.database.grantConnect?.(created);
     // Code that needs a column must not run before the column is there.
     created.node.addDependency(migrations);

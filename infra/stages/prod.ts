@@ -8,10 +8,12 @@ export const prodStage: StageConfig = {
   logLevel: 'info',
   logRetentionDays: 90,
   readThrottle: { ratePerSecond: 500, burst: 1000 },
+  searchThrottle: { ratePerSecond: 50, burst: 100 },
   functions: {
     ...functionSizes,
     // What the proxy's connections to the database can serve, and no burst can exceed.
-    read: { ...functionSizes.read, reservedConcurrency: 200 },
+    read: { ...functionSizes.read, reservedConcurrency: 170 },
+    search: { ...functionSizes.search, reservedConcurrency: 30 },
     admin: { ...functionSizes.admin, reservedConcurrency: 5 },
     migrate: { ...functionSizes.migrate, reservedConcurrency: 1 },
   },

@@ -4,6 +4,7 @@ import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-l
 import { ForbiddenError, NotFoundError, TokenExpiredError } from '../errors.ts';
 import { log, withTraceId } from '../logger.ts';
 import { toProblem } from './problem.ts';
+import type { Scope } from './scopes.ts';
 
 /** What the authorizer said of the caller; every value is text in API Gateway. */
 type Identity = {
@@ -28,7 +29,7 @@ export function answerJson(json: string, headers: Record<string, string> = {}, s
  * The caller, if the token has not ended and its scopes allow what `requiredScope` stands for. Throws `TokenExpiredError`
  * and `ForbiddenError`. API Gateway keeps the authorizer's answer for minutes, whatever the token's own end says.
  */
-export function requireScope(request: ApiRequest, requiredScope: string): Identity {
+export function requireScope(request: ApiRequest, requiredScope: Scope): Identity {
   const identity = request.requestContext.authorizer as Identity | null | undefined;
   if (identity && !(Date.now() < Number(identity.exp) * 1_000)) throw new TokenExpiredError();
   if (!identity?.scope.split(' ').includes(requiredScope)) throw new ForbiddenError(requiredScope);

@@ -38,7 +38,7 @@ describe('the assembly that was deployed', () => {
   const template = () => readTemplate(join(stage.stateDir, 'cdk.out'));
 
   it('has a real bundle for each function, with source map, and its addresses', () => {
-    const folders = ['admin', 'authorizer', 'deployment-hook', 'migrate', 'read', 'warmer'];
+    const folders = ['admin', 'authorizer', 'deployment-hook', 'migrate', 'read', 'search', 'warmer'];
 
     expect(
       template()
@@ -287,6 +287,17 @@ describe('limits', () => {
     expect(last?.status).toBe(429);
     expect(last?.headers.get('content-type')).toBe('application/problem+json');
     for (const name of limitHeaders) expect(last?.headers.get(name), name).toBeTruthy();
+  });
+
+  it('are not touched by who may not call what they limit', async () => {
+    const unknown = { client: 'nobody-knows-me' };
+    const reader = { ...unknown, sub: 'reader', scope: 'users:read' };
+    const refused = await statuses(5, '/admin/clear', { method: 'POST', claims: reader });
+    expect(refused.map(({ status }) => status)).toEqual([403, 403, 403, 403, 403]);
+    expect(refused[0]?.headers.get('www-authenticate')).toContain('insufficient_scope');
+    expect(refused[0]?.json).toMatchObject({ status: 403, traceId: expect.stringMatching(TRACE_ID) });
+    const admin = { ...unknown, sub: 'admin-of-an-unknown-client', scope: 'cache:admin' };
+    expect((await call('/admin/clear', { method: 'POST', claims: admin })).status).toBe(200);
   });
 
   it('count exactly for a subject, whichever client it uses', async () => {

@@ -19,7 +19,7 @@ export function readTemplate(assemblyDir: string): Template {
 export function logicalIdOf(template: Template, folder: string): string {
   return find(
     template,
-    ({ Metadata }) => Metadata?.['prewarm:folder'] === folder,
+    ({ Metadata }) => Metadata?.['prewarm:function'] === folder,
     `function of ${folder}`,
   )[0];
 }

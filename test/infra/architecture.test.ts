@@ -51,10 +51,10 @@ describe('a picture follows the template', () => {
   const functions: Record<string, Resource> = {
     Hook: {
       Type: 'AWS::Lambda::Function',
-      Metadata: { 'prewarm:folder': 'deployment-hook' },
+      Metadata: { 'prewarm:function': 'deployment-hook' },
       Properties: { Role: { Ref: 'Role' } },
     },
-    Other: { Type: 'AWS::Lambda::Function', Metadata: { 'prewarm:folder': 'warmer' } },
+    Other: { Type: 'AWS::Lambda::Function', Metadata: { 'prewarm:function': 'warmer' } },
   };
   const mayInvoke = (Action: string): Resource => ({
     Type: 'AWS::IAM::Policy',

@@ -113,15 +113,15 @@ describe('the endpoint', () => {
     expect(onlyOne(template, 'AWS::ApiGateway::RestApi')).toMatchObject({ MinimumCompressionSize: 1_400 });
   });
 
-  it('answers no more than ten requests a second to callers without a token, and measures them', () => {
+  it('answers no more than fifty requests a second to callers without a token, and measures them', () => {
     expect(onlyOne(template, 'AWS::ApiGateway::Stage')['MethodSettings']).toEqual([
       expect.objectContaining({ HttpMethod: '*', ResourcePath: '/*', MetricsEnabled: true }),
       {
         HttpMethod: 'GET',
         ResourcePath: '/~1health',
         MetricsEnabled: true,
-        ThrottlingRateLimit: 10,
-        ThrottlingBurstLimit: 20,
+        ThrottlingRateLimit: 50,
+        ThrottlingBurstLimit: 100,
       },
     ]);
   });

@@ -5,10 +5,12 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { beforeAll, describe, expect, it } from 'vitest';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 import type { Connections, Issuer } from '../../infra/constructs/connections.ts';
+import { isAllowed } from '../../infra/local/gateway/policy.ts';
 import { ServiceStack, type ServiceStackProps } from '../../infra/stacks/service-stack.ts';
 import type { StageConfig } from '../../infra/stage-config.ts';
 import { localStage } from '../../infra/stages/local.ts';
 import { prodStage } from '../../infra/stages/prod.ts';
+import { openedBy } from '../../shared/http/scopes.ts';
 import { runbookEntries } from '../support/runbook.ts';
 
 const plain: Connections = {
@@ -41,14 +43,14 @@ type Resources = Record<string, { Type: string; Properties: Record<string, unkno
 /** The logical id of the function made from a folder. */
 function functionId(template: Template, folder: string): string {
   const [id] = Object.keys(
-    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:function': folder } }),
   );
   return id ?? `no function of the folder ${folder}`;
 }
 
 function environmentOf(template: Template, folder: string): Record<string, unknown> {
   const [found] = Object.values(
-    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:function': folder } }),
   );
   return found?.['Properties'].Environment.Variables ?? {};
 }
@@ -75,7 +77,7 @@ function pathOf(resources: Resources, reference: unknown): string {
 /** The statements of a function's own role. */
 function policiesOf(template: Template, folder: string): unknown[] {
   const [found] = Object.values(
-    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:function': folder } }),
   );
   const role = found?.['Properties'].Role['Fn::GetAtt'][0];
   return Object.values(
@@ -85,7 +87,7 @@ function policiesOf(template: Template, folder: string): unknown[] {
 
 function logGroupOf(template: Template, folder: string): unknown {
   const [found] = Object.values(
-    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:folder': folder } }),
+    template.findResources('AWS::Lambda::Function', { Metadata: { 'prewarm:function': folder } }),
   );
   return found?.['Properties'].LoggingConfig.LogGroup;
 }
@@ -100,7 +102,7 @@ describe('the API', () => {
   const targets = {
     'GET /users': 'read',
     'GET /users/{id}': 'read',
-    'GET /users/search': 'read',
+    'GET /users/search': 'search',
     'GET /admin/status': 'admin',
     'POST /admin/warm-up': 'admin',
     'POST /admin/clear': 'admin',
@@ -135,6 +137,34 @@ describe('the API', () => {
   });
 
   it.each([
+    ['Bearer eyJhbGciOi.eyJpc3MiOi.c2lnbmF0-_', true],
+    ['bearer a.b.c', true],
+    ['Bearer a.b', false],
+    ['Bearer a.b.', false],
+    ['Bearer a.b.c.d', false],
+    ['Bearer a.b.c d', false],
+    ['Bearer  a.b.c', false],
+    ['Basic YTpi', false],
+    ['a.b.c', false],
+  ])('lets only what looks like a token reach the authorizer: %j', (header, isLet) => {
+    const [authorizer] = Object.values(template.findResources('AWS::ApiGateway::Authorizer'));
+    expect(new RegExp(authorizer?.['Properties'].IdentityValidationExpression).test(header)).toBe(isLet);
+  });
+
+  it('has no route with a token that no scope opens, and none that two open', () => {
+    const protectedRoutes = Object.keys(targets).filter((route) => route !== 'GET /health');
+    for (const route of protectedRoutes) {
+      const opening = ['users:read', 'cache:admin'].filter((scope) =>
+        isAllowed(
+          { Statement: { Effect: 'Allow', Action: 'execute-api:Invoke', Resource: openedBy(scope) } },
+          route.replace(' ', '').replace('{id}', '7'),
+        ),
+      );
+      expect(opening, route).toEqual([route.includes('/admin/') ? 'cache:admin' : 'users:read']);
+    }
+  });
+
+  it.each([
     ['UNAUTHORIZED', 401],
     ['ACCESS_DENIED', 403],
     ['INVALID_API_KEY', 403],
@@ -164,7 +194,7 @@ describe('the API', () => {
       ResponseParameters: Match.objectLike({
         'gatewayresponse.header.Retry-After': "'1'",
         'gatewayresponse.header.RateLimit': `'"client";r=0;t=1'`,
-        'gatewayresponse.header.RateLimit-Policy': `'"client";q=100;w=1, "status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60'`,
+        'gatewayresponse.header.RateLimit-Policy': `'"client";q=100;w=1, "search";q=10;w=1, "status";q=5;w=60, "warm-up";q=2;w=60, "clear";q=2;w=60'`,
       }),
     });
     template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
@@ -175,12 +205,13 @@ describe('the API', () => {
 });
 
 describe('the usage plan', () => {
-  it('throttles the admin methods at exactly the requirement’s figures, per client', () => {
+  it('throttles searches, and the admin methods at exactly the requirement’s figures, per client', () => {
     template.resourceCountIs('AWS::ApiGateway::UsagePlan', 1);
     template.hasResourceProperties('AWS::ApiGateway::UsagePlan', {
       ApiStages: [
         Match.objectLike({
           Throttle: {
+            '/users/search/GET': { RateLimit: 10, BurstLimit: 20 },
             '/admin/status/GET': { RateLimit: 5 / 60, BurstLimit: 5 },
             '/admin/warm-up/POST': { RateLimit: 2 / 60, BurstLimit: 2 },
             '/admin/clear/POST': { RateLimit: 2 / 60, BurstLimit: 2 },
@@ -263,6 +294,7 @@ describe('a function', () => {
 
   it.each([
     ['read', 10, 512],
+    ['search', 10, 512],
     ['admin', 28, 512],
     ['warmer', 90, 1024],
     ['authorizer', 5, 256],
@@ -270,7 +302,7 @@ describe('a function', () => {
     ['migrate', 300, 256],
   ])('%s may take %i s and %i MiB, on Node 24 and ARM', (folder, Timeout, MemorySize) => {
     template.hasResource('AWS::Lambda::Function', {
-      Metadata: { 'prewarm:folder': folder },
+      Metadata: { 'prewarm:function': folder },
       Properties: { Timeout, MemorySize, Runtime: 'nodejs24.x', Architectures: ['arm64'] },
     });
   });
@@ -283,7 +315,7 @@ describe('a function', () => {
   it('has a log group of its own, which forgets', () => {
     const groups = Object.values(template.findResources('AWS::Logs::LogGroup'));
 
-    expect(groups).toHaveLength(7); // six functions and the access log
+    expect(groups).toHaveLength(8); // seven functions and the access log
     expect(groups.every(({ Properties }) => Properties.RetentionInDays === 7)).toBe(true);
   });
 
@@ -291,7 +323,7 @@ describe('a function', () => {
     const [migrations] = Object.keys(template.findResources('Custom::PrewarmMigrations'));
     const functions = template.findResources('AWS::Lambda::Function');
 
-    for (const folder of ['read', 'admin', 'warmer']) {
+    for (const folder of ['read', 'search', 'admin', 'warmer']) {
       expect(functions[functionId(template, folder)]?.['DependsOn']).toContain(migrations);
     }
   });
@@ -330,7 +362,7 @@ describe('a warm-up', () => {
     const functions = template.findResources('AWS::Lambda::Function');
 
     expect(hook?.['DependsOn']).toEqual(expect.arrayContaining([migrations, functionId(template, 'warmer')]));
-    for (const folder of ['read', 'admin']) {
+    for (const folder of ['read', 'search', 'admin']) {
       expect(functions[functionId(template, folder)]?.['DependsOn']).toContain(hookId);
     }
   });
@@ -360,7 +392,7 @@ describe('an alarm', () => {
       ({ Properties }) => /docs\/runbook\.md#([a-z0-9]+)$/.exec(Properties.AlarmDescription)?.[1],
     );
 
-    expect(named).toHaveLength(7);
+    expect(named).toHaveLength(8);
     for (const name of named) expect(entries).toContain(name);
   });
 
@@ -440,7 +472,7 @@ describe('a rollout', () => {
 
   it('sends the API’s requests to aliases, and nothing past them', () => {
     const aliases = Object.keys(rolled.findResources('AWS::Lambda::Alias'));
-    expect(aliases).toHaveLength(2);
+    expect(aliases).toHaveLength(3);
     for (const [route, { Integration }] of Object.entries(routesOf(rolled))) {
       const uri = JSON.stringify((Integration as { Uri: unknown }).Uri);
       expect(
@@ -448,7 +480,7 @@ describe('a rollout', () => {
         route,
       ).toBe(true);
     }
-    for (const folder of ['read', 'admin']) {
+    for (const folder of ['read', 'search', 'admin']) {
       rolled.hasResourceProperties('AWS::Lambda::Alias', {
         Name: 'live',
         FunctionName: { Ref: functionId(rolled, folder) },
@@ -463,7 +495,7 @@ describe('a rollout', () => {
     const named = Object.entries(rolled.findResources('AWS::CloudWatch::Alarm')).filter(
       ([, { Properties }]) => /#(apifails|readscrash)$/.test(Properties.AlarmDescription),
     );
-    rolled.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 2);
+    rolled.resourceCountIs('AWS::CodeDeploy::DeploymentGroup', 3);
     rolled.allResourcesProperties('AWS::CodeDeploy::DeploymentGroup', {
       DeploymentConfigName: 'CodeDeployDefault.LambdaCanary10Percent5Minutes',
       AutoRollbackConfiguration: {
@@ -558,17 +590,18 @@ describe('in a VPC, behind RDS Proxy', () => {
         SecurityGroupIds: ['sg-0123456789abcdef0'],
       });
     }
-    expect(placed.map(({ Metadata }) => Metadata['prewarm:folder']).sort()).toEqual([
+    expect(placed.map(({ Metadata }) => Metadata['prewarm:function']).sort()).toEqual([
       'admin',
       'migrate',
       'read',
+      'search',
       'warmer',
     ]);
   });
 
   it('those that use the database, and no other, may connect to it and are told of the proxy', () => {
-    const users = ['admin', 'migrate', 'read', 'warmer'];
-    for (const folder of ['admin', 'migrate', 'read', 'warmer', 'authorizer', 'deployment-hook']) {
+    const users = ['admin', 'migrate', 'read', 'search', 'warmer'];
+    for (const folder of ['admin', 'migrate', 'read', 'search', 'warmer', 'authorizer', 'deployment-hook']) {
       const isUser = users.includes(folder);
       expect(environmentOf(deployed, folder)['DATABASE_PROXY']).toBe(isUser ? 'rds' : undefined);
       expect(JSON.stringify(policiesOf(deployed, folder)).includes('rds-db:connect')).toBe(isUser);
@@ -578,7 +611,7 @@ describe('in a VPC, behind RDS Proxy', () => {
   it('admin may ask about the replication group, and nobody else', () => {
     expect(environmentOf(deployed, 'admin')['REDIS_REPLICATION_GROUP_ID']).toBe('group');
     expect(environmentOf(deployed, 'read')['REDIS_REPLICATION_GROUP_ID']).toBeUndefined();
-    for (const folder of ['admin', 'read', 'warmer', 'migrate']) {
+    for (const folder of ['admin', 'read', 'search', 'warmer', 'migrate']) {
       const mayAsk = JSON.stringify(policiesOf(deployed, folder)).includes(
         '"elasticache:DescribeReplicationGroups"',
       );
@@ -586,10 +619,13 @@ describe('in a VPC, behind RDS Proxy', () => {
     }
   });
 
-  it('a burst of readers cannot take more containers than the stage gives them', () => {
+  it.each([
+    ['read', 170],
+    ['search', 30],
+  ])('a burst cannot take more containers of %s than the stage gives it', (name, containers) => {
     deployed.hasResource('AWS::Lambda::Function', {
-      Metadata: { 'prewarm:folder': 'read' },
-      Properties: { ReservedConcurrentExecutions: 200 },
+      Metadata: { 'prewarm:function': name },
+      Properties: { ReservedConcurrentExecutions: containers },
     });
   });
 });

@@ -25,6 +25,7 @@ export function synthesiseApi(settings: ApiSettings = {}): { api: RestApi; templ
     authorizer: createFunction(stack, 'Authorizer'),
     logRetention: 7,
     readThrottle: { ratePerSecond: 100, burst: 200 },
+    searchThrottle: { ratePerSecond: 10, burst: 20 },
   });
   api.addOpenRoute('GET', '/health', target);
   api.addProtectedRoute('GET', '/search', createAlias(stack), { requiredQuery: ['q'] });

@@ -52,7 +52,7 @@ function toAsset(name: string): object {
 function toResource(name: string, fixture: FixtureFunction): object {
   return {
     Type: 'AWS::Lambda::Function',
-    Metadata: { 'prewarm:folder': name },
+    Metadata: { 'prewarm:function': name },
     Properties: {
       Code: { S3Bucket: 'assets', S3Key: { 'Fn::Sub': `${name}.zip` } },
       Handler: 'index.handler',

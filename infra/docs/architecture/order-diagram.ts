@@ -1,5 +1,5 @@
 /** The order of a deployment as a picture, from the service's template: what CloudFormation waits for before what. */
-import { folderMetadataKey } from '../../stage-config.ts';
+import { nameMetadataKey } from '../../stage-config.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
 import { idsOf, isAfter, type StackTemplate } from './template-graph.ts';
 
@@ -38,5 +38,5 @@ export function orderDiagram(template: StackTemplate): string {
 }
 
 function isOneOf({ resources }: StackTemplate, id: string, folders: readonly string[] | undefined): boolean {
-  return folders === undefined || folders.includes(String(resources[id]?.Metadata?.[folderMetadataKey]));
+  return folders === undefined || folders.includes(String(resources[id]?.Metadata?.[nameMetadataKey]));
 }

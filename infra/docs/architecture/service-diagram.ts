@@ -2,7 +2,7 @@
 
 import { referencesIn } from '../../local/template/dependency-order.ts';
 import type { Resource } from '../../local/template/intrinsics.ts';
-import { folderMetadataKey } from '../../stage-config.ts';
+import { nameMetadataKey } from '../../stage-config.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
 import { idsOf, type StackTemplate } from './template-graph.ts';
 
@@ -149,7 +149,7 @@ function functionsIn(template: StackTemplate, value: unknown): string[] {
 }
 
 function folderOf({ resources }: StackTemplate, id: string): string {
-  return String(resources[id]?.Metadata?.[folderMetadataKey] ?? id);
+  return String(resources[id]?.Metadata?.[nameMetadataKey] ?? id);
 }
 
 function isA(resource: Resource | undefined, type: string): boolean {

@@ -1,5 +1,5 @@
 /** Reads a cloud assembly: which functions, API, schedules and custom resources the template has, ready to run here. */
-import { folderMetadataKey } from '../../stage-config.ts';
+import { nameMetadataKey } from '../../stage-config.ts';
 import { type ApiSpec, readApi } from './api-spec.ts';
 import { readAssembly } from './assembly.ts';
 import { inOrder } from './dependency-order.ts';
@@ -81,7 +81,7 @@ function readFunction(listed: Listed, scope: Scope, assetPaths: ReadonlyMap<stri
   return {
     name,
     arn: String(resolveValue({ 'Fn::GetAtt': [id, 'Arn'] }, scope)),
-    folder: String(scope.resources[id]?.Metadata?.[folderMetadataKey] ?? id),
+    folder: String(scope.resources[id]?.Metadata?.[nameMetadataKey] ?? id),
     codeDir,
     handler: properties.Handler,
     environment: properties.Environment?.Variables ?? {},

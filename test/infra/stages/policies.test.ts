@@ -40,7 +40,7 @@ const REASONS: readonly (Star & { readonly reason: string })[] = [
     field: 'Resource',
     reason: 'The keys of the bucket that takes the answers of custom resources are made at deploy.',
   },
-  ...['ReadRole', 'AdminRole', 'MigrateRole', 'Warmer/FunctionRole'].map((role) => ({
+  ...['ReadRole', 'SearchRole', 'AdminRole', 'MigrateRole', 'Warmer/FunctionRole'].map((role) => ({
     path: `${role}/DefaultPolicy`,
     field: 'Resource',
     reason: 'Network interfaces in the VPC, which have no name before they exist.',

@@ -76,8 +76,8 @@ describe('a bundle', () => {
 
 describe.each(deployed)('the stage %s', (name) => {
   it.each([
-    ['REDIS_URL', 'rediss://', 3],
-    ['DATABASE_URL', '?sslmode=verify-full', 4],
+    ['REDIS_URL', 'rediss://', 4],
+    ['DATABASE_URL', '?sslmode=verify-full', 5],
   ])('reaches what %s names by TLS only', (variable, form, users) => {
     const urls = resourcesOf(name, 'AWS::Lambda::Function').flatMap(({ Properties }) => {
       const { Variables = {} } = (Properties?.['Environment'] ?? {}) as {

@@ -2,11 +2,15 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from 'jose';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createTokenVerifier, type TokenClaims } from '../../../functions/authorizer/token-verifier.ts';
+import { IssuerUnavailableError, TokenRefusedError } from '../../../shared/errors.ts';
 
 const ISSUER = 'https://issuer.example.com';
+const COGNITO = 'https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab12Cd34E';
 const AUDIENCE = 'api';
 const OTHER_AUDIENCE = 'console';
 
@@ -14,22 +18,38 @@ let server: Server;
 let privateKey: CryptoKey;
 let jwksUri: string;
 let verify: (token: string) => Promise<TokenClaims>;
+let keySet: string;
+/** What the issuer answers, and how often it was asked. */
+let issuerSays: string;
+let asked = 0;
 
 beforeAll(async () => {
   const pair = await generateKeyPair('RS256', { extractable: true });
   privateKey = pair.privateKey;
   const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
-  server = createServer((_, response) => void response.end(JSON.stringify({ keys: [jwk] })));
+  keySet = JSON.stringify({ keys: [jwk] });
+  issuerSays = keySet;
+  server = createServer((_, response) => {
+    asked++;
+    response.end(issuerSays);
+  });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`;
   verify = createTokenVerifier({ issuer: ISSUER, audiences: [AUDIENCE, OTHER_AUDIENCE], jwksUri });
 });
+afterEach(() => {
+  issuerSays = keySet;
+  vi.useRealTimers();
+});
 afterAll(() => void server.close());
+
+const audiences = [AUDIENCE, OTHER_AUDIENCE];
+const newVerifier = (issuer = ISSUER) => createTokenVerifier({ issuer, audiences, jwksUri });
 
 /** `undefined` leaves a claim out. */
 type Claims = Readonly<Record<string, unknown>>;
 
-function sign(claims: Claims): Promise<string> {
+function sign(claims: Claims, header: Partial<JWTHeaderParameters> = {}): Promise<string> {
   return new SignJWT({
     iss: ISSUER,
     sub: 'alice',
@@ -37,7 +57,7 @@ function sign(claims: Claims): Promise<string> {
     exp: Math.floor(Date.now() / 1000) + 3_600,
     ...claims,
   })
-    .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
+    .setProtectedHeader({ alg: 'RS256', kid: 'k1', ...header })
     .sign(privateKey);
 }
 
@@ -58,14 +78,17 @@ describe('a token', () => {
   });
 
   it('of Cognito names its client instead of an audience', async () => {
-    const token = await sign({ aud: undefined, client_id: AUDIENCE, token_use: 'access' });
-    expect(await verify(token)).toMatchObject({ client: AUDIENCE });
+    const claims = { aud: undefined, client_id: AUDIENCE, token_use: 'access' };
+    const verifyCognito = newVerifier(COGNITO);
+    expect(await verifyCognito(await sign({ ...claims, iss: COGNITO }))).toMatchObject({ client: AUDIENCE });
+    const other = await sign({ ...claims, iss: COGNITO, client_id: OTHER_AUDIENCE });
+    expect(await verifyCognito(other)).toMatchObject({ client: OTHER_AUDIENCE });
+    await expect(verify(await sign(claims))).rejects.toBeInstanceOf(TokenRefusedError);
   });
 
   it.each<[string, Claims]>([
     ['for any of the audiences', { aud: OTHER_AUDIENCE }],
     ['for several, of which one is ours', { aud: ['other', OTHER_AUDIENCE] }],
-    ['of Cognito, of any of the clients', { aud: undefined, client_id: OTHER_AUDIENCE }],
   ])('%s is accepted', async (_, claims) => {
     expect(await verify(await sign(claims))).toMatchObject({ sub: 'alice' });
   });
@@ -81,8 +104,41 @@ describe('a token', () => {
     ['that never expires', { exp: undefined }],
     ['of nobody', { sub: undefined }],
     ['of an empty subject', { sub: '' }],
+    ['of a list of clients', { client_id: ['oncall'] }],
+    ['of a list of authorized parties', { azp: ['oncall'] }],
+    ['with a list of scopes', { scope: ['cache:admin'] }],
+    ['that expires at a text', { exp: '9999999999' }],
+    ['that is longer than API Gateway would take', { note: 'x'.repeat(8_192) }],
   ])('%s is refused', async (_, claims) => {
     await expect(verify(await sign(claims))).rejects.toThrow();
+  });
+
+  it.each<[string, Partial<JWTHeaderParameters>]>([
+    ['an extension that is said to be critical', { crit: ['b64'], b64: true }],
+    ['a payload that is not encoded', { b64: false }],
+  ])('with %s is refused before it is looked at', async (_, header) => {
+    const [, payload, signature] = (await sign({})).split('.');
+    const forged = Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'k1', ...header })).toString('base64url');
+    const refusal = verify([forged, payload, signature].join('.'));
+    await expect(refusal).rejects.toBeInstanceOf(TokenRefusedError);
+  });
+
+  it('of ever other issuers, which need no valid signature, leaves nothing in memory', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const tokens = Array.from({ length: 2_000 }, (_, number) =>
+      [encode({ alg: 'RS256', kid: 'k1' }), encode({ iss: `${number}${'x'.repeat(5_000)}` }), 'AAAA'].join(
+        '.',
+      ),
+    );
+    await verify(await sign({}));
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (const token of tokens) await expect(verify(token)).rejects.toBeInstanceOf(TokenRefusedError);
+    collect();
+    // What is kept of them would be 10 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(3_000_000);
   });
 
   it('with a shared secret is refused, whatever it says', async () => {
@@ -99,7 +155,50 @@ describe('a token', () => {
       audiences: [AUDIENCE],
       jwksUri: 'http://192.0.2.1/jwks',
     });
-    await expect(remote(await sign({}))).rejects.toMatchObject({ code: 'ERR_INVALID_PROTOCOL' });
+    const cause = { code: 'ERR_INVALID_PROTOCOL' };
+    await expect(remote(await sign({}))).rejects.toMatchObject({ cause });
+  });
+});
+
+describe('an issuer', () => {
+  const NOT_KEYS = ['<html>Bad Gateway</html>', '{"keys":[]}', '{}', 'null', ''];
+
+  it.each(NOT_KEYS)(
+    'that answers %j for its keys is away, which is no fault of the token',
+    async (answer) => {
+      issuerSays = answer;
+      await expect(newVerifier()(await sign({}))).rejects.toBeInstanceOf(IssuerUnavailableError);
+    },
+  );
+
+  it.each(NOT_KEYS)('that begins to answer %j takes no key away that is known', async (answer) => {
+    const verifyToken = newVerifier();
+    await verifyToken(await sign({}));
+    issuerSays = answer;
+    const unknown = verifyToken(await sign({}, { kid: 'k2' }));
+    await expect(unknown).rejects.toBeInstanceOf(IssuerUnavailableError);
+    expect(await verifyToken(await sign({}))).toMatchObject({ sub: 'alice' });
+  });
+
+  it('that is away is not asked by each caller', async () => {
+    issuerSays = '';
+    const verifyToken = newVerifier();
+    const before = asked;
+    for (let calls = 0; calls < 5; calls++) await expect(verifyToken(await sign({}))).rejects.toThrow();
+    expect(asked - before).toBe(1);
+  });
+
+  it('is asked again every hour, so that a key it has withdrawn ends; away, it is believed further', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const verifyToken = newVerifier();
+    const token = await sign({ exp: Math.floor(Date.now() / 1000) + 86_400 });
+    await verifyToken(token);
+    vi.advanceTimersByTime(3_600_000);
+    issuerSays = '';
+    expect(await verifyToken(token)).toMatchObject({ sub: 'alice' });
+    issuerSays = keySet.replace('"k1"', '"k2"');
+    vi.advanceTimersByTime(10_000);
+    await expect(verifyToken(token)).rejects.toThrow();
   });
 });
 

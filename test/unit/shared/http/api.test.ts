@@ -27,7 +27,10 @@ afterEach(() => {
 
 const lines = () => write.mock.calls.map(([line]) => JSON.parse(String(line)));
 
-function request(requestId: string, authorizer: object | null = { scope: 'read', exp: String(NOW_S + 60) }) {
+function request(
+  requestId: string,
+  authorizer: object | null = { scope: 'users:read', exp: String(NOW_S + 60) },
+) {
   return { httpMethod: 'GET', resource: '/', requestContext: { requestId, authorizer } } as ApiRequest;
 }
 
@@ -68,7 +71,7 @@ describe('many requests at once in one process', () => {
 });
 
 describe('a token', () => {
-  const handler = serve(async (asked) => answerJson(JSON.stringify(requireScope(asked, 'read'))));
+  const handler = serve(async (asked) => answerJson(JSON.stringify(requireScope(asked, 'users:read'))));
   const statusWith = async (authorizer: object | null) => {
     const { statusCode, headers } = await handler(request('id', authorizer), CONTEXT);
     return [statusCode, headers?.['www-authenticate']];
@@ -76,7 +79,7 @@ describe('a token', () => {
   const refused = [401, expect.stringContaining('Bearer')];
 
   it('that has not ended is accepted', async () => {
-    expect(await statusWith({ scope: 'read', exp: String(NOW_S + 60) })).toEqual([200, undefined]);
+    expect(await statusWith({ scope: 'users:read', exp: String(NOW_S + 60) })).toEqual([200, undefined]);
   });
 
   it.each([
@@ -84,7 +87,7 @@ describe('a token', () => {
     ['has no end', undefined],
     ['has an end that is no number', 'never'],
   ])('that %s is 401, whatever the authorizer said minutes ago', async (_, exp) => {
-    expect(await statusWith({ scope: 'read', exp })).toEqual(refused);
+    expect(await statusWith({ scope: 'users:read', exp })).toEqual(refused);
     // Before its scopes are looked at: 403 would say that another token of the same kind does not help.
     expect(await statusWith({ scope: 'none', exp })).toEqual(refused);
   });
