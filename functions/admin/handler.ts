@@ -18,7 +18,7 @@ const database = new Database(environment.databaseUrl(), {
 });
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
-const limits = new AdminLimits(environment.redisUrl());
+const limits = new AdminLimits(redis);
 
 /** The service's client is loaded only where there is a group to ask about. */
 async function openReplicationGroup(id: string | undefined): Promise<ReadReplicationGroup | undefined> {

@@ -47,6 +47,14 @@ export type Look = {
   readonly schemaVersions: readonly string[];
 };
 
+/** How Redis takes what is loaded from a moment on. */
+export type Storable = {
+  /** Until when, by its own clock. */
+  readonly notAfterMs: number;
+  /** From when on an invalidation may have overtaken it, by the same clock. */
+  readonly sinceMs: number;
+};
+
 export type Change = 'none' | 'ids' | 'all';
 
 export class Generation {
@@ -75,9 +83,9 @@ export class Generation {
     return this.#schemaVersions;
   }
 
-  /** Until when Redis takes what is loaded from now on, by its own clock. */
-  get storableUntilMs(): number {
-    return this.#redisNowMs + STORED_WITHIN_MS;
+  /** How Redis takes what is loaded from now on. */
+  get storable(): Storable {
+    return { notAfterMs: this.#redisNowMs + STORED_WITHIN_MS, sinceMs: this.sinceMs };
   }
 
   isRecent(nowMs: number): boolean {

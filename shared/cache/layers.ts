@@ -1,7 +1,7 @@
 /** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry } from './entry.ts';
-import { Generation } from './generation.ts';
+import { Generation, type Storable } from './generation.ts';
 import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.ts';
 import { ReadCounts } from './read-counts.ts';
 import { type Cleared, type LookUp, type PutOutcome, RedisLayer, readEntries } from './redis-layer.ts';
@@ -11,7 +11,7 @@ import { WallClock } from './wall-clock.ts';
 export type LoadTicket = {
   readonly generation: string;
   readonly drops: number;
-  readonly storableUntilMs: number;
+  readonly storable: Storable;
   /** By the wall clock: a value is as old as its load, which may have been frozen. */
   readonly beganAtMs: number;
 };
@@ -168,8 +168,8 @@ export class Layers {
   }
 
   beginLoad(): LoadTicket {
-    const { current: generation, storableUntilMs } = this.#generation;
-    return { generation, storableUntilMs, drops: this.#drops, beganAtMs: Date.now() };
+    const { current: generation, storable } = this.#generation;
+    return { generation, storable, drops: this.#drops, beganAtMs: Date.now() };
   }
 
   /** Into Redis, each entry only if nothing newer is there. Answers undefined when Redis did not answer. */
@@ -178,7 +178,8 @@ export class Layers {
     keys: readonly string[],
     entries: readonly Entry[],
   ): Promise<PutOutcome[] | undefined> {
-    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storableUntilMs);
+    if (keys.length === 0) return [];
+    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storable);
     const replaced = outcomes?.filter((outcome) => outcome === 'replaced').length ?? 0;
     if (replaced > 0) this.#onCorrupt(replaced);
     return outcomes;
@@ -186,12 +187,11 @@ export class Layers {
 
   /**
    * Into memory, unless a clear or an invalidation was noticed since the load began: who asked before it may have the
-   * value, memory may not, because it would not hear of it again.
+   * value, memory may not, because it would not hear of it again. Where `mayDisplace` is false, only if there is room.
    */
-  putInMemory(ticket: LoadTicket, keys: readonly string[], entries: readonly Entry[]): void {
-    if (ticket.drops !== this.#drops) return;
-    const nowMs = this.#clock.nowMs();
-    for (const [index, entry] of entries.entries()) this.#memory.set(keys[index] as string, entry, nowMs);
+  putInMemory(ticket: LoadTicket, key: string, entry: Entry, mayDisplace: boolean): void {
+    if (ticket.drops !== this.#drops || !(mayDisplace || this.#memory.hasRoom)) return;
+    this.#memory.set(key, entry, this.#clock.nowMs());
   }
 
   /** Where Redis has `keys`. After a look, so that what is read there is not older than what the look told. */

@@ -27,11 +27,12 @@ export class Lease {
 
   /**
    * Waits until this process leads for `entryKey`, or `lookAgain` finds what another leader stored. Who waited long
-   * enough, and who cannot ask Redis, loads without a lease.
+   * enough, and who cannot ask Redis, loads without a lease. `onWait` is called once, before the first pause.
    */
   async leadOrFind<Found>(
     entryKey: string,
     lookAgain: () => Promise<Found | undefined>,
+    onWait: () => Promise<void>,
   ): Promise<{ found: Found } | { release: Release }> {
     const token = crypto.randomUUID();
     // By the monotonic clock: the wall clock may be set back by an hour meanwhile.
@@ -45,6 +46,7 @@ export class Lease {
         return { found };
       }
       if (release !== undefined) return { release };
+      if (apartMs === FIRST_LOOK_MS) await onWait();
       await sleep(apartMs);
       apartMs = Math.min(apartMs * 2, LOOKS_APART_MAX_MS);
     }

@@ -1,6 +1,7 @@
 /** Loads what no layer has: one load per key in this process and, by a lease, in all; and stores it in both layers. */
 import { LoadTooOldError, RedisUnavailableError, SourceAnswerError } from '../errors.ts';
 import { log } from '../logger.ts';
+import type { Admission, Verdict } from './admission.ts';
 import type { Entry } from './entry.ts';
 import type { Layers, LoadTicket } from './layers.ts';
 import { type Lease, nothingToRelease, type Release } from './lease.ts';
@@ -39,14 +40,16 @@ export class Loader<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
   readonly #lease: Lease;
+  readonly #admission: Admission;
   readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
   /** From 0 to 1; begins anywhere, so that containers differ. */
   #jitter = Math.random();
 
-  constructor(source: Source<Id>, layers: Layers, lease: Lease) {
+  constructor(source: Source<Id>, layers: Layers, lease: Lease, admission: Admission) {
     this.#source = source;
     this.#layers = layers;
     this.#lease = lease;
+    this.#admission = admission;
   }
 
   /** Nobody joins what is being loaded of `key`, or of any: it may be older than what the next caller must see. */
@@ -68,17 +71,20 @@ export class Loader<Id> {
   refresh(id: Id, key: string, stale: Entry): Promise<Entry> {
     const refreshing = this.#loads.run(key, async () => {
       const release = await this.#lease.tryLead(this.#layers.entryKey(key));
-      return release === undefined ? stale : this.#loadOne(id, key, release);
+      return release === undefined ? stale : this.#loadOne(id, key, release, new Set([key]));
     });
     refreshing.catch(reportFailure);
     return refreshing;
   }
 
-  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. */
-  async leadMany(wanted: ReadonlyMap<string, Id>): Promise<ReadonlySet<string>> {
+  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. `stored` are stale. */
+  async leadMany(
+    wanted: ReadonlyMap<string, Id>,
+    stored: Pick<ReadonlySet<string>, 'has'>,
+  ): Promise<ReadonlySet<string>> {
     const releases = await this.#tryLeadMany([...wanted.keys()].filter((key) => !this.underWay(key)));
     const led = [...releases.keys()].filter((key) => !this.underWay(key));
-    if (led.length > 0) this.#loadTogether(led, wanted, () => releaseAll(led, releases));
+    if (led.length > 0) this.#loadTogether(led, wanted, () => releaseAll(led, releases), stored);
     await releaseAll(
       [...releases.keys()].filter((key) => !led.includes(key)),
       releases,
@@ -112,15 +118,18 @@ export class Loader<Id> {
   }
 
   async #loadAsLeader(id: Id, key: string): Promise<Entry> {
-    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), async () => {
+    const lookAgain = async () => {
       const stored = await this.#layers.askAgain(key);
       return stored !== undefined && Date.now() < stored.freshUntilMs ? stored : undefined;
-    });
+    };
+    // Who waits has asked for it too, so the one that loads it stores it.
+    const onWait = () => this.#admission.note(key);
+    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), lookAgain, onWait);
     return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release);
   }
 
-  async #loadOne(id: Id, key: string, release: Release): Promise<Entry> {
-    const [entry] = await this.#loadAndStore([id], [key], release);
+  async #loadOne(id: Id, key: string, release: Release, stored?: ReadonlySet<string>): Promise<Entry> {
+    const [entry] = await this.#loadAndStore([id], [key], release, stored);
     return entry as Entry;
   }
 
@@ -134,9 +143,14 @@ export class Loader<Id> {
     return releases;
   }
 
-  #loadTogether(keys: readonly string[], wanted: ReadonlyMap<string, Id>, release: Release): void {
+  #loadTogether(
+    keys: readonly string[],
+    wanted: ReadonlyMap<string, Id>,
+    release: Release,
+    stored: Pick<ReadonlySet<string>, 'has'>,
+  ): void {
     const ids = keys.map((key) => wanted.get(key) as Id);
-    const batch = this.#loadAndStore(ids, keys, release);
+    const batch = this.#loadAndStore(ids, keys, release, stored);
     batch.catch(reportFailure);
     for (const [place, key] of keys.entries()) {
       const flight = this.#loads.run(key, async () => (await batch)[place] as Entry);
@@ -150,29 +164,56 @@ export class Loader<Id> {
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    * What is refused for a tombstone that was there when the load began is newer all the same, and not loaded again: the
-   * database's clock was set back, and says otherwise.
+   * database's clock was set back, and says otherwise. What is `stored` already, stale, is replaced whatever it is.
    */
   async #loadAndStore(
     ids: readonly Id[],
     keys: readonly string[],
     release: Release,
+    stored: Pick<ReadonlySet<string>, 'has'> = new Set(),
     reloads = 0,
     known: ReadonlySet<string> = new Set(),
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
     const loaded = await this.#loadOrRelease(ids, ticket, release);
+    const verdicts = await this.#admission.judge(keys, loaded);
+    const isStored = (place: number) =>
+      stored.has(keys[place] as string) || verdicts[place]?.isStored === true;
     // As a rule in this order: whoever leads next finds what was stored.
-    const [outcomes] = await Promise.all([this.#layers.putInRedis(ticket, keys, loaded), release()]);
+    const [outcomes] = await Promise.all([this.#putSome(ticket, keys, loaded, isStored), release()]);
     const tombstones = tombstonesOf(keys, outcomes ?? []);
     const isOvertaken = tombstones.size > 0;
     if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
-      return this.#loadAndStore(ids, keys, nothingToRelease, reloads + 1, tombstones);
+      return this.#loadAndStore(ids, keys, nothingToRelease, stored, reloads + 1, tombstones);
     }
     const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
     const isLate = outcomes?.includes('late') ?? false;
-    if (!isOvertaken && !isLate) this.#layers.putInMemory(ticket, keys, entries);
+    if (isOvertaken || isLate) return entries;
+    for (const [place, entry] of entries.entries()) {
+      const mayDisplace = isStored(place) || (verdicts[place] as Verdict).wasSeen;
+      this.#layers.putInMemory(ticket, keys[place] as string, entry, mayDisplace);
+    }
     return entries;
+  }
+
+  /** The outcomes in the order of `keys`, undefined where nothing was to be stored; undefined when Redis did not answer. */
+  async #putSome(
+    ticket: LoadTicket,
+    keys: readonly string[],
+    entries: readonly Entry[],
+    isStored: (place: number) => boolean,
+  ): Promise<(PutOutcome | undefined)[] | undefined> {
+    const places = [...keys.keys()].filter(isStored);
+    const outcomes = await this.#layers.putInRedis(
+      ticket,
+      places.map((place) => keys[place] as string),
+      places.map((place) => entries[place] as Entry),
+    );
+    if (outcomes === undefined) return undefined;
+    const all = new Array<PutOutcome | undefined>(keys.length).fill(undefined);
+    for (const [index, place] of places.entries()) all[place] = outcomes[index];
+    return all;
   }
 
   async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, release: Release): Promise<Entry[]> {
@@ -216,7 +257,7 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
 }
 
 /** Which of `keys` were refused for a tombstone, each with the tombstone's time. */
-function tombstonesOf(keys: readonly string[], outcomes: readonly PutOutcome[]): Set<string> {
+function tombstonesOf(keys: readonly string[], outcomes: readonly (PutOutcome | undefined)[]): Set<string> {
   const found = outcomes.map((outcome, place) =>
     typeof outcome === 'object' && outcome.kind === 'tombstone' ? [`${outcome.readAtUs} ${keys[place]}`] : [],
   );

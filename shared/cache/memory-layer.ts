@@ -66,6 +66,11 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
+  /** Whether another key could be set without displacing one. */
+  get hasRoom(): boolean {
+    return this.#entries.size < this.#entries.max;
+  }
+
   set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
     const stored = this.#entries.peek(key);
     // Two loads of one key may end in either order; the older one must not win here either.

@@ -6,7 +6,7 @@ import type { RedisClient } from '../redis/client.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { decodeEntry, type Entry, encodeEntry } from './entry.ts';
-import { INVALIDATIONS_KEPT_MS, type Look } from './generation.ts';
+import { INVALIDATIONS_KEPT_MS, type Look, type Storable } from './generation.ts';
 
 /** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
 const ANNOUNCED_IDS_MAX = 50_000;
@@ -92,19 +92,21 @@ export class RedisLayer {
   }
 
   /**
-   * Stores the entries, each only if nothing read later is there and Redis' clock has not passed `notAfterMs`. Answers
-   * what became of each, or undefined when Redis did not answer.
+   * Stores the entries, each only if nothing read later is there, Redis' clock has not passed `notAfterMs`, and no tombstone
+   * of after `sinceMs` is gone. Answers what became of each, or undefined when Redis did not answer.
    */
   async put(
     generation: string,
     ids: readonly string[],
     entries: readonly Entry[],
-    notAfterMs: number,
+    { notAfterMs, sinceMs }: Storable,
   ): Promise<PutOutcome[] | undefined> {
     try {
       const entryKeys = ids.map((id) => this.entryKey(generation, id));
-      const answers = await this.#putAll('putEntries', entryKeys, entries, notAfterMs);
-      return answers.map((answer) => outcomeOf(answer as string | null));
+      const answers = this.#redis.isCluster
+        ? await this.#putInCluster(ids, entryKeys, entries, { notAfterMs, sinceMs })
+        : await this.#putTogether(ids, entryKeys, entries, { notAfterMs, sinceMs });
+      return answers.map(outcomeOf);
     } catch (error) {
       ignoreUnavailable(error);
       return undefined;
@@ -132,28 +134,58 @@ export class RedisLayer {
     return this.#redis.readTexts(ids.map((id) => this.entryKey(generation, id)));
   }
 
-  /** Some in one script, which saves both sides the work of a command each; in a cluster each is of another slot. */
-  async #putAll(
-    command: 'putEntries' | 'putTombstones',
+  /** Some in one script, which saves both sides the work of a command each. */
+  async #putTogether(
+    ids: readonly string[],
     entryKeys: readonly string[],
     entries: readonly Entry[],
-    notAfterMs: number,
-  ): Promise<unknown[]> {
+    { notAfterMs, sinceMs }: Storable,
+  ): Promise<(string | null)[]> {
     const nowMs = Date.now();
+    const firstKeys = entryKeys.filter((_, place) => place % PUT_TOGETHER_MAX === 0);
+    const answers = await this.#redis.batch(firstKeys, (commands, index) => {
+      const from = index * PUT_TOGETHER_MAX;
+      const keys = [...entryKeys.slice(from, from + PUT_TOGETHER_MAX), this.#invalidatedKey];
+      const some = entries
+        .slice(from, from + PUT_TOGETHER_MAX)
+        .flatMap((entry, place) => [...encodeFor(entry, nowMs), ids[from + place] as string]);
+      return commands.putEntries(keys.length, ...keys, notAfterMs, sinceMs, ...some);
+    });
+    return (answers as (string | null)[][]).flat();
+  }
+
+  /**
+   * Each is of another slot, and so is the list of what was invalidated: it is asked first. Who is invalidated between the
+   * two leaves a tombstone that is younger than all else, and not evicted in this moment.
+   */
+  async #putInCluster(
+    ids: readonly string[],
+    entryKeys: readonly string[],
+    entries: readonly Entry[],
+    { notAfterMs, sinceMs }: Storable,
+  ): Promise<(string | null)[]> {
+    const [forgottenMs, ...invalidatedMs] = await this.#redis.run((redis) =>
+      redis.zmscore(this.#invalidatedKey, '', ...ids),
+    );
+    const isRecent = (atMs: string | null | undefined) => atMs != null && Number(atMs) >= sinceMs;
+    const isListWhole = forgottenMs != null && !isRecent(forgottenMs);
+    const nowMs = Date.now();
+    const answers = await this.#redis.batch(entryKeys, (commands, place) => {
+      const id = isListWhole && !isRecent(invalidatedMs[place]) ? (ids[place] as string) : '';
+      const entry = encodeFor(entries[place] as Entry, nowMs);
+      return commands.putEntries(1, entryKeys[place] as string, notAfterMs, '', ...entry, id);
+    });
+    return (answers as (string | null)[][]).flat();
+  }
+
+  async #putTombstones(entryKeys: readonly string[], tombstone: Entry): Promise<void> {
+    const encoded = encodeFor(tombstone, Date.now());
     const together = this.#redis.isCluster ? 1 : PUT_TOGETHER_MAX;
     const firstKeys = entryKeys.filter((_, place) => place % together === 0);
-    const answers = await this.#redis.batch(firstKeys, (commands, index) => {
-      const from = index * together;
-      const some = entries.slice(from, from + together);
-      const keys = entryKeys.slice(from, from + together);
-      return commands[command](
-        keys.length,
-        ...keys,
-        notAfterMs,
-        ...some.flatMap((entry) => encodeFor(entry, nowMs)),
-      );
+    await this.#redis.batch(firstKeys, (commands, index) => {
+      const keys = entryKeys.slice(index * together, (index + 1) * together);
+      return commands.putTombstones(keys.length, ...keys, ...keys.flatMap(() => encoded));
     });
-    return (answers as unknown[][]).flat();
   }
 
   /** Makes everything of this dataset invisible. Throws `RedisUnavailableError`: the caller must know that it was not done. */
@@ -201,9 +233,8 @@ export class RedisLayer {
     const entryKeys = schemaVersions.flatMap((version) =>
       ids.map((id) => this.entryKey(generation, id, version)),
     );
-    const tombstones = entryKeys.map(() => tombstone);
     // First the tombstones: whoever has been told must not find the old value in Redis.
-    await this.#putAll('putTombstones', entryKeys, tombstones, Number.POSITIVE_INFINITY);
+    await this.#putTombstones(entryKeys, tombstone);
     await this.#redis.run((redis) =>
       redis.announceInvalidated(this.#invalidatedKey, INVALIDATIONS_KEPT_MS, ANNOUNCED_IDS_MAX, ...ids),
     );

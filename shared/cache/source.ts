@@ -32,6 +32,11 @@ export type Source<Id> = {
    * which then costs one load for each key that is read again. @default none
    */
   readonly derivedFrom?: readonly string[];
+  /**
+   * Whether callers can make up keys that have a value, as texts to search for. What readers load of such a dataset enters
+   * Redis with its second request, and takes a bounded share of it. @default false
+   */
+  readonly takesAnyKey?: boolean;
   /** Entries that a container keeps in its memory. */
   readonly memoryEntriesMax: number;
   /** The id as text; equal ids give equal texts. */

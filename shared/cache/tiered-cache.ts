@@ -5,6 +5,7 @@
 import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
+import { Admission, READERS_SHARE } from './admission.ts';
 import type { Entry } from './entry.ts';
 import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
@@ -32,7 +33,8 @@ export class TieredCache<Id> {
   /** What is made of this dataset. */
   readonly #derived: TieredCache<unknown>[] = [];
 
-  constructor(source: Source<Id>, redis: GuardedRedis) {
+  /** `memoryShare` is how much of Redis' memory readers may fill with what nobody has asked for twice. */
+  constructor(source: Source<Id>, redis: GuardedRedis, memoryShare = READERS_SHARE) {
     this.#source = source;
     this.#layers = new Layers(redis, {
       dataset: source.name,
@@ -48,7 +50,14 @@ export class TieredCache<Id> {
         this.#counts.corrupt += values;
       },
     });
-    this.#loader = new Loader(source, this.#layers, new Lease(redis));
+    const admission = new Admission(redis, {
+      dataset: source.name,
+      takesAnyKey: source.takesAnyKey ?? false,
+      windowMs: source.timing.freshMs + source.timing.graceMs,
+      // Two windows count, since what was stored in the one before may be there still.
+      memoryShare: memoryShare / 2,
+    });
+    this.#loader = new Loader(source, this.#layers, new Lease(redis), admission);
   }
 
   /** What was answered from where, since this was last set back. */
@@ -276,7 +285,7 @@ export class TieredCache<Id> {
   ): Promise<{ loaded: ReadonlyMap<string, CacheRead>; failure: DatabaseUnavailableError | undefined }> {
     const loaded = new Map<string, CacheRead>();
     let failure: DatabaseUnavailableError | undefined;
-    const led = await this.#loader.leadMany(lacking);
+    const led = await this.#loader.leadMany(lacking, stale);
     const read = (key: string, id: Id): Promise<CacheRead> | CacheRead => {
       const old = stale.get(key);
       if (old === undefined) return this.#loadMissing(id, key);

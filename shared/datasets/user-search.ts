@@ -123,6 +123,7 @@ const FOLLOWERS_MAX = 2_147_483_647;
 export const userSearch: Dataset<UserSearch> = {
   name: 'user-search',
   derivedFrom: ['users'],
+  takesAnyKey: true,
   schemaVersion: 1,
   warmStep: 'user-search',
   warmIdsMax: 200,

@@ -12,10 +12,11 @@ import type { Flush, Recorder } from './recorder.ts';
 export type Gauges = { readonly order: number; readonly values: ReadonlyMap<Series, number> };
 
 /** For so long a flush that is sent again is known to be the same. */
-const FLUSHED_TTL_MS = 600_000;
+const FLUSHED_REMEMBERED_MS = 600_000;
 
 const METRIC_KEYS = {
   [keys.metricTotals]: 'hash',
+  [keys.metricFlushed]: 'zset',
   [keys.metricGauges]: 'hash',
   [keys.metricGaugesOrder]: 'string',
 } as const;
@@ -66,8 +67,9 @@ export class FleetTotals {
     await withOwnTypes(this.#redis, METRIC_KEYS, (redis) =>
       redis.addTotals(
         keys.metricTotals,
-        keys.metricFlushed(flush.id),
-        FLUSHED_TTL_MS,
+        keys.metricFlushed,
+        flush.id,
+        FLUSHED_REMEMBERED_MS,
         ...[...flush.increments].flat(),
       ),
     );

@@ -1,4 +1,5 @@
 /** Every name under which Prewarm keeps something in Redis. A part in braces puts names that are used together into one slot. */
+import { createHash } from 'node:crypto';
 
 const NOT_PLAIN = /[%{}]/;
 
@@ -30,21 +31,26 @@ export const keys = {
   generation: (dataset: string) => `prewarm:{${dataset}}:generation`,
   /** Ids that were invalidated lately, scored by Redis' clock in ms. */
   invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,
+  /** What readers have stored of a dataset lately, in bytes, and which of its two bitmaps is the current one. */
+  admission: (dataset: string) => `prewarm:{${dataset}}:admission`,
+  /** Which keys were asked for lately, as bits: two of them, of which the older one is emptied in turn. */
+  seen: (dataset: string, turn: 0 | 1) => `prewarm:{${dataset}}:seen:${turn}`,
   /** The schema versions of which there may be entries, scored by until when, by Redis' clock in ms. */
   schemaVersions: (dataset: string) => `prewarm:{${dataset}}:schema-versions`,
   metricTotals: 'prewarm:{metrics}:totals',
   metricGauges: 'prewarm:{metrics}:gauges',
   /** The fencing number of the warm-up that set the gauges last. */
   metricGaugesOrder: 'prewarm:{metrics}:gauges-order',
-  metricFlushed: (flushId: string) => `prewarm:{metrics}:flushed:${flushId}`,
+  /** Ids of the flushes that were added lately, scored by when, by Redis' clock in ms. */
+  metricFlushed: 'prewarm:{metrics}:flushed',
   /** Who pushes at the moment. */
   metricPublisher: 'prewarm:{metrics}:publisher',
   /** Why the Pushgateway refused the last push, if it did. */
   metricPushFailure: 'prewarm:{metrics}:push-failure',
   /** There as long as the last push is recent enough. */
   metricPublished: 'prewarm:{metrics}:published',
-  /** Prefix of the exact limits of the admin actions. */
-  limitPrefix: 'prewarm:limit',
-  /** Whom a limit counts. */
-  limited: (subject: string) => plain(subject),
+  /** By subject, how often an admin action was called in the window that is open, and when that ends. */
+  limit: (action: string) => `prewarm:limit:${action}`,
+  /** Whom a limit counts: issuers give subjects of any length, in any characters. */
+  limited: (subject: string) => createHash('sha256').update(subject).digest('base64url').slice(0, 22),
 } as const;

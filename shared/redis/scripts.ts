@@ -4,22 +4,25 @@ import type { Cluster, Redis, Result } from 'ioredis';
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     /**
-     * Stores entries, each unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`; an
-     * entry is three arguments: its text, when it was read in µs, its time to live in ms. Answers for each, in the keys'
-     * order: null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or
-     * `late`. In a cluster all keys must be of one slot.
+     * Stores entries, each unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`, or the
+     * id was invalidated at or after `sinceMs` and its tombstone is gone. The list of invalidated ids is the last key; in a
+     * cluster, where it is of another slot, there is none, `sinceMs` is '', and the id is '' for one that was invalidated.
+     * An entry is four arguments: its text, when it was read in µs, its time to live in ms, its id. Answers for each, in the
+     * keys' order: null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or
+     * `late`.
      */
     putEntries(
       keyCount: number,
-      ...keysNotAfterMsAndEntries: (string | number)[]
+      ...keysNotAfterMsSinceMsAndEntries: (string | number)[]
     ): Result<(string | null)[], Context>;
     /**
-     * Puts tombstones in the place of whatever is there, also when Redis is full; the arguments are those of `putEntries`.
-     * One is as late as what it replaces, at least, so that it refuses what was read with that.
+     * Puts tombstones in the place of whatever is there, also when Redis is full; each is three arguments: its text, its
+     * time in µs, its time to live in ms. One is as late as what it replaces, at least, so that it refuses what was read
+     * with that.
      */
     putTombstones(
       keyCount: number,
-      ...keysNotAfterMsAndEntries: (string | number)[]
+      ...keysAndTombstones: (string | number)[]
     ): Result<(string | null)[], Context>;
     /** Deletes what is no tombstone: without one, something older could be stored. */
     dropValues(keyCount: number, ...keys: string[]): Result<unknown, Context>;
@@ -54,11 +57,15 @@ declare module 'ioredis' {
       idsMax: number,
       ...ids: string[]
     ): Result<number, Context>;
-    /** Adds increments to a hash of totals, once for each `flushId`, however often it is sent; answers 1 or 0. */
+    /**
+     * Adds increments to a hash of totals, once for each `flushId`, however often it is sent within `rememberedMs`; answers
+     * 1 or 0.
+     */
     addTotals(
       totalsKey: string,
       flushedKey: string,
-      flushedTtlMs: number,
+      flushId: string,
+      rememberedMs: number,
       ...fieldsAndIncrements: (string | number)[]
     ): Result<number, Context>;
     /**
@@ -73,15 +80,15 @@ declare module 'ioredis' {
     ): Result<number, Context>;
     /**
      * Adds reads to a dataset's popularity. `beganAtMs` is when they were read, or '' for now; `offsetsMs` what their
-     * number adds to it (`shared/warming/popularity.ts` says how). The least popular beyond `keysMax` are forgotten;
-     * answers how many are known then.
+     * number adds to it (`shared/warming/popularity.ts` says how). Forgotten are the least popular beyond `keysMax`, and
+     * what was last read more than `rememberedMs` ago; answers how many are known then.
      */
     addReads(
       popularityKey: string,
       beganAtMs: number | '',
       halfLifeMs: number,
       keysMax: number,
-      ttlMs: number,
+      rememberedMs: number,
       ...keysAndOffsetsMs: (string | number)[]
     ): Result<number, Context>;
     /** Sets two texts of one warm-up unless a later one (by `order`) has set them; '' deletes. Answers 1 or 0. */
@@ -93,6 +100,30 @@ declare module 'ioredis' {
       manifest: string,
       unfinished: string,
     ): Result<number, Context>;
+    /**
+     * Adds `calls` (-1 takes one back) to what `subject` has called in the window that is open, or opens one of `windowMs`.
+     * Answers how many they are, and in how many ms the window ends.
+     */
+    countCalls(
+      limitKey: string,
+      subject: string,
+      calls: number,
+      windowMs: number,
+    ): Result<[calls: number, endsInMs: number], Context>;
+    /**
+     * Notes keys as asked for: two positions each, below `SEEN_BITS`. Adds `storedBytes`, which were stored since the last
+     * call, to what readers have stored in this window of `windowMs`. Answers whether there is room for more (1 or 0), and
+     * of each key whether it was asked for before (1 or 0), in this window or the one before it.
+     */
+    admit(
+      admissionKey: string,
+      seenKey: string,
+      otherSeenKey: string,
+      windowMs: number,
+      memoryShare: number,
+      storedBytes: number,
+      ...positions: number[]
+    ): Result<number[], Context>;
     /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
     addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
   }
@@ -114,12 +145,24 @@ local nowMs = math.floor(nowUs / 1000)`;
  * Without it, R's old value would stay until its time to live ended. A tombstone ends as well, which is why there is a
  * second one: R is frozen after 1 and thawed when the tombstone of 3 is gone; then 4 comes after `notAfterMs`, which R
  * was given by Redis' own clock before it began to read.
+ * And a full Redis may evict a tombstone. So where nothing is stored of an id that was invalidated since the look that
+ * came before the load, nothing is stored; the list of these ids cannot be evicted alone, because it has no time to live,
+ * and where it is gone all the same (its mark, the id '', is not there), that may be true of any id.
  * Where nothing is stored, one command finds that out and stores.
  * A value that is no entry (cut short, of another type) has no time, or one far from Redis' own, and is replaced.
  */
 const PUT_ENTRIES = `${NOW}
 local isLate = nowMs > tonumber(ARGV[1])
-local function put(key, entry, readAtUs, ttlMs)
+local sinceMs = tonumber(ARGV[2])
+local entryCount = sinceMs and #KEYS - 1 or #KEYS
+local function wasInvalidated(id)
+  if not sinceMs then return id == '' end
+  local atMs = redis.pcall('ZSCORE', KEYS[#KEYS], id)
+  return type(atMs) == 'table' or atMs and tonumber(atMs) >= sinceMs
+end
+local isListWhole = not sinceMs or redis.pcall('ZSCORE', KEYS[#KEYS], '') and not wasInvalidated('')
+local function put(key, entry, readAtUs, ttlMs, id)
+  if (wasInvalidated(id) or not isListWhole) and redis.call('EXISTS', key) == 0 then return 'late' end
   if not isLate and redis.call('SET', key, entry, 'PX', ttlMs, 'NX') then return false end
   local head = redis.pcall('GETRANGE', key, 0, 16)
   if type(head) == 'string' and #head == 17 then
@@ -132,7 +175,9 @@ local function put(key, entry, readAtUs, ttlMs)
   return type(head) == 'table' and 'replaced'
 end
 local outcomes = {}
-for i, key in ipairs(KEYS) do outcomes[i] = put(key, ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]) end
+for i = 1, entryCount do
+  outcomes[i] = put(KEYS[i], ARGV[4 * i - 1], ARGV[4 * i], ARGV[4 * i + 1], ARGV[4 * i + 2])
+end
 return outcomes`;
 
 const DROP_VALUES = `
@@ -173,7 +218,7 @@ end`;
  */
 const PUT_TOMBSTONES = `${NOW}
 for i, key in ipairs(KEYS) do
-  local tombstone, atUs, ttlMs = ARGV[3 * i - 1], tonumber(ARGV[3 * i]), ARGV[3 * i + 1]
+  local tombstone, atUs, ttlMs = ARGV[3 * i - 2], tonumber(ARGV[3 * i - 1]), ARGV[3 * i]
   local head = redis.pcall('GETRANGE', key, 0, 16)
   local storedAtUs = type(head) == 'string' and #head == 17 and tonumber(string.sub(head, 2))
   if storedAtUs and storedAtUs > atUs and storedAtUs < nowUs + 86400000000 then
@@ -187,6 +232,9 @@ return {}`;
  * Whoever looks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
  *   1. a clear raises the generation on the primary    3. the primary fails; its replica has not heard of 1
  *   2. this container hears of it                      4. this look brings the generation of 1 back
+ * The three keys rest on each other, and none has a time to live. One that is gone all the same was deleted or evicted:
+ * without the schema versions, an invalidation would miss what another version has stored, so a new generation begins;
+ * without the list, whose mark is the id '', nobody knows what was invalidated up to now.
  */
 const LOOK_AT_GENERATION = `${RAISE}
 local known, sinceMs, toldMax, version, keptMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
@@ -194,9 +242,10 @@ for i = 2, 3 do
   local kind = redis.call('TYPE', KEYS[i]).ok
   if kind ~= 'zset' and kind ~= 'none' then redis.call('DEL', KEYS[i]) end
 end
-local stored = storedGeneration()
+local stored = redis.call('EXISTS', KEYS[3]) == 1 and storedGeneration()
+if not redis.call('ZSCORE', KEYS[2], '') then redis.call('ZADD', KEYS[2], stored and nowMs or 0, '') end
 local generation
-if not stored then generation = raise(tonumber(known))
+if not stored then generation = raise(math.max(storedGeneration() or 0, tonumber(known)) + 1)
 elseif stored < tonumber(known) then
   generation = known
   redis.call('SET', KEYS[1], generation)
@@ -222,27 +271,30 @@ return raise(math.max(storedGeneration() or 0, tonumber(ARGV[1])) + 1)`;
 
 /**
  * The list is bounded in time (whoever has not looked for so long believes nothing in its memory) and in length: the last
- * id that was forgotten too early leaves its time, under a name that no id has. It has no time to live, because a full
- * Redis evicts what has one.
+ * id that was forgotten too early leaves its time in the list's mark, under a name that no id has.
  */
 const ANNOUNCE_INVALIDATED = `${NOW}
+local forgottenMs = redis.call('ZSCORE', KEYS[1], '') or nowMs
+redis.call('ZREM', KEYS[1], '')
 for i = 3, #ARGV do redis.call('ZADD', KEYS[1], nowMs, ARGV[i]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', nowMs - ARGV[1])
 local tooMany = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
 if tooMany > 0 then
   local forgotten = redis.call('ZPOPMIN', KEYS[1], tooMany)
-  redis.call('ZADD', KEYS[1], forgotten[#forgotten], '')
+  forgottenMs = forgotten[#forgotten]
 end
+redis.call('ZADD', KEYS[1], forgottenMs, '')
 return #ARGV - 2`;
 
 /**
  * A flush that timed out may have been executed: its id makes the repetition harmless, so a total is never counted twice.
  * A hash that is none fails before the id is taken, so that the repetition counts.
  */
-const ADD_TOTALS = `
+const ADD_TOTALS = `${NOW}
 redis.call('HLEN', KEYS[1])
-if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[1]) then return 0 end
-for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', nowMs - ARGV[2])
+if redis.call('ZADD', KEYS[2], 'NX', nowMs, ARGV[1]) == 0 then return 0 end
+for i = 3, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1`;
 
 /**
@@ -275,7 +327,7 @@ return 1`;
 
 /**
  * A score is a time: that at which one single read would weigh as much. Reads of one key add up as their weights do, which
- * halve with every half-life.
+ * halve with every half-life. Without a time to live: a full Redis evicts what has one.
  */
 const ADD_READS = `${NOW}
 local readAtMs = tonumber(ARGV[1]) or nowMs
@@ -289,9 +341,73 @@ for i = 5, #ARGV, 2 do
   end
   redis.call('ZADD', KEYS[1], string.format('%.3f', higherMs), ARGV[i])
 end
+redis.call('PERSIST', KEYS[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. nowMs - ARGV[4])
 return redis.call('ZCARD', KEYS[1])`;
+
+/**
+ * Without a time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
+ * is opened, whoever's it is. A window that ends later than one can was opened before the clock was set back.
+ */
+const COUNT_CALLS = `${NOW}
+local windowMs = tonumber(ARGV[3])
+local function openWindow(text)
+  local calls, endsAtMs = string.match(text or '', '^(%-?%d+) (%d+)$')
+  if calls and tonumber(endsAtMs) > nowMs and tonumber(endsAtMs) <= nowMs + windowMs then
+    return tonumber(calls), tonumber(endsAtMs)
+  end
+end
+local calls, endsAtMs = openWindow(redis.call('HGET', KEYS[1], ARGV[1]))
+if not calls then
+  calls, endsAtMs = 0, nowMs + windowMs
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do if not openWindow(all[i + 1]) then redis.call('HDEL', KEYS[1], all[i]) end end
+end
+calls = math.max(0, calls + tonumber(ARGV[2]))
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls, endsAtMs))
+return { calls, endsAtMs - nowMs }`;
+
+/** Two bits a key, of which one of 60 keys that nobody asked for finds both set, when the bitmap is as full as it gets. */
+export const SEEN_BITS = 2 ** 20;
+const SEEN_SET_MAX = 2 ** 17;
+
+/**
+ * What was stored in this window and in the one before is all that can be there still, because no entry of a reader lives
+ * longer than a window. Its limit is a share of the server's memory, of which the server itself tells; where it has none,
+ * or does not tell, nobody can be crowded out, or nobody can know. The bitmaps take turns, also when one is full of keys.
+ */
+const ADMIT = `${NOW}
+local windowMs = tonumber(ARGV[1])
+local state = redis.call('HMGET', KEYS[1], 'beganAtMs', 'turn', 'set', 'bytes', 'bytesBefore', 'bytesMax')
+local beganAtMs, turn, set = tonumber(state[1]) or 0, tonumber(state[2]) or 0, tonumber(state[3]) or 0
+local bytes, bytesBefore, bytesMax = tonumber(state[4]) or 0, tonumber(state[5]) or 0, tonumber(state[6]) or math.huge
+local isOver = nowMs >= beganAtMs + windowMs or nowMs < beganAtMs
+if isOver then
+  local memory = redis.pcall('INFO', 'memory')
+  local maxMemory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
+  bytesMax = maxMemory > 0 and maxMemory * ARGV[2] or math.huge
+  bytes, bytesBefore = 0, nowMs < beganAtMs + 2 * windowMs and nowMs >= beganAtMs and bytes or 0
+  beganAtMs = nowMs
+end
+if isOver or set >= ${SEEN_SET_MAX} then
+  turn, set = 1 - turn, 0
+  redis.call('UNLINK', KEYS[2 + turn])
+end
+bytes = bytes + ARGV[3]
+local current, before = KEYS[2 + turn], KEYS[3 - turn]
+local answer = { bytes + bytesBefore < bytesMax and 1 or 0 }
+for i = 4, #ARGV, 2 do
+  local one, other = ARGV[i], ARGV[i + 1]
+  local wasSeen = redis.call('GETBIT', before, one) + redis.call('GETBIT', before, other) == 2
+  local isNew = redis.call('SETBIT', current, one, 1) + redis.call('SETBIT', current, other, 1) < 2
+  if isNew then set = set + 1 end
+  answer[#answer + 1] = (wasSeen or not isNew) and 1 or 0
+end
+local function whole(number) return string.format('%.0f', number) end
+redis.call('HSET', KEYS[1], 'beganAtMs', whole(beganAtMs), 'turn', turn, 'set', set, 'bytes', whole(bytes),
+  'bytesBefore', whole(bytesBefore), 'bytesMax', bytesMax < math.huge and whole(bytesMax) or '')
+return answer`;
 
 /** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
 const SET_HOT_KEYS = `${STORED_ORDER}
@@ -321,5 +437,7 @@ export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
   redis.defineCommand('addReads', { numberOfKeys: 1, lua: ADD_READS });
   redis.defineCommand('setHotKeys', { numberOfKeys: 3, lua: SET_HOT_KEYS });
+  redis.defineCommand('countCalls', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + COUNT_CALLS });
+  redis.defineCommand('admit', { numberOfKeys: 3, lua: ADMIT });
   redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
 }

@@ -17,8 +17,6 @@ const HOUR_MS = 3_600_000;
 const HALF_LIFE_MS = 4 * HOUR_MS;
 /** A key whose reads weigh less than one a day ago is not popular any more. */
 const REMEMBERED_MS = 24 * HOUR_MS;
-/** Of a dataset that nobody reads any more. */
-const TTL_MS = 2 * REMEMBERED_MS;
 /** The least popular beyond it are forgotten: about 5 MB of Redis a dataset. A crawler's single reads are the first of them. */
 const KEYS_MAX = 50_000;
 /** Redis answers nobody else while it runs a script or a range: 0.9 ms for so many, measured on one core. */
@@ -172,13 +170,7 @@ async function restore(redis: GuardedRedis, database: Database, dataset: string)
   if (saved.length > 0)
     log.info('What people read is known from Postgres again.', { dataset, keys: saved.length });
   await add(redis, dataset, 0, saved);
-  await redis.run((client) =>
-    client
-      .multi()
-      .zadd(keys.popularity(dataset), '+inf', WHOLE)
-      .pexpire(keys.popularity(dataset), TTL_MS)
-      .exec(),
-  );
+  await inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', WHOLE));
 }
 
 async function readTop(redis: GuardedRedis, dataset: string, limit: number): Promise<Popular[]> {
@@ -221,7 +213,7 @@ async function add(
   for (let from = 0; from < popular.length; from += ADDED_TOGETHER_MAX) {
     const part = popular.slice(from, from + ADDED_TOGETHER_MAX).flatMap(({ key, score }) => [key, score]);
     await inRanking(redis, dataset, (client, key) =>
-      client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, TTL_MS, ...part),
+      client.addReads(key, beganAtMs, HALF_LIFE_MS, KEYS_MAX, REMEMBERED_MS, ...part),
     );
   }
 }

@@ -24,7 +24,7 @@ beforeEach(async () => {
   [servers, own] = await Promise.all([isolatedServers({ seeded: false }), startOwnRedis()]);
   redis = new GuardedRedis(own.url, ADMIN_GUARD);
   database = new Database(servers.databaseUrl);
-  const limits = new AdminLimits(own.url);
+  const limits = new AdminLimits(redis);
   const caches = openCaches(redis, database);
   const routes = adminRoutes({ redis, database, caches, limits, warmerFunctionName: 'warmer' });
   call = (method, path, sub = 'oncall') => {

@@ -217,7 +217,8 @@ describe('totals', () => {
       await redis.run((client) =>
         client.addTotals(
           'prewarm:{metrics}:totals',
-          `prewarm:{metrics}:flushed:${flush?.id}`,
+          'prewarm:{metrics}:flushed',
+          flush?.id ?? '',
           60_000,
           ...[...(flush?.increments ?? [])].flat(),
         ),

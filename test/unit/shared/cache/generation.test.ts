@@ -134,8 +134,8 @@ describe('a refused look', () => {
 });
 
 describe('a load', () => {
-  it('is stored for half a minute of the time that Redis told', () => {
+  it('is stored for half a minute of the time that Redis told, and knows from when on it may be overtaken', () => {
     look(0);
-    expect(generation.storableUntilMs).toBe(NOW_MS + 30_000);
+    expect(generation.storable).toEqual({ notAfterMs: NOW_MS + 30_000, sinceMs: generation.sinceMs });
   });
 });

@@ -1,0 +1,161 @@
+/** What a full Redis may evict, and what must hold all the same: nothing that was invalidated comes back. */
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
+import { openCaches } from '../../../../shared/caches.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
+import { Telemetry } from '../../../../shared/metrics/telemetry.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { ReadReporter } from '../../../../shared/warming/popularity.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
+
+const PATIENT = { ...REQUEST_GUARD, timeoutMs: 5_000 };
+
+let servers: IsolatedServers;
+let database: Database;
+let admin: pg.Client;
+let redis: Redis;
+
+beforeAll(async () => {
+  servers = await isolatedServers();
+  database = new Database(servers.databaseUrl);
+  admin = new pg.Client({ connectionString: servers.databaseUrl });
+  redis = new Redis(servers.redisUrl);
+  await admin.connect();
+});
+afterAll(async () => {
+  redis.disconnect();
+  await admin.end();
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(() => redis.flushdb());
+
+function openGuard(): GuardedRedis {
+  const guard = new GuardedRedis(servers.redisUrl, PATIENT);
+  onTestFinished(() => guard.close());
+  return guard;
+}
+
+/** `afterLoad` is called between a load and what is made of it. */
+function openContainer({ schemaVersion = 1, afterLoad = async () => {} } = {}): TieredCache<number> {
+  const load = async (ids: readonly number[]) => {
+    const loaded = await users.load(database, ids);
+    await afterLoad();
+    return loaded;
+  };
+  return new TieredCache({ ...users, schemaVersion, load }, openGuard());
+}
+
+const nameOf = ({ json }: CacheRead) =>
+  (JSON.parse(json ?? 'null') as { displayName: string } | null)?.displayName;
+
+async function rename(id: number, name: string): Promise<void> {
+  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
+}
+
+async function evict(pattern: string): Promise<void> {
+  const found = await redis.keys(pattern);
+  expect(found).not.toEqual([]);
+  await redis.del(...found);
+}
+
+describe('a load that an invalidation overtook', () => {
+  /** The row is read, changed, invalidated, and what keeps the old value out of Redis is lost; then the load goes on. */
+  const overtaken = (id: number, lost: string) => async () => {
+    if ((await redis.exists('overtaken')) === 1) return; // it is loaded again
+    await redis.set('overtaken', '1', 'EX', 60);
+    await rename(id, 'New');
+    await openContainer().invalidate([id], await database.nowUs());
+    await evict(lost);
+  };
+
+  it.each([
+    ['the tombstone', 'prewarm:entry:users:*:40', 40],
+    ['the list of what was invalidated', 'prewarm:{users}:invalidated', 41],
+    ['all that belongs to the dataset', 'prewarm:*users*', 42],
+  ])('does not store the old value where %s was evicted', async (_, lost, id) => {
+    await rename(id, 'Old');
+    const reader = openContainer({ afterLoad: overtaken(id, lost) });
+    await reader.get(id);
+    expect(nameOf(await openContainer().get(id))).toBe('New');
+  });
+
+  it('does not store it in a batch either', async () => {
+    for (const id of [43, 44]) await rename(id, 'Old');
+    const reader = openContainer({ afterLoad: overtaken(43, 'prewarm:entry:users:*:43') });
+    await reader.getMany([43, 44]);
+    const fresh = openContainer();
+    expect((await fresh.getMany([43, 44])).map(nameOf)).toEqual(['New', 'Old']);
+  });
+});
+
+describe('a container', () => {
+  it('whose list of invalidated ids was evicted believes nothing in its memory', async () => {
+    const [owner, reader] = [openContainer(), openContainer()];
+    await rename(45, 'Old');
+    await reader.get(45);
+    await rename(45, 'New');
+    await owner.invalidate([45], await database.nowUs());
+    await evict('prewarm:{users}:invalidated');
+    await reader.look();
+    expect(nameOf(await reader.get(45))).toBe('New');
+  });
+
+  it('hears of what another one invalidated after the list was evicted, and of what it may have missed', async () => {
+    const [owner, reader] = [openContainer(), openContainer()];
+    await reader.getMany([46, 47]);
+    await owner.look();
+    await evict('prewarm:{users}:invalidated');
+    await owner.invalidate([46], await database.nowUs());
+    await reader.look();
+    expect([reader.probe(46), reader.probe(47)]).toEqual([undefined, undefined]);
+  });
+
+  it('begins anew when nobody knows which versions have entries: an invalidation would miss theirs', async () => {
+    const [owner, reader] = [openContainer(), openContainer({ schemaVersion: 2 })];
+    await rename(48, 'Old');
+    await reader.get(48);
+    await evict('prewarm:{users}:schema-versions');
+    await rename(48, 'New');
+    await owner.invalidate([48], await database.nowUs());
+    await reader.look();
+    expect(nameOf(await reader.get(48))).toBe('New');
+  });
+});
+
+it('what promises rest on has no time to live, and is not evicted by a policy that takes what has one', async () => {
+  const guard = openGuard();
+  const caches = openCaches(guard, database);
+  await caches.users.getMany([1, 2, 3]);
+  await caches.users.invalidate([1], await database.nowUs());
+  await caches.userSearch.get({ query: 'an', limit: 5, after: null });
+  await new ReadReporter(guard, Object.values(caches)).flush();
+  await new Telemetry(guard, undefined, Object.values(caches)).publishNow();
+  await new AdminLimits(guard).consume('clear', 'somebody');
+  await runWarmUp(guard, database, datasetsOf(20, 5));
+  const all = await redis.keys('*');
+  const ttls = await Promise.all(all.map((key) => redis.pttl(key)));
+  const expiring = new Set(
+    all.filter((_, place) => (ttls[place] as number) >= 0).map((key) => key.split(':')[1]),
+  );
+  expect([...expiring].filter((kind) => kind !== 'entry')).toEqual([]);
+  expect(all).toEqual(
+    expect.arrayContaining([
+      keys.generation('users'),
+      keys.invalidated('users'),
+      keys.schemaVersions('users'),
+      keys.popularity('users'),
+      keys.limit('clear'),
+      keys.metricTotals,
+      keys.metricFlushed,
+      keys.warmupFence,
+      keys.warmupReports,
+    ]),
+  );
+});

@@ -1,0 +1,209 @@
+/** What callers may ask for at will costs little: floods of keys that nobody asks for again, on a real Redis with a limit. */
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { Source } from '../../../../shared/cache/source.ts';
+import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
+
+const PATIENT = { ...REQUEST_GUARD, timeoutMs: 10_000 };
+const MINUTE_MS = 60_000;
+const MEMORY_BYTES = 32 * 1024 * 1024;
+/** Of one dataset, when there is one. */
+const TENTH_BYTES = MEMORY_BYTES / 10;
+/** Of 600 bytes each, as users are: half of the memory. */
+const HOT = Array.from({ length: 20_000 }, (_, place) => `hot-${place}`);
+/** As many as 40 a second are in ten minutes. */
+const FLOOD = 24_000;
+const PAGE_CHARACTERS = 23_000;
+/** What is asked for together: a flood comes from many callers at once. */
+const AT_ONCE = 50;
+
+let server: OwnRedis;
+let redis: GuardedRedis;
+
+beforeEach(async () => {
+  server = await startOwnRedis();
+  redis = new GuardedRedis(server.url, PATIENT);
+  await redis.run((client) =>
+    client.config('SET', 'maxmemory', String(MEMORY_BYTES), 'maxmemory-policy', 'volatile-lru'),
+  );
+});
+afterEach(async () => {
+  redis.close();
+  await server.stop();
+});
+
+type Kind = {
+  readonly valueCharacters: number;
+  readonly takesAnyKey: boolean;
+  /** Called when a load begins, which waits for it. */
+  readonly onLoad?: () => Promise<void>;
+};
+
+/** A container's cache of texts that are made here, and no database: `absent-…` is nothing. */
+function openCache(name: string, { valueCharacters, takesAnyKey, onLoad }: Kind): TieredCache<string> {
+  const textOf = (id: string) => (id.startsWith('absent') ? null : 'x'.repeat(valueCharacters));
+  const source: Source<string> = {
+    name,
+    schemaVersion: 1,
+    takesAnyKey,
+    memoryEntriesMax: 100,
+    timing: {
+      freshMs: 5 * MINUTE_MS,
+      warmFreshMs: 75 * MINUTE_MS,
+      graceMs: 15 * MINUTE_MS,
+      absentMs: 30_000,
+      memoryMs: MINUTE_MS,
+    },
+    key: (id) => id,
+    load: async (ids) => {
+      await onLoad?.();
+      return { readAtUs: Date.now() * 1_000, values: ids.map(textOf) };
+    },
+  };
+  const guard = new GuardedRedis(server.url, PATIENT);
+  onTestFinished(() => guard.close());
+  return new TieredCache(source, guard);
+}
+
+const usersCache = () => openCache('users', { valueCharacters: 600, takesAnyKey: false });
+const searchCache = (onLoad?: () => Promise<void>) =>
+  openCache('search', { valueCharacters: PAGE_CHARACTERS, takesAnyKey: true, ...(onLoad && { onLoad }) });
+
+async function readAll(cache: TieredCache<string>, ids: readonly string[]): Promise<void> {
+  for (let from = 0; from < ids.length; from += AT_ONCE) {
+    await Promise.all(ids.slice(from, from + AT_ONCE).map((id) => cache.get(id)));
+  }
+}
+
+const some = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
+
+/** What Redis holds of a dataset's entries whose ids begin with `prefix`. */
+async function storedOf(dataset: string, prefix: string): Promise<{ entries: number; bytes: number }> {
+  const found = await redis.run((client) => client.keys(`prewarm:entry:${dataset}:*:${prefix}*`));
+  const sizes = await redis.batch(found, (commands, place) =>
+    commands.memory('USAGE', found[place] as string),
+  );
+  return {
+    entries: found.length,
+    bytes: (sizes as (number | null)[]).reduce((sum: number, size) => sum + (size ?? 0), 0),
+  };
+}
+
+/** The share of `ids` that are answered without a load by a container that has none of them in its memory. */
+async function hitsOf(ids: readonly string[]): Promise<number> {
+  const cache = usersCache();
+  await readAll(cache, ids);
+  return cache.counts.l2 / ids.length;
+}
+
+async function warmHot(): Promise<void> {
+  const cache = usersCache();
+  for (let from = 0; from < HOT.length; from += 250) await cache.warm(HOT.slice(from, from + 250));
+}
+
+describe('a key that callers can make up', () => {
+  it('enters Redis with its second request', async () => {
+    const cache = searchCache();
+    expect(await cache.get('new')).toMatchObject({ layer: 'miss' });
+    expect(await storedOf('search', 'new')).toMatchObject({ entries: 0 });
+    expect(await searchCache().get('new')).toMatchObject({ layer: 'miss' });
+    expect(await storedOf('search', 'new')).toMatchObject({ entries: 1 });
+    expect(await searchCache().get('new')).toMatchObject({ layer: 'l2' });
+  });
+
+  it('that several containers ask for at once is loaded once, and stored', async () => {
+    const [begun, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let loads = 0;
+    const onLoad = () => {
+      loads++;
+      begun.resolve();
+      return opened.promise;
+    };
+    const [leader, ...others] = Array.from({ length: 5 }, () => searchCache(onLoad));
+    const reads = [leader?.get('new')];
+    await begun.promise;
+    reads.push(...others.map((cache) => cache.get('new')));
+    // Whoever waits for the first one has noted that it is asked for again.
+    await expect.poll(() => bitsSet('search')).toBeGreaterThan(0);
+    opened.resolve();
+    await Promise.all(reads);
+    expect(loads).toBe(1);
+    expect(await storedOf('search', 'new')).toMatchObject({ entries: 1 });
+  });
+
+  it('is in the memory of the container that loaded it, where that has room', async () => {
+    const cache = searchCache();
+    await readAll(cache, some('hot', 100));
+    await readAll(cache, some('hot', 100)); // a second request: they are worth their places
+    await readAll(cache, some('flood', 200));
+    await readAll(cache, some('hot', 100));
+    expect(cache.counts.l1).toBe(200);
+  });
+});
+
+const bitsSet = async (dataset: string): Promise<number> => {
+  const counts = [0, 1].map((turn) =>
+    redis.run((client) => client.bitcount(`prewarm:{${dataset}}:seen:${turn}`)),
+  );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+};
+
+describe('a flood', () => {
+  it('of ever new pages of searches takes none of the hot set, and nothing of the memory', async () => {
+    await warmHot();
+    const before = await hitsOf(HOT);
+    await readAll(searchCache(), some('page', FLOOD));
+    expect(before).toBe(1);
+    expect(await hitsOf(HOT)).toBeGreaterThanOrEqual(before - 0.01);
+    expect((await storedOf('search', 'page')).bytes).toBeLessThan(TENTH_BYTES);
+  });
+
+  it('of searches that are each sent twice takes a tenth of the memory at most', async () => {
+    await warmHot();
+    const cache = searchCache();
+    const pages = some('page', 2_000);
+    await readAll(cache, pages);
+    await readAll(cache, pages);
+    const { entries, bytes } = await storedOf('search', 'page');
+    expect(entries).toBeGreaterThan(30);
+    expect(bytes).toBeLessThan(TENTH_BYTES);
+    expect(await hitsOf(HOT)).toBeGreaterThanOrEqual(0.99);
+  });
+
+  it('of reads by id, each of another one, takes a tenth of the memory at most', async () => {
+    await warmHot();
+    await readAll(usersCache(), some('cold', 8_000));
+    const { entries, bytes } = await storedOf('users', 'cold');
+    expect(entries).toBeGreaterThan(1_000);
+    expect(bytes).toBeLessThan(TENTH_BYTES);
+    expect(await hitsOf(HOT)).toBeGreaterThanOrEqual(0.99);
+    // What is asked for again is stored all the same.
+    await usersCache().get('cold-7999');
+    await usersCache().get('cold-7999');
+    expect(await usersCache().get('cold-7999')).toMatchObject({ layer: 'l2' });
+  });
+
+  it('of several ids a request, each of another one, takes a tenth of the memory at most', async () => {
+    const cache = usersCache();
+    for (let batch = 0; batch < 200; batch++) await cache.getMany(some(`cold-${batch}`, 100));
+    expect((await storedOf('users', 'cold')).bytes).toBeLessThan(TENTH_BYTES);
+  });
+
+  it('of ids that do not exist takes nothing, and a tenth at most when each is sent twice', async () => {
+    const cache = usersCache();
+    await readAll(cache, some('absent', 12_000));
+    // Some seem to have been asked for before.
+    expect((await storedOf('users', 'absent')).entries).toBeLessThan(12_000 / 50);
+    await readAll(cache, some('absent', 12_000));
+    const { entries, bytes } = await storedOf('users', 'absent');
+    expect(entries).toBeGreaterThan(1_000);
+    expect(bytes).toBeLessThan(TENTH_BYTES);
+  });
+
+  it('is no reason to keep anything out where Redis has no limit', async () => {
+    await redis.run((client) => client.config('SET', 'maxmemory', '0'));
+    await readAll(usersCache(), some('cold', 8_000));
+    expect((await storedOf('users', 'cold')).entries).toBe(8_000);
+  });
+});

@@ -1,0 +1,103 @@
+/** The exact limits of the admin actions, as several containers count them in one Redis, and each for itself without it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TooManyRequestsError } from '../../../../shared/errors.ts';
+import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
+import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
+import { ADMIN_GUARD, GuardedRedis } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+
+const PATIENT = { ...ADMIN_GUARD, timeoutMs: 5_000 };
+const REFUSED = { status: 'rejected', reason: expect.any(TooManyRequestsError) };
+
+let servers: IsolatedServers;
+let redis: GuardedRedis;
+let containers: AdminLimits[];
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+  redis = new GuardedRedis(servers.redisUrl, PATIENT);
+  containers = [new AdminLimits(redis), new AdminLimits(redis)];
+});
+afterAll(async () => {
+  redis.close();
+  await servers.dispose();
+});
+
+const consume = (subject: string, call: number) =>
+  (containers[call % 2] as AdminLimits).consume('status', subject);
+
+async function refusedOf(subject: string, calls: number): Promise<unknown[]> {
+  const made = Array.from({ length: calls }, (_, call) => consume(subject, call));
+  return (await Promise.allSettled(made)).filter(({ status }) => status === 'rejected');
+}
+
+describe('a limit', () => {
+  it('counts the calls of a subject in all containers, and refuses the first one too many', async () => {
+    expect(await refusedOf('somebody', ADMIN_CALLS_PER_MINUTE.status + 1)).toEqual([REFUSED]);
+    expect(await refusedOf('somebody else', 1)).toEqual([]);
+    const refusal = consume('somebody', 0);
+    await expect(refusal).rejects.toMatchObject({ policy: 'status', limit: 5, windowSeconds: 60 });
+  });
+
+  it('is charged with nothing for a call that was given back', async () => {
+    for (let calls = 0; calls < 8; calls++) {
+      await consume('unlucky', calls);
+      await containers[0]?.giveBack('status', 'unlucky');
+    }
+    expect(await refusedOf('unlucky', ADMIN_CALLS_PER_MINUTE.status)).toEqual([]);
+  });
+
+  it('begins anew when its window has ended, and forgets those that ended', async () => {
+    const key = keys.limit('warm-up');
+    const ended = `2 ${Date.now() - 1}`;
+    await redis.run((client) => client.hset(key, { gone: ended, ended, open: `1 ${Date.now() + 30_000}` }));
+    const count = (subject: string) => redis.run((client) => client.countCalls(key, subject, 1, 60_000));
+    expect(await count('ended')).toEqual([1, 60_000]);
+    expect((await redis.run((client) => client.hkeys(key))).sort()).toEqual(['ended', 'open']);
+    expect((await count('open'))[0]).toBe(2);
+  });
+
+  it('takes no window for open that ends later than one can: the clock was set back', async () => {
+    const key = 'prewarm:limit:set-back';
+    await redis.run((client) => client.hset(key, 'a', `7 ${Date.now() + 3_600_000}`));
+    expect(await redis.run((client) => client.countCalls(key, 'a', 1, 60_000))).toEqual([1, 60_000]);
+  });
+
+  it('knows subjects by a digest, however long they are and whatever is in them', async () => {
+    const subjects = ['x'.repeat(4_000), `${'x'.repeat(4_000)}y`, '{a}', '\n', '__proto__'];
+    for (const subject of subjects) await consume(subject, 0);
+    for (const subject of subjects) expect(await refusedOf(subject, 4)).toEqual([]);
+    const fields = await redis.run((client) => client.hkeys(keys.limit('status')));
+    for (const field of fields) expect(field).toMatch(/^[\w-]{22}$/);
+  });
+
+  it('replaces what somebody else has put in its place', async () => {
+    await redis.run((client) => client.set(keys.limit('clear'), 'foreign'));
+    await containers[0]?.consume('clear', 'somebody');
+    expect(await redis.run((client) => client.type(keys.limit('clear')))).toBe('hash');
+  });
+});
+
+describe('without Redis', () => {
+  it('each container allows a subject one call a minute, and gives it back if it failed', async () => {
+    const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
+    const limits = new AdminLimits(away);
+    await limits.consume('clear', 'somebody');
+    await expect(limits.consume('clear', 'somebody')).rejects.toBeInstanceOf(TooManyRequestsError);
+    await limits.consume('status', 'somebody');
+    await limits.consume('clear', 'somebody else');
+    await limits.giveBack('clear', 'somebody');
+    await limits.consume('clear', 'somebody');
+    away.close();
+  });
+
+  it('no more than a thousand subjects are remembered', async () => {
+    const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
+    const limits = new AdminLimits(away);
+    const calls = Array.from({ length: 1_001 }, (_, subject) => limits.consume('clear', String(subject)));
+    const refused = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
+    expect(refused).toEqual([REFUSED]);
+    away.close();
+  });
+});
