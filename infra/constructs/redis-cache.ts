@@ -85,10 +85,9 @@ function createGroup(scope: Construct, props: RedisCacheProps, password: string)
 }
 
 /**
- * Entries of the cache expire, and what must not be lost does not: generations (without which cleared values would be
- * back), totals, reports. So only keys that expire may be evicted, and of those the ones that nobody used for longest. The
- * lock and the limits expire too: used moments ago, they go last as a rule, but where thousands of values are written
- * within seconds they may be older than these. `volatile-ttl` would evict the lock first.
+ * Entries of the cache expire, and what promises rest on does not: generations, invalidations, limits, ranking, totals. So
+ * only keys that expire may be evicted, and of those the ones that nobody used for longest. The lock expires too: its owner
+ * notices within five seconds. `volatile-ttl` would evict it, and what was invalidated last, first.
  */
 function engine(scope: Construct, hasShards: boolean) {
   const parameters = new CfnParameterGroup(scope, hasShards ? 'ShardedParameters' : 'Parameters', {

@@ -4,7 +4,8 @@
  *
  * What must never happen: two runs that both believe they own it for longer than a renewal takes; a release or a
  * renewal of somebody else's lock; a run that goes on after it lost the lock. What two owners (after a failover of
- * Redis) still write is harmless, because writes are ordered where they are stored.
+ * Redis, or when a full one has evicted the lock, which expires and so may be) still write is harmless, because writes are
+ * ordered where they are stored.
  */
 import { LockLostError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
