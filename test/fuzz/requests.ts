@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import * as fc from 'fast-check';
 import type { TokenClaims } from '../../infra/local/identity.ts';
 
-export type FuzzToken =
+type FuzzToken =
   | { readonly kind: 'none' }
   /** Sent as it is. */
   | { readonly kind: 'text'; readonly text: string }
