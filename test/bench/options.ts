@@ -12,6 +12,7 @@ const CASE_GROUPS = [
   'memory',
   'warm-up',
   'foreground',
+  'searches',
   'promises',
 ] as const;
 export type CaseGroup = (typeof CASE_GROUPS)[number];

@@ -7,6 +7,7 @@ import { runForeground } from './foreground.ts';
 import { runFrozenRedis } from './frozen-redis.ts';
 import { runMemory } from './memory.ts';
 import { runPromises } from './promises.ts';
+import { runSearches } from './searches.ts';
 import { runStampede } from './stampede.ts';
 import { runTimedCase, TIMED_CASES } from './timed.ts';
 import { runWarmUp } from './warm-up.ts';
@@ -35,6 +36,7 @@ const CASES: readonly Case[] = [
   { group: 'memory', run: ({ report }) => runMemory(report) },
   { group: 'warm-up', run: ({ report }) => runWarmUp(report) },
   { group: 'foreground', run: ({ report }) => runForeground(report) },
+  { group: 'searches', run: ({ report }) => runSearches(report) },
   { group: 'promises', run: ({ redis, report }) => runPromises(redis, report) },
 ];
 
