@@ -1,5 +1,5 @@
 /** The loopback server beside the API: the issuer's public keys, Lambda's Invoke API, and where custom resources answer. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,9 @@ import { functionNameOf } from './template/resources.ts';
 export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
 
 export type ControlServer = {
+  /** With a secret in its path: who knows it may invoke every function, as any caller. */
   readonly url: string;
+  /** Without it: the keys are public, and this address is kept in the template. */
   readonly jwksUri: string;
   /** Whom the Invoke API invokes; nobody before. */
   serve(functions: Pick<Functions, 'has' | 'invoke'>): void;
@@ -24,24 +26,29 @@ export type ControlServer = {
 
 type State = {
   readonly jwks: object;
+  readonly secret: Buffer;
   readonly answers: Map<string, (answer: ResourceAnswer) => void>;
   functions?: Pick<Functions, 'has' | 'invoke'>;
 };
 
+const JWKS_PATH = '/.well-known/jwks.json';
+const SECRET_BYTES = 24;
 const invokePath = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 /** What Lambda takes in a synchronous invocation. */
 const maxPayloadBytes = 6 * 1024 * 1024;
 
-/** Listens on a free port of the loopback interface. */
+/** Listens on a free port of the loopback interface, which every user and every web page of this machine can reach. */
 export async function startControlServer({ jwks }: { jwks: object }): Promise<ControlServer> {
-  const state: State = { jwks, answers: new Map() };
+  const secret = randomBytes(SECRET_BYTES).toString('base64url');
+  const state: State = { jwks, secret: Buffer.from(secret), answers: new Map() };
   const server = createServer((request, response) => void handle(state, request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `${origin}/${secret}`;
   return {
     url,
-    jwksUri: `${url}/.well-known/jwks.json`,
+    jwksUri: origin + JWKS_PATH,
     serve(functions) {
       state.functions = functions;
     },
@@ -77,12 +84,27 @@ async function handle(state: State, request: IncomingMessage, response: ServerRe
 
 async function route(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1');
-  const functionName = invokePath.exec(pathname)?.[1];
-  if (pathname === '/.well-known/jwks.json') return send(response, 200, state.jwks);
+  if (isFromPage(request)) return send(response, 403, { message: 'Only programs of this machine may ask' });
+  if (pathname === JWKS_PATH) return send(response, 200, state.jwks);
+  const path = pathAfterSecret(state, pathname);
+  const functionName = invokePath.exec(path)?.[1];
   if (functionName && request.method === 'POST') return await invoke(state, functionName, request, response);
-  if (pathname.startsWith('/responses/') && request.method === 'PUT')
+  if (path.startsWith('/responses/') && request.method === 'PUT')
     return await takeAnswer(state, request, response);
   send(response, 404, { message: `There is nothing at ${request.method} ${pathname}` });
+}
+
+/** A browser names the page's origin, and the page's own host where that name was made to lead here. */
+function isFromPage({ headers, socket }: IncomingMessage): boolean {
+  return headers.origin !== undefined || headers.host !== `127.0.0.1:${socket.localPort}`;
+}
+
+/** Empty, which is the path of nothing, when the secret is not there. */
+function pathAfterSecret({ secret }: State, pathname: string): string {
+  const [, first = '', ...rest] = pathname.split('/');
+  const given = Buffer.from(first);
+  const isRight = given.length === secret.length && timingSafeEqual(given, secret);
+  return isRight ? `/${rest.join('/')}` : '';
 }
 
 async function takeAnswer(

@@ -1,8 +1,12 @@
 /** The local runner over HTTP: a hand-written template with tiny functions, driven as a caller would. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
 import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
@@ -238,6 +242,13 @@ type Echo = { event: object; environment: object; leftMs: number; arn: string };
 
 async function read<T>(response: Promise<Response>): Promise<T> {
   return (await (await response).json()) as T;
+}
+
+/** With any headers: `fetch` has its own opinion of `Host`. */
+async function callWith(url: string, headers: OutgoingHttpHeaders, method = 'GET') {
+  const sent = request(url, { method, headers }).end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return { status: response.statusCode, headers: response.headers, body: await text(response) };
 }
 
 describe('a caller', () => {
@@ -484,6 +495,36 @@ describe('the Invoke API', () => {
       body: payload,
     });
 
+  it('is found by the SDK, which keeps the secret in the path of its endpoint', async () => {
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+    const client = new LambdaClient({ endpoint: control.url, region: 'us-east-1', credentials });
+    onTestFinished(() => client.destroy());
+
+    const { Payload } = await client.send(new InvokeCommand({ FunctionName: 'fixture-malformed' }));
+
+    expect(Payload?.transformToString()).toBe('{"hello":"world"}');
+  });
+
+  it('is not there without the secret, or with another one', async () => {
+    const { origin, pathname } = new URL(control.url);
+    const path = '/2015-03-31/functions/fixture-malformed/invocations';
+
+    expect(pathname).toMatch(/^\/[\w-]{22,}$/); // 128 bits and more
+    for (const secret of ['', '/x', `/${'A'.repeat(pathname.length - 1)}`, `${pathname}x`])
+      expect((await callWith(`${origin}${secret}${path}`, {}, 'POST')).status).toBe(404);
+    expect((await callWith(`${origin}${pathname}${path}`, {}, 'POST')).status).toBe(200);
+  });
+
+  it('is no business of a page, nor of a name that leads here', async () => {
+    const url = `${control.url}/2015-03-31/functions/fixture-malformed/invocations`;
+    const port = new URL(url).port;
+    const strange = ['evil.example', `localhost:${port}`, '127.0.0.1', '127.0.0.1:1'];
+
+    for (const host of strange) expect((await callWith(url, { host }, 'POST')).status).toBe(403);
+    for (const origin of ['https://evil.example', 'null', `http://127.0.0.1:${port}`])
+      expect((await callWith(url, { origin }, 'POST')).status).toBe(403);
+  });
+
   it('answers with the payload, by name and by ARN', async () => {
     const arn = 'arn:aws:lambda:us-east-1:000000000000:function:fixture-malformed';
 
@@ -535,7 +576,26 @@ describe('the Invoke API', () => {
   });
 });
 
+describe('the public keys', () => {
+  it('are there without the secret, but for no page', async () => {
+    expect(JSON.parse((await callWith(control.jwksUri, {})).body)).toEqual({ keys: [] });
+    expect(control.jwksUri).not.toContain(new URL(control.url).pathname);
+    expect((await callWith(control.jwksUri, { host: 'evil.example' })).status).toBe(403);
+    expect((await callWith(control.jwksUri, { origin: 'https://evil.example' })).status).toBe(403);
+  });
+});
+
 describe('custom resources', () => {
+  it('answer at an address that only their function knows', async () => {
+    const { responseUrl, forget } = control.expectAnswer();
+    onTestFinished(forget);
+    const { origin, pathname } = new URL(responseUrl);
+    const answer = pathname.slice(pathname.indexOf('/responses/'));
+
+    expect((await callWith(`${origin}${answer}`, {}, 'PUT')).status).toBe(404);
+    expect(responseUrl).toBe(`${control.url}${answer}`);
+  });
+
   it('are created after what they depend on, and reject with the reason of their function', async () => {
     const created: string[] = [];
     const deployed = stage.deploy(async (folder, create) => {
