@@ -1,5 +1,5 @@
 /** Makes the HTTP answers of the gateway: from what a function returned, and from the template's gateway responses. */
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { ApiSpec, GatewayResponseSpec } from '../template/api-spec.ts';
 import { Refusal } from './refusal.ts';
 
@@ -86,7 +86,7 @@ export function answerFromRefusal(
   api: Pick<ApiSpec, 'gatewayResponses'>,
   context: GatewayContext,
 ): HttpAnswer {
-  if (refusal.type === 'NOT_IMPLEMENTED') return notImplemented(refusal, context);
+  if (refusal.type === 'NOT_IMPLEMENTED' || refusal.type === 'FOREIGN_HOST') return problem(refusal, context);
   const fallback = refusal.status < 500 ? 'DEFAULT_4XX' : 'DEFAULT_5XX';
   const spec = api.gatewayResponses.get(refusal.type) ?? api.gatewayResponses.get(fallback) ?? plain;
   const message = refusal.status < 500 ? refusal.message : 'Internal server error'; // the cause is for the log only
@@ -111,15 +111,10 @@ const plain: GatewayResponseSpec = {
   template: '{"message":$context.error.messageString}',
 };
 
-function notImplemented({ message, status }: Refusal, { requestId }: GatewayContext): HttpAnswer {
-  const problem = {
-    type: 'about:blank',
-    title: 'Not Implemented',
-    status,
-    detail: message,
-    traceId: requestId,
-  };
-  return { status, headers: { 'content-type': 'application/problem+json' }, body: JSON.stringify(problem) };
+function problem({ message, status }: Refusal, { requestId }: GatewayContext): HttpAnswer {
+  const title = STATUS_CODES[status];
+  const body = { type: 'about:blank', title, status, detail: message, traceId: requestId };
+  return { status, headers: { 'content-type': 'application/problem+json' }, body: JSON.stringify(body) };
 }
 
 /** Variables that are not known here become empty, as in API Gateway. */

@@ -37,6 +37,9 @@ type Gateway = GatewayOptions & {
   readonly admitToStage: (method: string) => boolean;
 };
 
+/** Whatever the port: one may be forwarded from another. */
+const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i;
+
 /** Listens on the loopback interface. @throws when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Server> {
   const gateway: Gateway = {
@@ -66,12 +69,19 @@ async function answerSafely(
   requestId: string,
 ): Promise<HttpAnswer> {
   try {
+    checkHost(incoming);
     return await answer(gateway, await readRequest(incoming, requestId));
   } catch (error) {
     const refusal = toRefusal(error);
     if (refusal.status >= 500) gateway.log(describe(refusal, incoming, requestId));
     return answerFromRefusal(refusal, gateway.api, contextOf(gateway, incoming, requestId));
   }
+}
+
+/** A web page can have its own name lead to this address; its browser then takes the answers for the page's, which may read them. */
+function checkHost({ headers }: IncomingMessage): void {
+  if (!LOOPBACK_HOST.test(headers.host ?? ''))
+    throw new Refusal('FOREIGN_HOST', 'The header Host must name 127.0.0.1, localhost or [::1]');
 }
 
 function toRefusal(error: unknown): Refusal {

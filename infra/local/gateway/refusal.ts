@@ -16,6 +16,8 @@ const defaultStatuses = {
   // No types of their own there: `DEFAULT_5XX` with the status of the failure.
   FUNCTION_FAILED: 502,
   FUNCTION_THROTTLED: 500,
+  // Of this runner alone: no template says how they look.
+  FOREIGN_HOST: 403,
   NOT_IMPLEMENTED: 501,
 } as const;
 

@@ -252,6 +252,27 @@ async function callWith(url: string, headers: OutgoingHttpHeaders, method = 'GET
 }
 
 describe('a caller', () => {
+  it.each(['evil.example', 'evil.example:3000', '127.0.0.1.evil.example', '[::1'])(
+    'that names the host %s, as a page does that had its name lead here, gets 403',
+    async (host) => {
+      const { status, headers, body } = await callWith(`${stage.url}/echo/1`, { host }, 'POST');
+
+      expect(status).toBe(403);
+      expect(headers['content-type']).toBe('application/problem+json');
+      expect(JSON.parse(body)).toEqual({
+        type: 'about:blank',
+        title: 'Forbidden',
+        status: 403,
+        detail: 'The header Host must name 127.0.0.1, localhost or [::1]',
+        traceId: headers['x-amzn-requestid'],
+      });
+    },
+  );
+
+  it.each(['127.0.0.1', 'localhost:1', 'LocalHost', '[::1]:3000'])('may name the host %s', async (host) => {
+    expect((await callWith(`${stage.url}/echo/1`, { host }, 'POST')).status).toBe(200);
+  });
+
   it('without a token gets 401 and the authorizer is not asked', async () => {
     const asked: DoneInvocation[] = [];
     onTestFinished(stage.onInvocation((done) => void asked.push(done)));
