@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Outcome } from '../containers/container.ts';
 import type { Functions } from '../containers/containers.ts';
-import { logLine } from '../log-line.ts';
+import { type Level, logLine } from '../log-line.ts';
 import type { ApiSpec, RouteSpec } from '../template/api-spec.ts';
 import { type Authorize, type Caller, createAuthorization } from './authorization.ts';
 import { compress } from './compression.ts';
@@ -14,7 +14,7 @@ import {
   type GatewayContext,
   type HttpAnswer,
 } from './gateway-answer.ts';
-import { BodyTooLarge } from './http-body.ts';
+import { BodyTooLarge, ClientGone } from './http-body.ts';
 import { findHeader, type HttpRequest, readRequest } from './http-request.ts';
 import { createProxyEvent, isBinary, methodArn } from './proxy-event.ts';
 import { Refusal } from './refusal.ts';
@@ -57,23 +57,29 @@ export async function startGateway(options: GatewayOptions): Promise<Server> {
 async function handle(gateway: Gateway, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const requestId = randomUUID();
   const answer = await answerSafely(gateway, incoming, requestId);
+  if (!answer) return;
   response.statusCode = answer.status;
   response.setHeaders(new Map(Object.entries({ 'x-amzn-requestid': requestId, ...answer.headers })));
   response.end(incoming.method === 'HEAD' ? undefined : answer.body);
 }
 
-/** The one place where errors become answers. */
+/** The one place where errors become answers; undefined when nobody is left to hear one. */
 async function answerSafely(
   gateway: Gateway,
   incoming: IncomingMessage,
   requestId: string,
-): Promise<HttpAnswer> {
+): Promise<HttpAnswer | undefined> {
   try {
     checkHost(incoming);
     return await answer(gateway, await readRequest(incoming, requestId));
   } catch (error) {
+    if (error instanceof ClientGone) {
+      gateway.log(describe('info', error.message, incoming, requestId));
+      return undefined;
+    }
     const refusal = toRefusal(error);
-    if (refusal.status >= 500) gateway.log(describe(refusal, incoming, requestId));
+    const { type, message, status } = refusal;
+    if (status >= 500) gateway.log(describe('error', message, incoming, requestId, { type }));
     return answerFromRefusal(refusal, gateway.api, contextOf(gateway, incoming, requestId));
   }
 }
@@ -90,8 +96,14 @@ function toRefusal(error: unknown): Refusal {
   return new Refusal('FUNCTION_FAILED', error instanceof Error ? error.message : String(error));
 }
 
-function describe({ type, message }: Refusal, { method, url }: IncomingMessage, traceId: string): string {
-  return logLine('error', message, traceId, { source: 'gateway', type, method, url });
+function describe(
+  level: Level,
+  message: string,
+  { method, url }: IncomingMessage,
+  traceId: string,
+  facts: object = {},
+): string {
+  return logLine(level, message, traceId, { source: 'gateway', ...facts, method, url });
 }
 
 function contextOf(

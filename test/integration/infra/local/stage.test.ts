@@ -3,14 +3,21 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
-import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
+import {
+  type ControlServer,
+  closeServer,
+  startControlServer,
+} from '../../../../infra/local/control-server.ts';
+import { startGateway } from '../../../../infra/local/gateway/gateway.ts';
 import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
+import { readTemplate } from '../../../../infra/local/template/template.ts';
 import {
   aliasResources,
   type Fixture,
@@ -377,6 +384,27 @@ describe('a caller', () => {
 
     expect(response.status).toBe(501);
     expect(await response.json()).toMatchObject({ detail: expect.stringContaining('MOCK') });
+  });
+
+  it('that goes away in the middle of its body leaves one line, which is no failure', async () => {
+    const { promise: logged, resolve } = Promise.withResolvers<string>();
+    const functions = { invoke: () => expect.fail('what is no whole request reaches no function') };
+    const gateway = await startGateway({ api: readTemplate(dir).api, functions, port: 0, log: resolve });
+    onTestFinished(() => closeServer(gateway));
+    const socket = connect((gateway.address() as AddressInfo).port, '127.0.0.1');
+
+    const half = `POST /echo/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n${'a'.repeat(50)}`;
+    socket.write(half, () => socket.destroy());
+
+    expect(JSON.parse(await logged)).toEqual({
+      time: expect.any(String),
+      level: 'info',
+      message: 'The client went away before it had sent its body',
+      traceId: expect.any(String),
+      source: 'gateway',
+      method: 'POST',
+      url: '/echo/1',
+    });
   });
 
   it('gets 413 for more than 10 MB', async () => {
