@@ -1,34 +1,84 @@
-/** The state folder: made by Prewarm or taken over empty, and marked, so that `--fresh` never removes what is not Prewarm's. */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+/** The state folder: made by Prewarm or taken over empty, marked, so that `--fresh` never removes what is not Prewarm's, and closed. */
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  type Stats,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { NOBODY } from './servers/postgres-user.ts';
 import { StartError } from './start-error.ts';
 
 const MARKER = '.prewarm-state';
+/** A way through for others is left: without setpriv, PostgreSQL's user needs it, also while a second start is refused. */
+const OPEN_FOLDER = 0o066;
+const OPEN_ENTRY = 0o077;
 
 /**
- * Makes the folder, or takes an empty one.
- * @throws StartError when it cannot be written, or holds what Prewarm did not make.
+ * Makes the folder, or takes an empty one, and closes it and what is in it to other users, whatever they were before: there are
+ * keys, passwords, and code that this user runs.
+ * @throws StartError when it cannot be written, or holds what Prewarm did not make, or what another user could change.
  */
 export function prepareStateFolder(stateDir: string): void {
   const names = openFolder(stateDir);
   // Looked for after the list was read: what another start put there came after its marker.
-  if (existsSync(join(stateDir, MARKER))) return;
-  if (names.length > 0)
-    throw new StartError(
-      `The folder ${stateDir} is not empty and not marked as Prewarm's. Name a new or an empty folder in PREWARM_STATE_DIR.`,
-    );
-  writeFileSync(join(stateDir, MARKER), 'Made by Prewarm: npm start -- --fresh may remove what is here.\n');
+  if (!existsSync(join(stateDir, MARKER))) {
+    if (names.length > 0)
+      throw new StartError(
+        `The folder ${stateDir} is not empty and not marked as Prewarm's. Name a new or an empty folder in PREWARM_STATE_DIR.`,
+      );
+    writeFileSync(join(stateDir, MARKER), 'Made by Prewarm: npm start -- --fresh may remove what is here.\n');
+  }
+  if (lstatSync(stateDir).mode & OPEN_FOLDER) chmodSync(stateDir, 0o700);
+  // Listed once more: now that the folder is closed, nobody else puts anything there.
+  for (const name of readdirSync(stateDir)) closeEntry(join(stateDir, name));
 }
 
 function openFolder(stateDir: string): string[] {
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 }); // it holds keys, and a template with a password in it
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    checkFolder(stateDir);
     accessSync(stateDir, constants.W_OK);
     return readdirSync(stateDir);
   } catch (error) {
+    if (error instanceof StartError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     throw new StartError(
       `The folder ${stateDir} cannot be written (${code}). Start as the user who made it, or name another one in PREWARM_STATE_DIR.`,
     );
   }
+}
+
+function checkFolder(stateDir: string): void {
+  const folder = lstatSync(stateDir);
+  if (folder.isSymbolicLink())
+    throw new StartError(
+      `The folder ${stateDir} is a symbolic link. Name the folder itself in PREWARM_STATE_DIR.`,
+    );
+  if (folder.uid !== ownUid(folder)) throw belongsToAnother(`The folder ${stateDir}`, folder);
+}
+
+function closeEntry(path: string): void {
+  const entry = lstatSync(path, { throwIfNoEntry: false });
+  if (!entry) return; // it was a draft of another start
+  const own = ownUid(entry);
+  const isOfPostgres = own === 0 && entry.uid === NOBODY.uid && entry.isDirectory();
+  if (entry.uid !== own && !isOfPostgres) throw belongsToAnother(path, entry);
+  if (entry.mode & OPEN_ENTRY && !entry.isSymbolicLink()) chmodSync(path, entry.mode & 0o700);
+}
+
+/** Windows has no such owners: there, all is ours. */
+function ownUid({ uid }: Stats): number {
+  return process.getuid?.() ?? uid;
+}
+
+function belongsToAnother(what: string, { uid }: Stats): StartError {
+  return new StartError(
+    `${what} belongs to the user ${uid}, not to you. Start as that user, or name another folder in PREWARM_STATE_DIR.`,
+  );
 }

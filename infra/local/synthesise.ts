@@ -33,6 +33,7 @@ export async function synthesise({ outDir, ...options }: SynthesiseOptions): Pro
   const draftDir = draftOf(outDir);
   const logFile = `${outDir}.log`;
   await mkdir(dirname(outDir), { recursive: true });
+  await mkdir(draftDir, { mode: 0o700 }); // the template has passwords in it, and the bundles are run
   try {
     await runApp(options, draftDir, logFile);
     await replace(outDir, draftDir);

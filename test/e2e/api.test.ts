@@ -1,5 +1,5 @@
 /** The running API over HTTP, as `npm start` serves it: real bundles, authorizer, limits, Redis, PostgreSQL, Pushgateway. */
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
@@ -53,6 +53,10 @@ describe('the assembly that was deployed', () => {
       DATABASE_URL: stage.databaseUrl,
       PUSHGATEWAY_URL: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     });
+  });
+
+  it('is closed to other users, who would find addresses with passwords in it', () => {
+    expect(statSync(join(stage.stateDir, 'cdk.out')).mode & 0o077).toBe(0);
   });
 
   it('carries the migrations beside the function that applies them', () => {

@@ -31,7 +31,6 @@ export async function initialise(
   options: { initdb: string; user: PostgresUser; dataDir: string },
 ): Promise<void> {
   context.report('PostgreSQL: making its data folder (once)');
-  openWay(context.run, options.user);
   const draft = draftOf(options.dataDir);
   mkdirSync(draft, { mode: 0o700 });
   const passwordFile = join(draft, 'password');
@@ -98,8 +97,8 @@ function waysOut({ spawnAs }: PostgresUser, reason: string): string {
   return `It does not run as root: start Prewarm as an ordinary user, install setpriv (package util-linux), or ${own}`;
 }
 
-/** Without setpriv, the other user must be able to pass the state folder, which is closed. */
-function openWay({ stateDir }: Run, { spawnAs }: PostgresUser): void {
+/** Without setpriv, the other user must be able to pass the state folder, which was closed before this start. */
+export function openWay({ stateDir }: Run, { spawnAs }: PostgresUser): void {
   if (spawnAs.uid !== undefined) chmodSync(stateDir, 0o711);
 }
 

@@ -10,7 +10,7 @@ export type PostgresUser = {
 };
 
 /** `nobody` on every system; as a number it needs no entry in /etc/passwd. */
-const NOBODY = { uid: 65534, gid: 65534 };
+export const NOBODY = { uid: 65534, gid: 65534 };
 
 /**
  * With setpriv, a root's PostgreSQL runs as nobody but keeps the one capability to pass closed folders: a checkout under

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { describeError, StartError } from '../start-error.ts';
 import { LOOPBACK } from './ports.ts';
-import { FRESH_DATA, initialise, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
+import { FRESH_DATA, initialise, openWay, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
 import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';
 import { choosePostgresUser, type PostgresUser } from './postgres-user.ts';
 import { probePostgres } from './probe.ts';
@@ -36,6 +36,7 @@ export async function startPostgres(context: StartContext, port: number): Promis
   const user = choosePostgresUser();
   const { stateDir } = context.run;
   const dataDir = join(stateDir, 'postgres');
+  openWay(context.run, user);
   if (!existsSync(dataDir)) await initialise(context, { initdb, user, dataDir });
   const process = startProcess(context.run, describeServer(postgres, user, dataDir, port));
   const adminUrl = postgresUrl(stateDir, port, 'postgres');

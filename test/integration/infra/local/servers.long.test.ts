@@ -1,22 +1,65 @@
 /** The embedded servers over several starts: what they keep, how they mend or tell of what is damaged, and a runner that is killed. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { isAlive } from '../../../../infra/local/processes/process-identity.ts';
 import { claimRun } from '../../../../infra/local/processes/run.ts';
 import { planServers, startServers } from '../../../../infra/local/servers/index.ts';
+import { findFreePort } from '../../../../infra/local/servers/ports.ts';
+import { startPostgres } from '../../../../infra/local/servers/postgres.ts';
+import { findPostgresPrograms } from '../../../../infra/local/servers/postgres-programs.ts';
+import { NOBODY } from '../../../../infra/local/servers/postgres-user.ts';
 import { prepareStateFolder } from '../../../../infra/local/state-folder.ts';
 import { identifyAll, queryOnce, withServers } from '../../../support/own-servers.ts';
 import { startScript } from '../../../support/runner.ts';
 
 const SERVERS_ONLY = fileURLToPath(new URL('../../../support/servers-only.ts', import.meta.url));
 
+const { initdb } = await findPostgresPrograms();
+/** As root without setpriv: then all that leads to PostgreSQL's programs must be open to nobody. */
+const canStartAsNobody = process.getuid?.() === 0 && spawnSync('test', ['-x', initdb], NOBODY).status === 0;
+
 let stateDir: string;
 beforeEach(() => {
   stateDir = mkdtempSync(join(inject('servers').stateDir, 'local-servers-'));
 });
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
+
+describe('startPostgres', () => {
+  it.runIf(canStartAsNobody)(
+    'as root without setpriv gets through to its data at every start, although others may not read the folder',
+    async () => {
+      const open = mkdtempSync('/tmp/prewarm-nobody-'); // the tests' own folder is closed to nobody
+      onTestFinished(() => rmSync(open, { recursive: true }));
+      chmodSync(open, 0o711);
+      const stateDir = join(open, 'state');
+      vi.stubEnv('PATH', '');
+      onTestFinished(() => void vi.unstubAllEnvs());
+      for (const modeBefore of [0o700, 0o755]) {
+        mkdirSync(stateDir, { recursive: true });
+        chmodSync(stateDir, modeBefore);
+        const run = await claimRun({ stateDir });
+        const context = { run, report: () => {}, signal: new AbortController().signal };
+        const postgres = await startPostgres(context, await findFreePort());
+        expect(await queryOnce(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+        expect(statSync(stateDir).mode & 0o777).toBe(0o711);
+        await postgres.process.stop();
+        run.release();
+      }
+    },
+  );
+});
 
 describe('startServers', () => {
   it('keeps the data and the addresses from one start to the next, and makes them once', async () => {
