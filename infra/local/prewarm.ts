@@ -5,13 +5,13 @@ import pg from 'pg';
 import { type ControlServer, startControlServer } from './control-server.ts';
 import { holdsNothingElse } from './database-owner.ts';
 import { deploy } from './deployment.ts';
-import { loadOrCreateIdentity, signToken } from './identity.ts';
+import { loadOrCreateIdentity } from './identity.ts';
 import type { Options } from './options.ts';
 import type { Parts } from './processes/parts.ts';
 import type { Run } from './processes/run.ts';
 import { planServers, type Servers, type ServerUrls, startServers } from './servers/index.ts';
 import { type LocalStage, startStage } from './stage.ts';
-import { type Closing, formatClosing } from './summary.ts';
+import { type Closing, formatClosing, signStartToken } from './summary.ts';
 import { synthesise } from './synthesise.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,7 +26,6 @@ export type StartOptions = {
 
 /** One after the other within the 5 s promised, the API first: what it still answers needs the servers. */
 const STOP_LIMITS_MS = { stage: 2_000, servers: 2_300, control: 300 };
-const TOKEN_LIFETIME = '12h';
 /** What `--fresh` removes: data, never the identity, whose tokens people may still hold. */
 const DATA = ['postgres', 'postgres.password', 'redis', 'pushgateway', 'cdk.out'];
 
@@ -48,11 +47,7 @@ export async function startPrewarm(start: StartOptions): Promise<void> {
   const isExternal = options.use.databaseUrl !== undefined;
   const warmup = await deploy({ stage, terminal, databaseUrl: servers.databaseUrl, isExternal, seeds });
   terminal.line(`\n${warmup}`);
-  const token = await signToken(identity, {
-    sub: 'you',
-    scope: 'users:read cache:admin',
-    expiresIn: TOKEN_LIFETIME,
-  });
+  const token = await signStartToken(identity);
   terminal.line(
     formatClosing(await describeClosing({ url: stage.url, token, servers, stateDir: run.stateDir })),
   );
@@ -138,6 +133,7 @@ async function describeClosing(facts: {
     topUser,
     pushgatewayUrl: servers.pushgatewayUrl,
     functionsLog: functionsLog(stateDir),
+    stateDir,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The running API over HTTP, as `npm start` serves it: real bundles, authorizer, limits, Redis, PostgreSQL, Pushgateway. */
 import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
 import { readTemplate } from '../../infra/local/template/template.ts';
@@ -33,6 +34,14 @@ async function topUserId(): Promise<number> {
 }
 
 const TRACE_ID = /^[0-9a-f-]{36}$/;
+
+it('the start prints lines with a token that the API takes, for an hour', async () => {
+  const [, token = ''] = /Authorization: Bearer ([\w.-]+)/.exec(stage.runner.output()) ?? [];
+  const { iat = 0, exp = 0 } = decodeJwt(token);
+
+  expect(exp - iat).toBe(3600);
+  expect((await call('/admin/status', { token })).status).toBe(200);
+});
 
 describe('the assembly that was deployed', () => {
   const template = () => readTemplate(join(stage.stateDir, 'cdk.out'));

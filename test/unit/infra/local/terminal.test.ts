@@ -1,6 +1,13 @@
 /** What is printed while Prewarm starts, on a terminal and into a pipe, and at the end. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { formatClosing } from '../../../../infra/local/summary.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createLocalJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { loadOrCreateIdentity } from '../../../../infra/local/identity.ts';
+import { readStateDir } from '../../../../infra/local/options.ts';
+import { formatClosing, signStartToken } from '../../../../infra/local/summary.ts';
 import { createTerminal, untilAborted } from '../../../../infra/local/terminal.ts';
 
 function collect(isTTY: boolean) {
@@ -60,15 +67,18 @@ describe('untilAborted', () => {
 });
 
 describe('formatClosing', () => {
+  const closing = {
+    url: 'http://127.0.0.1:3000',
+    token: 'T',
+    topUser: { id: '7', displayName: 'Zoë Núñez' },
+    pushgatewayUrl: 'http://127.0.0.1:9',
+    functionsLog: '/f',
+    stateDir: readStateDir({}),
+  };
+  const commandOf = (text: string) => text.split('\n').find((line) => line.includes('npm run')) ?? '';
+
   it('gives three curl lines that each carry the token', () => {
-    const topUser = { id: '7', displayName: 'Zoë Núñez' };
-    const text = formatClosing({
-      url: 'http://127.0.0.1:3000',
-      token: 'T',
-      topUser,
-      pushgatewayUrl: 'http://127.0.0.1:9',
-      functionsLog: '/f',
-    });
+    const text = formatClosing(closing);
     expect(text.split('\n').filter((line) => line.startsWith('curl '))).toEqual([
       "curl -i -H 'Authorization: Bearer T' 'http://127.0.0.1:3000/users/7'",
       "curl -i -H 'Authorization: Bearer T' 'http://127.0.0.1:3000/users/search?q=Zo%C3%AB'",
@@ -76,4 +86,27 @@ describe('formatClosing', () => {
     ]);
     expect(text).toContain('http://127.0.0.1:9/metrics');
   });
+
+  it('says how long the token holds, and gives the line that makes a new one', () => {
+    const text = formatClosing(closing);
+    expect(text).toContain('The token holds for an hour.');
+    expect(commandOf(text)).toBe("npm run -s token -- --sub you --scope 'users:read cache:admin'");
+  });
+
+  it('gives a line that makes, pasted alone, a token of this stage with the same claims, also of another folder', async () => {
+    const stateDir = join(mkdtempSync(join(tmpdir(), 'prewarm-closing-')), "it's here");
+    onTestFinished(() => rmSync(dirname(stateDir), { recursive: true }));
+    const line = commandOf(formatClosing({ ...closing, stateDir }));
+    const printed = execFileSync('sh', ['-c', line], { encoding: 'utf8' }).trim();
+
+    const { jwks } = await loadOrCreateIdentity(stateDir);
+    const { payload } = await jwtVerify(printed, createLocalJWKSet({ keys: [...jwks.keys] }));
+    const own = decodeJwt(await signStartToken(await loadOrCreateIdentity(stateDir)));
+    expect(claimsOf(payload)).toEqual(claimsOf(own));
+    expect(lifetimeOf(payload)).toBe(3600);
+    expect(lifetimeOf(own)).toBe(3600);
+  });
 });
+
+const claimsOf = ({ iat, exp, ...claims }: JWTPayload) => claims;
+const lifetimeOf = ({ iat = 0, exp = 0 }: JWTPayload) => exp - iat;
