@@ -162,6 +162,20 @@ describe('what comes from a registry', () => {
 
     expect(uses.filter((step) => step.with?.['cache'] !== undefined)).toEqual([]);
   });
+
+  it('is looked up for known holes, which are told and stop nothing, as does a registry that is away', () => {
+    const folder = makeFolder();
+    writeFileSync(join(folder, 'npm'), '#!/bin/sh\necho "asked for $*"; exit 1\n', { mode: 0o755 });
+    const summary = join(folder, 'summary.md');
+    const env = { PATH: `${folder}:${process.env['PATH']}`, GITHUB_STEP_SUMMARY: summary };
+    const { status } = runStep(stepOf(workflowOf('ci.yml').jobs['check'], 'Known holes'), env);
+
+    expect(status).toBe(0);
+    expect(readFileSync(summary, 'utf8').match(/^asked for .*$/gm)).toEqual([
+      'asked for audit --audit-level=high --omit dev',
+      'asked for audit --audit-level=high',
+    ]);
+  });
 });
 
 describe('a deployment', () => {
