@@ -178,6 +178,21 @@ describe('what comes from a registry', () => {
   });
 });
 
+it('updates of packages and actions are asked for weekly, each in one pull request, once a week old', () => {
+  const { updates } = parse(readFileSync('.github/dependabot.yml', 'utf8')) as {
+    updates: Record<string, unknown>[];
+  };
+
+  expect(updates.map((update) => update['package-ecosystem'])).toEqual(['npm', 'github-actions']);
+  for (const update of updates)
+    expect(update).toMatchObject({
+      directory: '/',
+      schedule: { interval: 'weekly' },
+      groups: { all: { patterns: ['*'] } },
+      cooldown: { 'default-days': 7 },
+    });
+});
+
 describe('a deployment', () => {
   const { synthesise, plan, deploy } = workflowOf('deploy-stage.yml').jobs as {
     synthesise: Job;
