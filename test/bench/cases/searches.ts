@@ -108,7 +108,7 @@ function describe(rounds: readonly Round[]): CaseResult {
   const searches = median(rounds.map((round) => round.searches));
   return {
     title: 'Reads by id beside searches',
-    how: `The API as `npm start` serves it, with two containers of each function. ${ROUNDS} rounds of $READSreads by id, one every $APART_MSms, alone and beside $SEARCHERScallers of another client who search by two letters with cursors of their own making, as often as they are let: 10 a second together; whoever is refused tries again after $RETRY_MSms.`,
+    how: `The API as npm start serves it, with two containers of each function. ${ROUNDS} rounds of ${READS} reads by id, one every ${APART_MS} ms, alone and beside ${SEARCHERS} callers of another client who search by two letters with cursors of their own making, as often as they are let: 10 a second together; whoever is refused tries again after ${RETRY_MS} ms.`,
     columns: ['p50 ms', 'p90 ms', 'p99 ms', 'searches'],
     rows: [
       ['alone', ...cells('alone'), ''],
