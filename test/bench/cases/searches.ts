@@ -67,9 +67,7 @@ async function measure(read: Get, search: Get): Promise<Round[]> {
   for (let round = 0; round < ROUNDS; round++) {
     const alone = await readAll(read);
     const stop = new AbortController();
-    const searching = Promise.all(
-      Array.from({ length: SEARCHERS }, () => searchUntil(stop.signal, search)),
-    );
+    const searching = Promise.all(Array.from({ length: SEARCHERS }, () => searchUntil(stop.signal, search)));
     const beside = await readAll(read);
     stop.abort();
     rounds.push({ alone, beside, searches: (await searching).reduce((sum, count) => sum + count, 0) });
@@ -112,14 +110,16 @@ function describe(rounds: readonly Round[]): CaseResult {
     columns: ['p50 ms', 'p90 ms', 'p99 ms', 'searches'],
     rows: [
       ['alone', ...cells('alone'), ''],
-      ['beside searches', ...cells('beside'), `$searchesin each round`],
+      ['beside searches', ...cells('beside'), `${searches} in each round`],
     ],
     verdicts: [
+      {
         what: 'p99 beside searches / alone',
         value: pairedRatio(quantiles('beside', 0.99), quantiles('alone', 0.99)),
         unit: '×',
-        atMost: P99_RATIO_MAX,,
+        atMost: P99_RATIO_MAX,
+      },
     ],
-    raw: alone: quantiles('alone', 0.99), beside: quantiles('beside', 0.99) ,
+    raw: { p99Ms: { alone: quantiles('alone', 0.99), beside: quantiles('beside', 0.99) } },
   };
 }
