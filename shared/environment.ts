@@ -54,6 +54,20 @@ function clientKeys(name: string): Readonly<Record<string, string>> {
   throw new EnvironmentError(name, expected);
 }
 
+/** Absent is none. The error never quotes it, because it holds passwords. */
+function passwords(name: string): Readonly<Record<string, string>> {
+  const expected = 'a JSON object from role to password';
+  try {
+    const parsed: unknown = JSON.parse(optionalText(name) ?? '{}');
+    const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed);
+    const isFull = (password: unknown) => typeof password === 'string' && password !== '';
+    if (isObject && Object.values(parsed).every(isFull)) return parsed as Record<string, string>;
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+  }
+  throw new EnvironmentError(name, expected);
+}
+
 export const environment = {
   logLevel: () => optionalText('LOG_LEVEL'),
   /** `-cluster` says that the address is one of a Redis Cluster's; the others are found from there. */
@@ -61,6 +75,9 @@ export const environment = {
   databaseUrl: () => url('DATABASE_URL', ['postgres:', 'postgresql:']),
   /** An RDS Proxy stands before the database: it takes no session settings, and an IAM token for a password. */
   isRdsProxy: () => is('DATABASE_PROXY', 'rds'),
+  /** With which passwords the roles that the migrations make sign in; absent where somebody else sets them. */
+  databaseLogins: () =>
+    Object.entries(passwords('DATABASE_LOGINS')).map(([role, password]) => ({ role, password })),
   /** Where the fleet's metrics are pushed to, a group for each stage. Without one, they stay in Redis. */
   pushgateway: () =>
     optionalText('PUSHGATEWAY_URL') === undefined

@@ -20,6 +20,7 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<CustomReso
   try {
     const { applied } = await migrate(environment.databaseUrl(), {
       isRdsProxy: environment.isRdsProxy(),
+      logins: environment.databaseLogins(),
     });
     log.info('The database is up to date.', { applied });
     return { status: 'SUCCESS', data: { Applied: String(applied.length) } };

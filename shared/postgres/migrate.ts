@@ -4,7 +4,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { environment } from '../environment.ts';
 import { MigrationError, MigrationsBusyError, OperationTimeoutError } from '../errors.ts';
+import { log } from '../logger.ts';
 import { within } from '../within.ts';
+import { type Login, setLogins } from './logins.ts';
 import { rdsProxyTarget } from './rds-proxy.ts';
 
 export type Migrated = { readonly applied: readonly string[] };
@@ -16,6 +18,8 @@ type MigrateOptions = {
   readonly isRdsProxy?: boolean;
   /** After so long Postgres stops what it is doing; a quarter of it may go by in waiting for another deployment. @default 240,000 */
   readonly budgetMs?: number;
+  /** Roles of the files, with the passwords by which they sign in from now on. @default - as they did */
+  readonly logins?: readonly Login[];
 };
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string };
@@ -57,15 +61,16 @@ const LOCK_TIMED_OUT = '55P03';
  * is done: what takes long belongs in a deployment of its own.
  */
 export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<Migrated> {
-  const { budgetMs = BUDGET_MS } = options;
+  const { budgetMs = BUDGET_MS, logins = [] } = options;
   const migrations = await readMigrations(options.migrationsDir ?? new URL('./migrations/', import.meta.url));
   const target = targetOf(databaseUrl, options);
   const client = new pg.Client({ ...target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   // A connection that breaks rejects its query and is an event as well, which would end the process without a listener.
   client.on('error', () => undefined);
+  client.on('notice', logWarning);
   try {
     const timeoutMs = budgetMs + SILENCE_MAX_MS;
-    const migrated = await within(timeoutMs, connectAndMigrate(client, migrations, budgetMs));
+    const migrated = await within(timeoutMs, connectAndMigrate(client, { migrations, logins, budgetMs }));
     if (migrated === undefined) throw new OperationTimeoutError('migrate', timeoutMs);
     return migrated;
   } finally {
@@ -73,10 +78,26 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
   }
 }
 
+/** What a file could not do, and is no reason to fail; not what Postgres remarks on. */
+function logWarning({
+  severity,
+  message,
+}: {
+  severity: string | undefined;
+  message: string | undefined;
+}): void {
+  if (severity === 'WARNING') log.warn('A migration was warned.', { reason: message });
+}
+
+type Work = {
+  readonly migrations: readonly Migration[];
+  readonly logins: readonly Login[];
+  readonly budgetMs: number;
+};
+
 async function connectAndMigrate(
   client: pg.Client,
-  migrations: readonly Migration[],
-  budgetMs: number,
+  { migrations, logins, budgetMs }: Work,
 ): Promise<Migrated> {
   const session = { client, giveUpAtMs: performance.now() + budgetMs };
   await client.connect();
@@ -84,7 +105,9 @@ async function connectAndMigrate(
     // As everybody who comes to this connection of a proxy expects them.
     const settings = await readSettings(client);
     await awaitTurn(session, budgetMs / 4);
-    return applyMissing(session, migrations, settings);
+    const migrated = await applyMissing(session, migrations, settings);
+    if (logins.length > 0) await setLogins(client, logins);
+    return migrated;
   });
 }
 

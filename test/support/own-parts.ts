@@ -8,16 +8,47 @@ import { startPostgres } from '../../infra/local/servers/postgres.ts';
 import { startPushgateway } from '../../infra/local/servers/pushgateway.ts';
 import type { StartContext } from '../../infra/local/servers/start-context.ts';
 
-/** Until the test is finished; `undo`s are done in the order of their last one first. */
-async function ownContext(name: string): Promise<{ context: StartContext; port: number; stateDir: string }> {
+type OwnContext = {
+  readonly context: StartContext;
+  readonly port: number;
+  readonly stateDir: string;
+  release(): void;
+};
+
+async function claimContext(name: string): Promise<OwnContext> {
   const port = await findFreePort();
   const stateDir = join(inject('servers').stateDir, `${name}-${process.pid}-${port}`);
   const run = await claimRun({ stateDir });
-  onTestFinished(() => {
+  const release = () => {
     run.release();
     rmSync(stateDir, { recursive: true, force: true });
-  });
-  return { context: { run, signal: new AbortController().signal, report: () => {} }, port, stateDir };
+  };
+  return {
+    context: { run, signal: new AbortController().signal, report: () => {} },
+    port,
+    stateDir,
+    release,
+  };
+}
+
+/** Until the test is finished; `undo`s are done in the order of their last one first. */
+async function ownContext(name: string): Promise<OwnContext> {
+  const own = await claimContext(name);
+  onTestFinished(own.release);
+  return own;
+}
+
+/** With roles of its own: those of the tests' server are shared by all its databases. The URL is a superuser's. */
+export async function startOwnPostgres(): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const { context, port, release } = await claimContext('postgres');
+  const server = await startPostgres(context, port);
+  return {
+    url: server.url,
+    async stop() {
+      await server.process.stop();
+      release();
+    },
+  };
 }
 
 /** The URL of one that the rest of the run does not push to. */

@@ -33,6 +33,28 @@ describe('DATABASE_PROXY', () => {
   });
 });
 
+describe('DATABASE_LOGINS', () => {
+  it.each([
+    ['{"reader":"one","warmer":"two"}', 2],
+    ['{}', 0],
+    ['', 0],
+    [undefined, 0],
+  ])('%j names so many roles: %i', (value, roles) => {
+    vi.stubEnv('DATABASE_LOGINS', value);
+    expect(environment.databaseLogins()).toHaveLength(roles);
+  });
+
+  it.each(['{"reader":"secret"', '"secret"', '["secret"]', 'null', '{"reader":""}', '{"reader":7}'])(
+    'is refused when it is %j, and not quoted',
+    (value) => {
+      vi.stubEnv('DATABASE_LOGINS', value);
+      expect(() => environment.databaseLogins()).toThrow(
+        new EnvironmentError('DATABASE_LOGINS', 'a JSON object from role to password'),
+      );
+    },
+  );
+});
+
 describe('JWT_AUDIENCE', () => {
   it.each([
     ['api', ['api']],
