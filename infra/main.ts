@@ -20,6 +20,8 @@ function localContext() {
   return {
     redisUrl: text('redisUrl', 'redis://127.0.0.1:6379'),
     databaseUrl: text('databaseUrl', 'postgres://prewarm:prewarm@127.0.0.1:5432/prewarm'),
+    readerDatabaseUrl: optionalText('readerDatabaseUrl'),
+    warmerDatabaseUrl: optionalText('warmerDatabaseUrl'),
     pushgatewayUrl: text('pushgatewayUrl', 'http://127.0.0.1:9091'),
     jwksUri: text('jwksUri', 'http://127.0.0.1:3001/.well-known/jwks.json'),
     warmEveryMinutes: minutes('warmEveryMinutes', 30),

@@ -1,5 +1,6 @@
 /** The typed settings of a stage: what differs between this machine, a test account and production. */
 import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../shared/limits.ts';
+import type { databaseRoles } from './users.ts';
 
 export type StageConfig = {
   /** Part of every stack's name: `prewarm-prod`, `prewarm-prod-data`. */
@@ -70,10 +71,12 @@ type ExistingIssuer = {
 /** Where Redis, Postgres and the Pushgateway are: reachable as they are (this machine, an emulator), or in a VPC. */
 type Servers = PlainServers | VpcServers;
 
-type PlainServers = {
+export type PlainServers = {
   readonly kind: 'plain';
   readonly redisUrl: string;
   readonly databaseUrl: string;
+  /** Of the roles that the migrations make; these set the passwords that are in the URLs. @default - `databaseUrl` for all */
+  readonly roleUrls?: Readonly<Record<keyof typeof databaseRoles, string>> | undefined;
   readonly pushgatewayUrl: string;
 };
 
@@ -142,10 +145,15 @@ export type NewRds = {
   readonly backupRetentionDays: number;
 };
 
-/** The secret's field `databaseUrl`: `postgres://…?sslmode=verify-full`. */
+/** In each secret the field `databaseUrl`: `postgres://…?sslmode=verify-full`. */
 export type ExistingDatabase = {
   readonly kind: 'existing';
+  /** Of the user who migrates, and owns the tables. */
   readonly secretName: string;
+  /** Of a user who may what the role `prewarm_reader` may: reads and admin calls use it. @default - `secretName` */
+  readonly readerSecretName?: string;
+  /** Of a user who may what the role `prewarm_warmer` may. @default - `secretName` */
+  readonly warmerSecretName?: string;
   /** RDS Proxy takes no session settings at the start of a connection. */
   readonly isRdsProxy: boolean;
 };

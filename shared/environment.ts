@@ -43,29 +43,23 @@ function list(name: string, expected: string): readonly [string, ...string[]] {
   return [first, ...others];
 }
 
-function clientKeys(name: string): Readonly<Record<string, string>> {
-  const expected = 'a JSON object from client to usage key, with a key for "default"';
+/** A JSON object whose fields are texts. */
+function texts(name: string, value: string, expected: string): Readonly<Record<string, string>> {
   try {
-    const parsed = JSON.parse(text(name, expected)) as Record<string, string>;
-    if (typeof parsed['default'] === 'string') return parsed;
+    const parsed = Object(JSON.parse(value)) as Record<string, string>;
+    if (Object.values(parsed).every((field) => typeof field === 'string' && field !== '')) return parsed;
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
   }
+  // Without its cause, which quotes what may be a password.
   throw new EnvironmentError(name, expected);
 }
 
-/** Absent is none. The error never quotes it, because it holds passwords. */
-function passwords(name: string): Readonly<Record<string, string>> {
-  const expected = 'a JSON object from role to password';
-  try {
-    const parsed: unknown = JSON.parse(optionalText(name) ?? '{}');
-    const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed);
-    const isFull = (password: unknown) => typeof password === 'string' && password !== '';
-    if (isObject && Object.values(parsed).every(isFull)) return parsed as Record<string, string>;
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-  }
-  throw new EnvironmentError(name, expected);
+function clientKeys(name: string): Readonly<Record<string, string>> {
+  const expected = 'a JSON object from client to usage key, with a key for "default"';
+  const keys = texts(name, text(name, expected), expected);
+  if (keys['default'] === undefined) throw new EnvironmentError(name, expected);
+  return keys;
 }
 
 export const environment = {
@@ -77,7 +71,13 @@ export const environment = {
   isRdsProxy: () => is('DATABASE_PROXY', 'rds'),
   /** With which passwords the roles that the migrations make sign in; absent where somebody else sets them. */
   databaseLogins: () =>
-    Object.entries(passwords('DATABASE_LOGINS')).map(([role, password]) => ({ role, password })),
+    Object.entries(
+      texts(
+        'DATABASE_LOGINS',
+        optionalText('DATABASE_LOGINS') ?? '{}',
+        'a JSON object from role to password',
+      ),
+    ).map(([role, password]) => ({ role, password })),
   /** Where the fleet's metrics are pushed to, a group for each stage. Without one, they stay in Redis. */
   pushgateway: () =>
     optionalText('PUSHGATEWAY_URL') === undefined

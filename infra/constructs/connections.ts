@@ -1,6 +1,7 @@
 /** How the service reaches what other stacks made or somebody else runs: the seam between the stacks. */
 import type { ISecurityGroup, IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { DatabaseUser } from '../users.ts';
 
 /** A VPC, its private subnets by id, and the security group that its servers let in. */
 export type Network = {
@@ -19,11 +20,13 @@ export type RedisConnection = {
 };
 
 export type DatabaseConnection = {
-  /** Without a password where the functions authenticate by their roles. */
-  readonly url: string;
+  /** One for each user. Without passwords where the functions authenticate by their roles. */
+  readonly urls: Readonly<Record<DatabaseUser, string>>;
   readonly isRdsProxy: boolean;
-  /** Lets a function's role connect. @default - whoever knows the URL may */
-  readonly grantConnect?: (grantee: IGrantable) => void;
+  /** By the database's roles, the passwords that the migrations give them. @default - somebody else does, or nobody */
+  readonly logins?: Readonly<Record<string, string>> | undefined;
+  /** Lets a function's role connect as one user. @default - whoever knows the URL may */
+  readonly grantConnect?: (grantee: IGrantable, user: DatabaseUser) => void;
 };
 
 /** Where in a VPC the network interfaces of functions live. */

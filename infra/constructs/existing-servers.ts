@@ -33,8 +33,15 @@ export function adoptRedis({ secretName }: ExistingRedis): RedisConnection {
   return { url: readSecret(secretName, 'redisUrl') };
 }
 
-export function adoptDatabase({ secretName, isRdsProxy }: ExistingDatabase): DatabaseConnection {
-  return { url: readSecret(secretName, 'databaseUrl'), isRdsProxy };
+/** Whose password is whose is for its owner to say: no migration sets any. */
+export function adoptDatabase(config: ExistingDatabase): DatabaseConnection {
+  const { secretName, readerSecretName = secretName, warmerSecretName = secretName, isRdsProxy } = config;
+  const urls = {
+    owner: readSecret(secretName, 'databaseUrl'),
+    reader: readSecret(readerSecretName, 'databaseUrl'),
+    warmer: readSecret(warmerSecretName, 'databaseUrl'),
+  };
+  return { urls, isRdsProxy };
 }
 
 /** Read by CloudFormation when it deploys: the template holds a reference only. */

@@ -1,13 +1,16 @@
-/** Postgres behind RDS Proxy: functions connect to the proxy by their roles, the proxy to the server by its password. */
+/** Postgres behind RDS Proxy: functions connect to the proxy by their roles, each as one user, the proxy to the server by passwords. */
 import { Aws, CfnOutput, Duration, Fn, Stack } from 'aws-cdk-lib';
 import { Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Grant } from 'aws-cdk-lib/aws-iam';
 import { DatabaseProxy } from 'aws-cdk-lib/aws-rds';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { STATEMENT_TIMEOUT_MS } from '../../shared/limits.ts';
 import type { NewAurora, NewRds } from '../stage-config.ts';
+import { databaseRoles } from '../users.ts';
 import type { DatabaseConnection, Network } from './connections.ts';
 import { createAurora } from './postgres-aurora.ts';
+import { PostgresLogins } from './postgres-logins.ts';
 import { createRds } from './postgres-rds.ts';
 import {
   createLogGroup,
@@ -21,6 +24,7 @@ import {
 export type PostgresDatabaseProps = PostgresServerProps & { readonly config: NewAurora | NewRds };
 
 const port = 5432;
+const userNames = { owner: postgresName, ...databaseRoles };
 
 export class PostgresDatabase extends Construct {
   readonly connection: DatabaseConnection;
@@ -35,25 +39,26 @@ export class PostgresDatabase extends Construct {
     this.identifier = identifierOf(this);
     // Other subnets make another proxy, which must not have the name of the one that it replaces.
     this.proxyName = `${this.identifier}-${props.network.subnetIds.length}-zones`;
-    const proxy = createProxy(this, { ...props, server, name: this.proxyName });
-    const resourceArns = [userArnOf(proxy)];
-    this.connection = {
-      // The proxy's certificate is of a public authority, which Node knows: no bundle of RDS' own is needed.
-      url: `postgres://${postgresName}@${proxy.endpoint}:${port}/${postgresName}?sslmode=verify-full`,
-      isRdsProxy: true,
-      grantConnect: (grantee) => Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns }),
-    };
+    const logins = new PostgresLogins(this, 'Logins');
+    const proxy = createProxy(this, { ...props, server, logins: logins.secrets, name: this.proxyName });
+    this.connection = describe(proxy, logins);
   }
 }
 
-type ProxyProps = PostgresServerProps & { readonly server: PostgresServer; readonly name: string };
+type ProxyProps = PostgresServerProps & {
+  readonly server: PostgresServer;
+  /** Besides the owner's. */
+  readonly logins: readonly ISecret[];
+  readonly name: string;
+};
 
-function createProxy(scope: Construct, { server, name, network, logRetention }: ProxyProps): DatabaseProxy {
+function createProxy(scope: Construct, props: ProxyProps): DatabaseProxy {
+  const { server, logins, name, network, logRetention } = props;
   const { target, secret } = server;
   const proxy = new DatabaseProxy(scope, 'Proxy', {
     dbProxyName: name,
     proxyTarget: target,
-    secrets: secret ? [secret] : [],
+    secrets: secret ? [secret, ...logins] : [...logins],
     iamAuth: true,
     requireTLS: true,
     vpc: network.vpc,
@@ -79,14 +84,30 @@ function createSecurityGroup(scope: Construct, { vpc, clients }: Network): Secur
   return proxies;
 }
 
+function describe(proxy: DatabaseProxy, { passwords }: PostgresLogins): DatabaseConnection {
+  // The proxy's certificate is of a public authority, which Node knows: no bundle of RDS' own is needed.
+  const urlOf = (user: string) =>
+    `postgres://${user}@${proxy.endpoint}:${port}/${postgresName}?sslmode=verify-full`;
+  const { owner, reader, warmer } = userNames;
+  const userArn = `arn:${Aws.PARTITION}:rds-db:${Aws.REGION}:${Aws.ACCOUNT_ID}:dbuser:${idFromOutside(proxy)}`;
+  return {
+    urls: { owner: urlOf(owner), reader: urlOf(reader), warmer: urlOf(warmer) },
+    isRdsProxy: true,
+    logins: passwords,
+    grantConnect(grantee, user) {
+      const resourceArns = [`${userArn}/${userNames[user]}`];
+      Grant.addToPrincipal({ grantee, actions: ['rds-db:connect'], resourceArns });
+    },
+  };
+}
+
 /**
- * This user of this proxy, as IAM names it: by the last part of the proxy's ARN. The construct library would take the ARN
- * apart in the function's stack, but it is not documented that CloudFormation splits what it reads from another stack: so
- * the part is an output of this one.
+ * As IAM names the proxy: by the last part of its ARN. The construct library would take the ARN apart in the function's
+ * stack, but it is not documented that CloudFormation splits what it reads from another stack: so the part is an output of
+ * this one.
  */
-function userArnOf(proxy: DatabaseProxy): string {
+function idFromOutside(proxy: DatabaseProxy): string {
   const stack = Stack.of(proxy);
   const output = new CfnOutput(proxy, 'ResourceId', { value: Fn.select(6, Fn.split(':', proxy.dbProxyArn)) });
-  const proxyId = Fn.getStackOutput(stack.stackName, stack.resolve(output.logicalId));
-  return `arn:${Aws.PARTITION}:rds-db:${Aws.REGION}:${Aws.ACCOUNT_ID}:dbuser:${proxyId}/${postgresName}`;
+  return Fn.getStackOutput(stack.stackName, stack.resolve(output.logicalId));
 }

@@ -16,7 +16,7 @@ export type PostgresServerProps = {
 /** What a proxy must know of a server. */
 export type PostgresServer = { readonly target: ProxyTarget; readonly secret: ISecret | undefined };
 
-/** Of the database and of its only user. */
+/** Of the database and of its owner. */
 export const postgresName = 'prewarm';
 
 /** Of the last seven days, which costs nothing. */

@@ -1,5 +1,5 @@
 /** An ElastiCache replication group of Valkey: TLS and a password, replicas in other zones, and no key evicted that must stay. */
-import { ArnFormat, CfnOutput, Fn, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { ArnFormat, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { CfnParameterGroup, CfnReplicationGroup, CfnSubnetGroup } from 'aws-cdk-lib/aws-elasticache';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -7,6 +7,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { NewRedis } from '../stage-config.ts';
 import type { Network, RedisConnection } from './connections.ts';
+import { readFromOutside } from './secret-reference.ts';
 
 export type RedisCacheProps = {
   readonly config: NewRedis;
@@ -28,13 +29,18 @@ export class RedisCache extends Construct {
     acknowledge(group);
     this.groupId = group.ref;
     this.connection = {
-      url: urlOf(group, props.config, readFromOutside(secret)),
+      url: urlOf(group, props.config, readFromOutside(this, 'PasswordArn', secret)),
       replicationGroup: { id: group.ref, arn: arnOf(group) },
     };
   }
 }
 
-/** ElastiCache wants 16 to 128 characters and few of the signs; without signs it needs no escapes in a URL either. */
+/**
+ * ElastiCache wants 16 to 128 characters and few of the signs; without signs it needs no escapes in a URL either. To replace
+ * it, raise `passwordNumber` and deploy. As far as it is documented, Valkey then takes the old password beside the new one,
+ * so running functions are not cut off; the old one ends with
+ * `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
+ */
 function createPassword(scope: Construct, { passwordNumber = 1 }: NewRedis): Secret {
   const secret = new Secret(scope, `Password${passwordNumber}`, {
     description: `${Stack.of(scope).stackName}: the password of Redis`,
@@ -47,19 +53,6 @@ function createPassword(scope: Construct, { passwordNumber = 1 }: NewRedis): Sec
       'Functions have the password in their configuration: it is replaced by a deploy, not by a schedule.',
   });
   return secret;
-}
-
-/**
- * A reference for another stack, by an output that keeps its name when the secret is another one: a service whose update
- * fails goes back to a reference that is still there. To replace the password, raise `passwordNumber` and deploy. As far as
- * it is documented, Valkey then takes the old password beside the new one, so running functions are not cut off; the old
- * one ends with `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
- */
-function readFromOutside(secret: Secret): string {
-  const stack = Stack.of(secret);
-  const output = new CfnOutput(secret.node.scope ?? stack, 'PasswordArn', { value: secret.secretArn });
-  const arn = Fn.getStackOutput(stack.stackName, stack.resolve(output.logicalId));
-  return `{{resolve:secretsmanager:${arn}:SecretString:::}}`;
 }
 
 /**

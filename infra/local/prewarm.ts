@@ -2,6 +2,7 @@
 import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
+import { databaseRoles } from '../users.ts';
 import { type ControlServer, startControlServer } from './control-server.ts';
 import { holdsNothingElse } from './database-owner.ts';
 import { deploy } from './deployment.ts';
@@ -10,6 +11,7 @@ import type { Options } from './options.ts';
 import type { Parts } from './processes/parts.ts';
 import type { Run } from './processes/run.ts';
 import { planServers, type Servers, type ServerUrls, startServers } from './servers/index.ts';
+import { roleUrl } from './servers/postgres.ts';
 import { type LocalStage, startStage } from './stage.ts';
 import { type Closing, formatClosing, signStartToken } from './summary.ts';
 import { synthesise } from './synthesise.ts';
@@ -27,7 +29,10 @@ export type StartOptions = {
 /** One after the other within the 5 s promised, the API first: what it still answers needs the servers. */
 const STOP_LIMITS_MS = { stage: 2_000, servers: 2_300, control: 300 };
 /** What `--fresh` removes: data, never the identity, whose tokens people may still hold. */
-const DATA = ['postgres', 'postgres.password', 'redis', 'pushgateway', 'cdk.out'];
+const DATA = [
+  ...['postgres', 'redis', 'pushgateway', 'cdk.out'],
+  ...['postgres', ...Object.values(databaseRoles)].map((owner) => `${owner}.password`),
+];
 
 /** Resolves when the API answers and the first warm-up has reported. */
 export async function startPrewarm(start: StartOptions): Promise<void> {
@@ -74,7 +79,9 @@ async function startServersAndSynthesise(start: StartOptions, control: ControlSe
     throw error;
   };
   const make = (urls: ServerUrls) =>
-    terminal.run('Synthesis of the CDK app', () => synthesise(describeAssembly(run, urls, control, signal)));
+    terminal.run('Synthesis of the CDK app', () =>
+      synthesise(describeAssembly(start, urls, control, signal)),
+    );
   const begin = () => startServers({ run, plan, report: (step) => terminal.line(`  ${step}`), signal });
   const starting = parts.add(terminal.run('PostgreSQL, Redis and Pushgateway', begin), {
     limitMs: STOP_LIMITS_MS.servers,
@@ -86,13 +93,26 @@ async function startServersAndSynthesise(start: StartOptions, control: ControlSe
   return servers;
 }
 
-function describeAssembly(run: Run, urls: ServerUrls, control: ControlServer, signal: AbortSignal) {
-  const { redisUrl, databaseUrl, pushgatewayUrl } = urls;
+function describeAssembly(
+  { run, options }: StartOptions,
+  { redisUrl, databaseUrl, pushgatewayUrl }: ServerUrls,
+  { jwksUri }: ControlServer,
+  signal: AbortSignal,
+) {
+  const roleUrls = options.use.databaseUrl === undefined ? roleUrlsOf(run, databaseUrl) : {};
   return {
-    addresses: { redisUrl, databaseUrl, pushgatewayUrl, jwksUri: control.jwksUri },
+    addresses: { redisUrl, databaseUrl, ...roleUrls, pushgatewayUrl, jwksUri },
     outDir: join(run.stateDir, 'cdk.out'),
     signal,
     watcher: run,
+  };
+}
+
+/** Of the embedded database only: one that DATABASE_URL names has users of somebody else's, so all sign in by that URL. */
+function roleUrlsOf({ stateDir }: Run, databaseUrl: string) {
+  return {
+    readerDatabaseUrl: roleUrl(stateDir, databaseUrl, databaseRoles.reader),
+    warmerDatabaseUrl: roleUrl(stateDir, databaseUrl, databaseRoles.warmer),
   };
 }
 

@@ -11,6 +11,8 @@ import type { ProcessWatcher } from './processes/run.ts';
 type LocalAddresses = {
   readonly redisUrl: string;
   readonly databaseUrl: string;
+  readonly readerDatabaseUrl?: string;
+  readonly warmerDatabaseUrl?: string;
   readonly pushgatewayUrl: string;
   readonly jwksUri: string;
 };

@@ -1,8 +1,14 @@
 /** The stacks of a stage: which there are, and who gets what from whom. */
 import type { App, Environment } from 'aws-cdk-lib';
-import type { Connections, Issuer, Network, VpcPlacement } from '../constructs/connections.ts';
+import type {
+  Connections,
+  DatabaseConnection,
+  Issuer,
+  Network,
+  VpcPlacement,
+} from '../constructs/connections.ts';
 import { adoptDatabase, adoptRedis } from '../constructs/existing-servers.ts';
-import type { ExistingNetwork, StageConfig, VpcServers } from '../stage-config.ts';
+import type { ExistingNetwork, PlainServers, StageConfig, VpcServers } from '../stage-config.ts';
 import { DataStack } from './data-stack.ts';
 import { IdentityStack } from './identity-stack.ts';
 import { MonitoringStack } from './monitoring-stack.ts';
@@ -43,9 +49,19 @@ function connect(app: App, config: StageConfig): Connections {
   if (servers.kind === 'vpc') return connectInVpc(app, config, servers);
   return {
     redis: { url: servers.redisUrl },
-    database: { url: servers.databaseUrl, isRdsProxy: false },
+    database: plainDatabase(servers),
     pushgatewayUrl: servers.pushgatewayUrl,
   };
+}
+
+function plainDatabase({ databaseUrl: owner, roleUrls }: PlainServers): DatabaseConnection {
+  const urls = { owner, reader: owner, warmer: owner, ...roleUrls };
+  return { urls, isRdsProxy: false, logins: roleUrls && loginsOf(Object.values(roleUrls)) };
+}
+
+function loginsOf(urls: readonly string[]): Record<string, string> {
+  const parsed = urls.map((url) => new URL(url));
+  return Object.fromEntries(parsed.map(({ username, password }) => [username, decodeURIComponent(password)]));
 }
 
 function connectInVpc(app: App, config: StageConfig, servers: VpcServers): Connections {

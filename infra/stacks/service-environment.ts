@@ -1,20 +1,30 @@
 /** What functions are told by their environment: where the servers are, and who issues the tokens. */
 import type { Connections, Issuer } from '../constructs/connections.ts';
+import type { DatabaseUser } from '../users.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
 /** Without a Pushgateway's address metrics stay in Redis. */
-export function serverEnvironment(connections: Connections, stage: string): Environment {
+export function serverEnvironment(connections: Connections, user: DatabaseUser, stage: string): Environment {
   const { redis, pushgatewayUrl } = connections;
   return {
     REDIS_URL: redis.url,
-    ...databaseEnvironment(connections),
+    ...databaseEnvironment(connections, user),
     ...(pushgatewayUrl !== undefined && { PUSHGATEWAY_URL: pushgatewayUrl, STAGE: stage }),
   };
 }
 
-export function databaseEnvironment({ database }: Connections): Environment {
-  return { DATABASE_URL: database.url, ...(database.isRdsProxy && { DATABASE_PROXY: 'rds' }) };
+/** The owner, and the passwords that it gives to the others. */
+export function migrationEnvironment(connections: Connections): Environment {
+  const { logins } = connections.database;
+  return {
+    ...databaseEnvironment(connections, 'owner'),
+    ...(logins && { DATABASE_LOGINS: JSON.stringify(logins) }),
+  };
+}
+
+function databaseEnvironment({ database }: Connections, user: DatabaseUser): Environment {
+  return { DATABASE_URL: database.urls[user], ...(database.isRdsProxy && { DATABASE_PROXY: 'rds' }) };
 }
 
 export function issuerEnvironment({ issuer, audiences, jwksUri, scopePrefix }: Issuer): Environment {

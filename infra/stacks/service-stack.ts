@@ -16,10 +16,11 @@ import { deriveKeys, UsagePlans } from '../constructs/usage-plans.ts';
 import { Warmer } from '../constructs/warmer.ts';
 import { WarmingSchedule } from '../constructs/warming-schedule.ts';
 import { adminThrottles, type FunctionFolder, type FunctionName, type StageConfig } from '../stage-config.ts';
+import type { DatabaseUser } from '../users.ts';
 import { alarmOnApi, alarmOnIssuer, alarmOnWarming } from './service-alarms.ts';
 import {
-  databaseEnvironment,
   issuerEnvironment,
+  migrationEnvironment,
   serverEnvironment,
   usageKeysEnvironment,
 } from './service-environment.ts';
@@ -89,20 +90,21 @@ export class ServiceStack extends Stack {
   }
 
   #createMigrations(): Migrations {
-    const { migrationsDir, connections } = this.#props;
+    const { migrationsDir, connections, config } = this.#props;
     const handler = this.#createFunction('Migrate', 'migrate', {
-      environment: databaseEnvironment(connections),
+      environment: migrationEnvironment(connections),
       placement: connections.placement,
       carry: { from: migrationsDir, as: 'migrations' },
     });
-    connections.database.grantConnect?.(handler);
-    return new Migrations(this, 'Migrations', { handler, migrationsDir });
+    connections.database.grantConnect?.(handler, 'owner');
+    const { secretsRevision } = config;
+    return new Migrations(this, 'Migrations', { handler, migrationsDir, secretsRevision });
   }
 
   #createWarmer(migrations: Migrations): Warmer {
     const { grantConnect } = this.#props.connections.database;
-    const warmer = new Warmer(this, 'Warmer', this.#dataFunctionProps('warmer'));
-    grantConnect?.(warmer.function);
+    const warmer = new Warmer(this, 'Warmer', this.#dataFunctionProps('warmer', 'warmer'));
+    grantConnect?.(warmer.function, 'warmer');
     warmer.function.node.addDependency(migrations);
     return warmer;
   }
@@ -188,17 +190,18 @@ export class ServiceStack extends Stack {
     name: FunctionName = folder,
   ): NodeFunction {
     const size = this.#props.config.functions[name];
-    const created = new NodeFunction(this, id, { ...this.#dataFunctionProps(folder), name, size });
-    this.#props.connections.database.grantConnect?.(created);
+    const props = { ...this.#dataFunctionProps(folder, 'reader'), name, size };
+    const created = new NodeFunction(this, id, props);
+    this.#props.connections.database.grantConnect?.(created, 'reader');
     // Code that needs a column must not run before the column is there.
     created.node.addDependency(migrations);
     return created;
   }
 
-  #dataFunctionProps(folder: FunctionFolder): NodeFunctionProps {
+  #dataFunctionProps(folder: FunctionFolder, user: DatabaseUser): NodeFunctionProps {
     const { connections, config } = this.#props;
     return this.#functionProps(folder, {
-      environment: serverEnvironment(connections, config.stage),
+      environment: serverEnvironment(connections, user, config.stage),
       placement: connections.placement,
     });
   }

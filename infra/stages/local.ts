@@ -8,6 +8,9 @@ export const localJwt = { issuer: 'https://prewarm.local', audience: 'prewarm-ap
 export type LocalContext = {
   readonly redisUrl: string;
   readonly databaseUrl: string;
+  /** Of the database's roles for reading and for the warmer, both or none. @default - `databaseUrl` for all */
+  readonly readerDatabaseUrl?: string | undefined;
+  readonly warmerDatabaseUrl?: string | undefined;
   readonly pushgatewayUrl: string;
   readonly jwksUri: string;
   /** @default 30 */
@@ -15,6 +18,14 @@ export type LocalContext = {
 };
 
 export function localStage({ jwksUri, warmEveryMinutes, ...addresses }: LocalContext): StageConfig {
+  const {
+    redisUrl,
+    databaseUrl,
+    readerDatabaseUrl: reader,
+    warmerDatabaseUrl: warmer,
+    pushgatewayUrl,
+  } = addresses;
+  const roleUrls = reader !== undefined && warmer !== undefined ? { reader, warmer } : undefined;
   return {
     ...stageDefaults,
     stage: 'local',
@@ -22,6 +33,6 @@ export function localStage({ jwksUri, warmEveryMinutes, ...addresses }: LocalCon
     logRetentionDays: 7,
     warmEveryMinutes: warmEveryMinutes ?? stageDefaults.warmEveryMinutes,
     identity: { kind: 'existing', ...localJwt, jwksUri },
-    servers: { kind: 'plain', ...addresses },
+    servers: { kind: 'plain', redisUrl, databaseUrl, roleUrls, pushgatewayUrl },
   };
 }

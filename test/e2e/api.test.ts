@@ -59,13 +59,24 @@ describe('the assembly that was deployed', () => {
     }
     expect(template().functions.find(({ folder }) => folder === 'read')?.environment).toMatchObject({
       REDIS_URL: stage.redisUrl,
-      DATABASE_URL: stage.databaseUrl,
       PUSHGATEWAY_URL: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     });
   });
 
   it('is closed to other users, who would find addresses with passwords in it', () => {
     expect(statSync(join(stage.stateDir, 'cdk.out')).mode & 0o077).toBe(0);
+  });
+
+  it.each([
+    ['read', 'prewarm_reader'],
+    ['search', 'prewarm_reader'],
+    ['admin', 'prewarm_reader'],
+    ['warmer', 'prewarm_warmer'],
+    ['migrate', 'prewarm'],
+  ])('has %s sign in to the database as %s', (folder, user) => {
+    const environment = template().functions.find((each) => each.folder === folder)?.environment ?? {};
+    expect(new URL(environment['DATABASE_URL'] ?? '').username).toBe(user);
+    expect('DATABASE_LOGINS' in environment).toBe(folder === 'migrate');
   });
 
   it('carries the migrations beside the function that applies them', () => {

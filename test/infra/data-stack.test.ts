@@ -59,12 +59,15 @@ function synthesise(asked: Asked) {
 
 /** As the service does: addresses in the environment, the grant in a function's role. */
 function use(service: Stack, { redis, database }: DataStack): void {
-  const role = new Role(service, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
-  database?.grantConnect?.(role);
+  for (const user of ['owner', 'reader', 'warmer'] as const) {
+    const role = new Role(service, user, { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    database?.grantConnect?.(role, user);
+  }
   const properties = {
     Redis: redis?.url,
     ReplicationGroup: redis?.replicationGroup,
-    Database: database?.url,
+    Database: database?.urls,
+    Logins: database?.logins,
   };
   new CfnResource(service, 'User', { type: 'Prewarm::Test::User', properties });
 }
@@ -174,7 +177,7 @@ describe('Redis', () => {
   });
 
   it('has a password that it accepts and that a URL can hold', () => {
-    const { GenerateSecretString } = whole.only('AWS::SecretsManager::Secret').Properties;
+    const { GenerateSecretString } = sharded.only('AWS::SecretsManager::Secret').Properties;
 
     expect(GenerateSecretString.ExcludePunctuation).toBe(true);
     expect(GenerateSecretString.PasswordLength).toBeGreaterThanOrEqual(16);
@@ -182,12 +185,14 @@ describe('Redis', () => {
   });
 
   it('gets another password by its number, under an output whose name stays', () => {
-    const other = synthesise({ redis: { ...redis, passwordNumber: 2 }, database: aurora });
+    const [one, other] = [1, 2].map((passwordNumber) =>
+      synthesise({ redis: { ...redis, passwordNumber } }),
+    ) as [typeof whole, typeof whole];
     const read = (synthesised: typeof whole) => synthesised.rendered.text(synthesised.service);
 
     expect(Object.keys(other.of('AWS::SecretsManager::Secret'))).toEqual(['RedisPassword2']);
     expect(usedBy(other)['Redis']).toContain('{{resolve:secretsmanager:RedisPassword2:SecretString:::}}');
-    expect(read(other)).toBe(read(whole)); // what changes is what the output holds
+    expect(read(other)).toBe(read(one)); // what changes is what the output holds
   });
 
   it('evicts only keys that expire, those first that nobody used for longest', () => {
@@ -286,7 +291,7 @@ describe.each([
     expect(only(parametersType).Properties['Parameters']).toEqual({ 'rds.force_ssl': '1' });
   });
 
-  it('has one user, whose password RDS makes and replaces', () => {
+  it('has an owner, whose password RDS makes and replaces', () => {
     const { Properties } = only(type);
 
     expect(Properties).toMatchObject({ MasterUsername: 'prewarm', ManageMasterUserPassword: true });
@@ -312,7 +317,7 @@ describe.each([
       IdleClientTimeout: 600,
       RoleArn: 'PostgresProxyIAMRole.Arn',
       VpcSecurityGroupIds: ['PostgresProxies.GroupId'],
-      Auth: [{ AuthScheme: 'SECRETS', IAMAuth: 'REQUIRED' }],
+      Auth: [1, 2, 3].map(() => ({ AuthScheme: 'SECRETS', IAMAuth: 'REQUIRED' })),
     });
   });
 
@@ -327,15 +332,20 @@ describe.each([
     });
   });
 
-  it('gives the proxy its user’s secret, and nothing else', () => {
-    const secret = `Postgres${kind === 'cluster' ? 'Cluster' : 'Instance'}.MasterUserSecret.SecretArn`;
+  it('gives the proxy its users’ secrets, and nothing else', () => {
+    const secrets = [
+      `Postgres${kind === 'cluster' ? 'Cluster' : 'Instance'}.MasterUserSecret.SecretArn`,
+      'PostgresLoginsReader',
+      'PostgresLoginsWarmer',
+    ];
 
-    expect(only('AWS::RDS::DBProxy').Properties['Auth'][0].SecretArn).toBe(secret);
+    const auth: { SecretArn: string }[] = only('AWS::RDS::DBProxy').Properties['Auth'];
+    expect(auth.map(({ SecretArn }) => SecretArn)).toEqual(secrets);
     expect(only('AWS::IAM::Policy').Properties).toMatchObject({
       Roles: ['PostgresProxyIAMRole'],
       PolicyDocument: {
         Statement: [
-          { Action: ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'], Resource: secret },
+          { Action: ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'], Resource: secrets },
         ],
       },
     });
@@ -394,26 +404,53 @@ describe('RDS for PostgreSQL', () => {
 });
 
 describe('a function’s role', () => {
-  it('may connect to this proxy as the database’s user, and to no other', () => {
-    const { Properties } = whole.rendered.resource(whole.service, 'AWS::IAM::Policy');
+  it.each([
+    ['owner', 'prewarm'],
+    ['reader', 'prewarm_reader'],
+    ['warmer', 'prewarm_warmer'],
+  ])('may connect to this proxy as the %s, and as nobody else and to no other', (user, name) => {
+    const policies = Object.values(whole.rendered.resources(whole.service, 'AWS::IAM::Policy'));
+    const own = policies.find(({ Properties }) => Properties['Roles'][0] === user);
     // The last part of the proxy's ARN.
     const proxy = 'PostgresProxy.DBProxyArn[6]';
 
-    expect(Properties['PolicyDocument'].Statement).toEqual([
+    expect(own?.Properties['PolicyDocument'].Statement).toEqual([
       {
         Effect: 'Allow',
         Action: 'rds-db:connect',
-        Resource: `arn:aws:rds-db:eu-central-1:111122223333:dbuser:${proxy}/prewarm`,
+        Resource: `arn:aws:rds-db:eu-central-1:111122223333:dbuser:${proxy}/${name}`,
       },
     ]);
   });
 
-  it('needs no password: the address has none, and the proxy’s certificate is checked', () => {
-    const address = 'postgres://prewarm@PostgresProxy.Endpoint:5432/prewarm?sslmode=verify-full';
+  it('needs no password: the addresses have none, and the proxy’s certificate is checked', () => {
+    const addressOf = (name: string) =>
+      `postgres://${name}@PostgresProxy.Endpoint:5432/prewarm?sslmode=verify-full`;
+    const addresses = {
+      owner: addressOf('prewarm'),
+      reader: addressOf('prewarm_reader'),
+      warmer: addressOf('prewarm_warmer'),
+    };
 
-    expect(usedBy(whole)['Database']).toBe(address);
-    expect(usedBy(withRds)['Database']).toBe(address);
+    expect(usedBy(whole)['Database']).toEqual(addresses);
+    expect(usedBy(withRds)['Database']).toEqual(addresses);
     expect(whole.data.database?.isRdsProxy).toBe(true);
+  });
+
+  it('of the migrations sets the passwords that the proxy signs in with', () => {
+    const passwordOf = (secret: string) => `{{resolve:secretsmanager:${secret}:SecretString:password::}}`;
+    const { GenerateSecretString } =
+      whole.of('AWS::SecretsManager::Secret')['PostgresLoginsReader']?.Properties ?? {};
+
+    expect(usedBy(whole)['Logins']).toEqual({
+      prewarm_reader: passwordOf('PostgresLoginsReader'),
+      prewarm_warmer: passwordOf('PostgresLoginsWarmer'),
+    });
+    expect(GenerateSecretString).toMatchObject({
+      SecretStringTemplate: '{"username":"prewarm_reader"}',
+      GenerateStringKey: 'password',
+      ExcludePunctuation: true,
+    });
   });
 });
 
@@ -443,14 +480,33 @@ describe('servers that are there already', () => {
   it('are reached by addresses that CloudFormation reads from a secret', () => {
     const redis = adoptRedis({ kind: 'existing', secretName: 'shop/redis' });
     const database = adoptDatabase({ kind: 'existing', secretName: 'shop/postgres', isRdsProxy: true });
+    const databaseUrl = '{{resolve:secretsmanager:shop/postgres:SecretString:databaseUrl::}}';
 
     expect(new Stack().resolve({ redis, database })).toEqual({
       redis: { url: '{{resolve:secretsmanager:shop/redis:SecretString:redisUrl::}}' },
       database: {
-        url: '{{resolve:secretsmanager:shop/postgres:SecretString:databaseUrl::}}',
+        urls: { owner: databaseUrl, reader: databaseUrl, warmer: databaseUrl },
         isRdsProxy: true,
       },
     });
+  });
+
+  it('have a secret for each user where the stage names them, and keep the passwords that they have', () => {
+    const { urls, logins } = adoptDatabase({
+      kind: 'existing',
+      secretName: 'shop/owner',
+      readerSecretName: 'shop/reader',
+      warmerSecretName: 'shop/warmer',
+      isRdsProxy: true,
+    });
+    const urlIn = (secret: string) => `{{resolve:secretsmanager:${secret}:SecretString:databaseUrl::}}`;
+
+    expect(new Stack().resolve(urls)).toEqual({
+      owner: urlIn('shop/owner'),
+      reader: urlIn('shop/reader'),
+      warmer: urlIn('shop/warmer'),
+    });
+    expect(logins).toBeUndefined();
   });
 });
 

@@ -13,9 +13,10 @@ import { prodStage } from '../../infra/stages/prod.ts';
 import { openedBy } from '../../shared/http/scopes.ts';
 import { runbookEntries } from '../support/runbook.ts';
 
+const plainUrl = 'postgres://127.0.0.1:5433/prewarm';
 const plain: Connections = {
   redis: { url: 'redis://127.0.0.1:6380' },
-  database: { url: 'postgres://127.0.0.1:5433/prewarm', isRdsProxy: false },
+  database: { urls: { owner: plainUrl, reader: plainUrl, warmer: plainUrl }, isRdsProxy: false },
   pushgatewayUrl: 'http://127.0.0.1:9092',
 };
 
@@ -27,7 +28,7 @@ const issuer: Issuer = {
 
 const local = localStage({
   redisUrl: plain.redis.url,
-  databaseUrl: plain.database.url,
+  databaseUrl: plainUrl,
   pushgatewayUrl: 'http://127.0.0.1:9092',
   jwksUri: issuer.jwksUri,
 });
@@ -373,13 +374,12 @@ describe('a warm-up', () => {
     template.hasOutput('ApiUrl', {});
   });
 
-  it('is not what makes migrations run: their hash is of their files alone', () => {
-    const hashOf = (each: Template) =>
-      Object.values(each.findResources('Custom::PrewarmMigrations')).map(
-        ({ Properties }) => Properties.MigrationsHash,
-      );
+  it('is not what makes migrations run: their files are, and secrets that are told to have changed', () => {
+    const migrationsOf = (each: Template) =>
+      Object.values(each.findResources('Custom::PrewarmMigrations')).map(({ Properties }) => Properties);
 
-    expect(hashOf(synthesise(local, { releaseId: 'release-2' }))).toEqual(hashOf(template));
+    expect(migrationsOf(synthesise(local, { releaseId: 'release-2' }))).toEqual(migrationsOf(template));
+    expect(migrationsOf(synthesise({ ...local, secretsRevision: 1 }))).not.toEqual(migrationsOf(template));
   });
 });
 
@@ -562,13 +562,18 @@ describe('in a VPC, behind RDS Proxy', () => {
         },
       },
       database: {
-        url: 'postgres://prewarm@proxy.example/prewarm',
+        urls: {
+          owner: 'postgres://owner@proxy.example/prewarm',
+          reader: 'postgres://reader@proxy.example/prewarm',
+          warmer: 'postgres://warmer@proxy.example/prewarm',
+        },
         isRdsProxy: true,
-        grantConnect: (grantee) =>
+        logins: { prewarm_reader: 'one', prewarm_warmer: 'two' },
+        grantConnect: (grantee, user) =>
           void grantee.grantPrincipal.addToPrincipalPolicy(
             new PolicyStatement({
               actions: ['rds-db:connect'],
-              resources: ['arn:aws:rds-db:us-east-1:123456789012:dbuser:prx-1/prewarm'],
+              resources: [`arn:aws:rds-db:us-east-1:123456789012:dbuser:prx-1/${user}`],
             }),
           ),
       },
@@ -599,13 +604,33 @@ describe('in a VPC, behind RDS Proxy', () => {
     ]);
   });
 
-  it('those that use the database, and no other, may connect to it and are told of the proxy', () => {
-    const users = ['admin', 'migrate', 'read', 'search', 'warmer'];
-    for (const folder of ['admin', 'migrate', 'read', 'search', 'warmer', 'authorizer', 'deployment-hook']) {
-      const isUser = users.includes(folder);
-      expect(environmentOf(deployed, folder)['DATABASE_PROXY']).toBe(isUser ? 'rds' : undefined);
-      expect(JSON.stringify(policiesOf(deployed, folder)).includes('rds-db:connect')).toBe(isUser);
-    }
+  it.each([
+    ['read', 'reader'],
+    ['search', 'reader'],
+    ['admin', 'reader'],
+    ['warmer', 'warmer'],
+    ['migrate', 'owner'],
+  ])('%s signs in as the %s, may connect as nobody else, and is told of the proxy', (folder, user) => {
+    expect(environmentOf(deployed, folder)).toMatchObject({
+      DATABASE_URL: `postgres://${user}@proxy.example/prewarm`,
+      DATABASE_PROXY: 'rds',
+    });
+    expect(JSON.stringify(policiesOf(deployed, folder)).match(/dbuser:[^"]*/g)).toEqual([
+      `dbuser:prx-1/${user}`,
+    ]);
+  });
+
+  it.each(['authorizer', 'deployment-hook'])('%s may not connect to the database at all', (folder) => {
+    expect(environmentOf(deployed, folder)).not.toHaveProperty('DATABASE_URL');
+    expect(JSON.stringify(policiesOf(deployed, folder))).not.toContain('rds-db:connect');
+  });
+
+  it('only the migrations know the passwords of the roles', () => {
+    for (const [folder, known] of [
+      ['migrate', '{"prewarm_reader":"one","prewarm_warmer":"two"}'],
+      ...['read', 'search', 'admin', 'warmer'].map((folder) => [folder, undefined] as const),
+    ] as const)
+      expect(environmentOf(deployed, folder)['DATABASE_LOGINS'], folder).toBe(known);
   });
 
   it('admin may ask about the replication group, and nobody else', () => {

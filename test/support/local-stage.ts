@@ -1,22 +1,21 @@
-/** The whole local stage for the tests of a file, as `npm start` serves it: a process, with databases of its own. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** The whole local stage for the tests of a file, as `npm start` serves it: a process, with servers of its own. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { expect, inject } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
-import { findFreePort } from '../../infra/local/servers/ports.ts';
+import { findFreePort, type ServerPorts } from '../../infra/local/servers/ports.ts';
+import { postgresUrl } from '../../infra/local/servers/postgres.ts';
 import { type Runner, startRunner } from './runner.ts';
-import { isolatedServers } from './servers.ts';
 
 export type RunningStage = {
   readonly url: string;
   readonly stateDir: string;
   readonly runner: Runner;
   readonly redisUrl: string;
-  readonly databaseUrl: string;
-  /** Connected to the stage's own servers. */
   readonly redis: Redis;
+  /** As the owner. */
   readonly database: pg.Client;
   /** All scopes, unless `claims` has others. */
   tokenOf(claims?: TokenClaims): Promise<string>;
@@ -41,30 +40,23 @@ export async function startLocalStage(prefix: string): Promise<RunningStage> {
 async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage, 'stop'>> {
   const stateDir = mkdtempSync(join(inject('servers').stateDir, prefix));
   onStop(() => rmSync(stateDir, { recursive: true, force: true }));
-  const servers = await isolatedServers();
-  onStop(() => servers.dispose());
-  const { runner, url } = await serve(stateDir, servers, onStop);
-  const redis = new Redis(servers.redisUrl);
+  const { runner, url } = await serve(stateDir, onStop);
+  const ports = JSON.parse(readFileSync(join(stateDir, 'ports.json'), 'utf8')) as ServerPorts;
+  const redisUrl = `redis://127.0.0.1:${ports.redis}`;
+  const redis = new Redis(redisUrl);
   onStop(() => redis.disconnect());
-  const database = new pg.Client({ connectionString: servers.databaseUrl });
+  const database = new pg.Client({ connectionString: postgresUrl(stateDir, ports.postgres) });
   await database.connect();
   onStop(() => database.end());
   const identity = await loadOrCreateIdentity(stateDir);
   const tokenOf = (claims: TokenClaims = {}) =>
     signToken(identity, { scope: 'users:read cache:admin', ...claims });
-  const { redisUrl, databaseUrl } = servers;
-  return { url, stateDir, runner, redisUrl, databaseUrl, redis, database, tokenOf };
+  return { url, stateDir, runner, redisUrl, redis, database, tokenOf };
 }
 
-/** With a Pushgateway of its own, because what is published there has one name for all. */
-async function serve(
-  stateDir: string,
-  { redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string },
-  onStop: OnStop,
-): Promise<{ runner: Runner; url: string }> {
+async function serve(stateDir: string, onStop: OnStop): Promise<{ runner: Runner; url: string }> {
   const port = await findFreePort();
-  const env = { REDIS_URL: redisUrl, DATABASE_URL: databaseUrl };
-  const runner = startRunner(stateDir, ['--port', String(port)], env);
+  const runner = startRunner(stateDir, ['--port', String(port)]);
   onStop(async () => {
     runner.kill('SIGTERM');
     expect(await runner.exited, runner.output()).toEqual({ code: 0, signal: null });

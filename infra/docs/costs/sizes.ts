@@ -83,7 +83,7 @@ export const deployed = {
   /** An instance of RDS has an alarm for its storage, which Aurora's does not need. */
   alarmMetrics: { aurora: 15, rds: 16 },
   firewallRules: 4,
-  secrets: 4,
+  secrets: 6,
   authorizerCacheSeconds: 300,
   tokenSeconds: 3_600,
   monitoringTask: { vCpus: 0.5, memoryGb: 2 },

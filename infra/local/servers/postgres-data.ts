@@ -1,20 +1,11 @@
 /** The data folder of the embedded PostgreSQL: made once by initdb, complete or not at all, with a password of its own. */
-import { randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { draftOf } from '../drafts.ts';
 import { runCommand } from '../processes/command.ts';
 import type { Run } from '../processes/run.ts';
 import { describeError, StartError } from '../start-error.ts';
+import { passwordFile, readOrCreatePassword } from './passwords.ts';
 import { minimalEnvironment } from './postgres-programs.ts';
 import type { PostgresUser } from './postgres-user.ts';
 import type { StartContext } from './start-context.ts';
@@ -33,10 +24,10 @@ export async function initialise(
   context.report('PostgreSQL: making its data folder (once)');
   const draft = draftOf(options.dataDir);
   mkdirSync(draft, { mode: 0o700 });
-  const passwordFile = join(draft, 'password');
-  writeFileSync(passwordFile, readOrCreatePassword(context.run.stateDir), { mode: 0o600 });
+  const password = join(draft, 'password');
+  writeFileSync(password, readOrCreateOwnerPassword(context.run.stateDir), { mode: 0o600 });
   mkdirSync(join(draft, 'data'), { mode: 0o700 });
-  giveTo(options.user, [draft, passwordFile, join(draft, 'data')]);
+  giveTo(options.user, [draft, password, join(draft, 'data')]);
   await runInitdb(context, options.initdb, options.user, draft);
   renameSync(join(draft, 'data'), options.dataDir);
   rmSync(draft, { recursive: true });
@@ -106,19 +97,11 @@ function giveTo({ owner }: PostgresUser, paths: readonly string[]): void {
   if (owner !== undefined) for (const path of paths) chownSync(path, owner.uid, owner.gid);
 }
 
-export function readOrCreatePassword(stateDir: string): string {
-  const file = join(stateDir, 'postgres.password');
+export function readOrCreateOwnerPassword(stateDir: string): string {
   // A new password would not open the old data.
-  if (!existsSync(file) && existsSync(join(stateDir, 'postgres')))
+  if (!existsSync(passwordFile(stateDir, 'postgres')) && existsSync(join(stateDir, 'postgres')))
     throw new StartError(
       `PostgreSQL's data is in ${stateDir}, but its password, postgres.password, is missing. ${FRESH_DATA}`,
     );
-  try {
-    if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new StartError(
-      `Cannot use ${file}: ${describeError(error)}. Run as the user who made that folder, or remove it.`,
-    );
-  }
+  return readOrCreatePassword(stateDir, 'postgres');
 }

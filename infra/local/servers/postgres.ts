@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { describeError, StartError } from '../start-error.ts';
+import { readOrCreatePassword } from './passwords.ts';
 import { LOOPBACK } from './ports.ts';
-import { FRESH_DATA, initialise, openWay, POSTGRES_USER, readOrCreatePassword } from './postgres-data.ts';
+import { FRESH_DATA, initialise, openWay, POSTGRES_USER, readOrCreateOwnerPassword } from './postgres-data.ts';
 import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';
 import { choosePostgresUser, type PostgresUser } from './postgres-user.ts';
 import { probePostgres } from './probe.ts';
@@ -62,7 +63,15 @@ function isWrongPassword(error: unknown): boolean {
 
 /** Where the embedded PostgreSQL of this state folder is, or will be. */
 export function postgresUrl(stateDir: string, port: number, database = DATABASE): string {
-  return `postgres://${POSTGRES_USER}:${readOrCreatePassword(stateDir)}@${LOOPBACK}:${port}/${database}`;
+  return `postgres://${POSTGRES_USER}:${readOrCreateOwnerPassword(stateDir)}@${LOOPBACK}:${port}/${database}`;
+}
+
+/** The same database for a role that the migrations make, and let in with this password. */
+export function roleUrl(stateDir: string, ownerUrl: string, role: string): string {
+  const url = new URL(ownerUrl);
+  url.username = role;
+  url.password = readOrCreatePassword(stateDir, role);
+  return url.href;
 }
 
 function describeServer(postgres: string, user: PostgresUser, dataDir: string, port: number) {

@@ -24,7 +24,7 @@ const SECRETS: Readonly<Record<string, RegExp>> = {
 };
 
 /** Reading fields that AWS fills with secrets: each must be a reference that CloudFormation resolves. */
-const SECRET_FIELDS = /^(AuthToken|Password|MasterUserPassword|SecretString|ClientSecret)$/;
+const SECRET_FIELDS = /^(AuthToken|Passwords?|MasterUserPassword|SecretString|ClientSecret|DATABASE_LOGINS)$/;
 
 /** A secret that people fill in after the deployment: every field says `none`. */
 function isForm(text: string): boolean {
