@@ -31,7 +31,7 @@ const STOP_LIMITS_MS = { stage: 2_000, servers: 2_300, control: 300 };
 /** What `--fresh` removes: data, never the identity, whose tokens people may still hold. */
 const DATA = [
   ...['postgres', 'redis', 'pushgateway', 'cdk.out'],
-  ...['postgres', ...Object.values(databaseRoles)].map((owner) => `${owner}.password`),
+  ...['postgres', 'redis', ...Object.values(databaseRoles)].map((owner) => `${owner}.password`),
 ];
 
 /** Resolves when the API answers and the first warm-up has reported. */

@@ -58,7 +58,7 @@ describe('the assembly that was deployed', () => {
       expect(readdirSync(codeDir)).toEqual(expect.arrayContaining(['index.mjs', 'index.mjs.map']));
     }
     expect(template().functions.find(({ folder }) => folder === 'read')?.environment).toMatchObject({
-      REDIS_URL: stage.redisUrl,
+      REDIS_URL: expect.stringMatching(/^redis:\/\/prewarm:[\w-]{32}@127\.0\.0\.1:\d+$/),
       PUSHGATEWAY_URL: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
     });
   });
@@ -77,6 +77,16 @@ describe('the assembly that was deployed', () => {
     const environment = template().functions.find((each) => each.folder === folder)?.environment ?? {};
     expect(new URL(environment['DATABASE_URL'] ?? '').username).toBe(user);
     expect('DATABASE_LOGINS' in environment).toBe(folder === 'migrate');
+  });
+
+  it('has its passwords in files that nobody else may read', () => {
+    const names = readdirSync(stage.stateDir).filter((name) => name.endsWith('.password'));
+
+    expect(names.sort()).toEqual(
+      ['postgres', 'prewarm_reader', 'prewarm_warmer', 'redis'].map((owner) => `${owner}.password`),
+    );
+    for (const name of [...names, 'redis/users.acl'])
+      expect(statSync(join(stage.stateDir, name)).mode & 0o777, name).toBe(0o600);
   });
 
   it('carries the migrations beside the function that applies them', () => {
@@ -361,5 +371,10 @@ describe('monitoring', () => {
     for (const line of lines) {
       expect(JSON.parse(line)).toMatchObject({ time: expect.any(String), traceId: expect.any(String) });
     }
+  });
+
+  it('finds in it nothing that Redis or Postgres has refused', () => {
+    const lines = readFileSync(join(stage.stateDir, 'functions.log'), 'utf8');
+    expect(lines).not.toMatch(/NOPERM|permission denied/);
   });
 });

@@ -7,13 +7,14 @@ import { expect, inject } from 'vitest';
 import { loadOrCreateIdentity, signToken, type TokenClaims } from '../../infra/local/identity.ts';
 import { findFreePort, type ServerPorts } from '../../infra/local/servers/ports.ts';
 import { postgresUrl } from '../../infra/local/servers/postgres.ts';
+import { redisUrl } from '../../infra/local/servers/redis.ts';
 import { type Runner, startRunner } from './runner.ts';
 
 export type RunningStage = {
   readonly url: string;
   readonly stateDir: string;
   readonly runner: Runner;
-  readonly redisUrl: string;
+  /** As the functions' user. */
   readonly redis: Redis;
   /** As the owner. */
   readonly database: pg.Client;
@@ -42,8 +43,7 @@ async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage,
   onStop(() => rmSync(stateDir, { recursive: true, force: true }));
   const { runner, url } = await serve(stateDir, onStop);
   const ports = JSON.parse(readFileSync(join(stateDir, 'ports.json'), 'utf8')) as ServerPorts;
-  const redisUrl = `redis://127.0.0.1:${ports.redis}`;
-  const redis = new Redis(redisUrl);
+  const redis = new Redis(redisUrl(stateDir, ports.redis, 'functions'));
   onStop(() => redis.disconnect());
   const database = new pg.Client({ connectionString: postgresUrl(stateDir, ports.postgres) });
   await database.connect();
@@ -51,7 +51,7 @@ async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage,
   const identity = await loadOrCreateIdentity(stateDir);
   const tokenOf = (claims: TokenClaims = {}) =>
     signToken(identity, { scope: 'users:read cache:admin', ...claims });
-  return { url, stateDir, runner, redisUrl, redis, database, tokenOf };
+  return { url, stateDir, runner, redis, database, tokenOf };
 }
 
 async function serve(stateDir: string, onStop: OnStop): Promise<{ runner: Runner; url: string }> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import { claimRun } from '../../infra/local/processes/run.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
-import { startRedis } from '../../infra/local/servers/redis.ts';
+import { type RedisUsers, startRedis } from '../../infra/local/servers/redis.ts';
 
 export type OwnRedis = {
   readonly pid: number;
@@ -17,20 +17,25 @@ export type OwnRedis = {
   stop(): Promise<void>;
 };
 
-/** With `port`, on the port of one that was stopped: it has come back, empty. */
-export async function startOwnRedis(options: { port?: number } = {}): Promise<OwnRedis> {
-  const port = options.port ?? (await findFreePort());
-  const stateDir = join(inject('servers').stateDir, `redis-${process.pid}-${port}`);
+type OwnRedisOptions = {
+  /** Of one that was stopped: it has come back, empty. */
+  readonly port?: number;
+  /** @default everybody */
+  readonly openTo?: RedisUsers;
+  readonly args?: readonly string[];
+};
+
+export async function startOwnRedis({ port, ...settings }: OwnRedisOptions = {}): Promise<OwnRedis> {
+  const ownPort = port ?? (await findFreePort());
+  const stateDir = join(inject('servers').stateDir, `redis-${process.pid}-${ownPort}`);
   const run = await claimRun({ stateDir });
-  const { process: server, url } = await startRedis(
-    { run, signal: new AbortController().signal, report: () => {} },
-    port,
-  );
+  const context = { run, signal: new AbortController().signal, report: () => {} };
+  const { process: server, url } = await startRedis(context, ownPort, settings);
   const send = (name: NodeJS.Signals) => server.isRunning && process.kill(server.pid, name);
   return {
     pid: server.pid,
     url,
-    port,
+    port: ownPort,
     freeze: () => void send('SIGSTOP'),
     thaw: () => void send('SIGCONT'),
     async stop() {

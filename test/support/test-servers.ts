@@ -30,7 +30,8 @@ export async function startTestServers(): Promise<TestServers & { stop(): Promis
   const run = await claimRun({ stateDir });
   useTemporaryFolder(join(stateDir, 'tmp'));
   const { use } = readOptions([], process.env); // REDIS_URL, DATABASE_URL and PUSHGATEWAY_URL, as `npm start` reads them
-  const servers = await startServers({ run, plan: await planServers(stateDir, use), report: announce });
+  const plan = await planServers(stateDir, use, 'everybody');
+  const servers = await startServers({ run, plan, report: announce });
   const templates = { migrated: `prewarm_test_${runId}_migrated`, seeded: `prewarm_test_${runId}_seeded` };
   await makeTemplates(servers.databaseUrl, templates);
   return {

@@ -6,7 +6,7 @@ import { checkExternal, type ExternalUrls } from './external.ts';
 import { choosePorts, findFreePort, isPortFree, LOOPBACK, rememberPorts, type ServerPorts } from './ports.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
 import { startPushgateway } from './pushgateway.ts';
-import { startRedis } from './redis.ts';
+import { type RedisUsers, redisUrl, startRedis } from './redis.ts';
 import type { StartContext } from './start-context.ts';
 
 export type ServerUrls = {
@@ -19,6 +19,7 @@ export type ServerUrls = {
 export type ServerPlan = {
   readonly ports: ServerPorts;
   readonly use: ExternalUrls;
+  readonly redisOpenTo: RedisUsers;
   readonly urls: ServerUrls;
 };
 
@@ -34,14 +35,18 @@ type Start = (context: StartContext, port: number) => Promise<Required<Started>>
 
 const PORT_TRIES_MAX = 3;
 
-export async function planServers(stateDir: string, use: ExternalUrls): Promise<ServerPlan> {
+export async function planServers(
+  stateDir: string,
+  use: ExternalUrls,
+  redisOpenTo: RedisUsers = 'functions',
+): Promise<ServerPlan> {
   const ports = await choosePorts(stateDir);
   const urls = {
-    redisUrl: use.redisUrl ?? `redis://${LOOPBACK}:${ports.redis}`,
+    redisUrl: use.redisUrl ?? redisUrl(stateDir, ports.redis, redisOpenTo),
     databaseUrl: use.databaseUrl ?? postgresUrl(stateDir, ports.postgres),
     pushgatewayUrl: use.pushgatewayUrl ?? `http://${LOOPBACK}:${ports.pushgateway}`,
   };
-  return { ports, use, urls };
+  return { ports, use, redisOpenTo, urls };
 }
 
 /**
@@ -76,13 +81,13 @@ export async function startServers(options: {
 }
 
 /** In this order: PostgreSQL, Redis, Pushgateway. */
-function beginAll(context: StartContext, { ports, use }: ServerPlan): Promise<Started>[] {
+function beginAll(context: StartContext, { ports, use, redisOpenTo }: ServerPlan): Promise<Started>[] {
   const external = checkExternal(use);
   const begin = (start: Start, port: number, url: string | undefined): Promise<Started> =>
     url === undefined ? startOnFreePort(start, context, port) : external.then(() => ({ url }));
   return [
     begin(startPostgres, ports.postgres, use.databaseUrl),
-    begin(startRedis, ports.redis, use.redisUrl),
+    begin((...where) => startRedis(...where, { openTo: redisOpenTo }), ports.redis, use.redisUrl),
     begin(startPushgateway, ports.pushgateway, use.pushgatewayUrl),
   ];
 }

@@ -6,7 +6,13 @@ import { type ServerProcess, startProcess, waitUntilReady } from '../processes/p
 import { describeError, StartError } from '../start-error.ts';
 import { readOrCreatePassword } from './passwords.ts';
 import { LOOPBACK } from './ports.ts';
-import { FRESH_DATA, initialise, openWay, POSTGRES_USER, readOrCreateOwnerPassword } from './postgres-data.ts';
+import {
+  FRESH_DATA,
+  initialise,
+  openWay,
+  POSTGRES_USER,
+  readOrCreateOwnerPassword,
+} from './postgres-data.ts';
 import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';
 import { choosePostgresUser, type PostgresUser } from './postgres-user.ts';
 import { probePostgres } from './probe.ts';

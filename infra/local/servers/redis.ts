@@ -1,8 +1,11 @@
-/** The embedded Redis (or Valkey): a cache on loopback that keeps nothing on disk. */
-import { mkdirSync } from 'node:fs';
+/** The embedded Redis (or Valkey): a cache on loopback that keeps nothing on disk, open to everybody or to the functions' user only. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { redisUser } from '../../users.ts';
 import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
 import { findOrFetchBinary } from './binaries.ts';
+import { readOrCreatePassword } from './passwords.ts';
 import { LOOPBACK } from './ports.ts';
 import { probeRedis } from './probe.ts';
 import type { StartContext } from './start-context.ts';
@@ -19,12 +22,17 @@ type RedisSettings = {
   readonly name?: string;
   /** Added to the command line. @default none */
   readonly args?: readonly string[];
+  /** @default everybody, who may do everything */
+  readonly openTo?: RedisUsers;
 };
+
+/** The functions' user with its password; or everybody of this machine, as tests want it that empty their databases. */
+export type RedisUsers = 'functions' | 'everybody';
 
 export async function startRedis(
   context: StartContext,
   port: number,
-  { name = 'Redis', args = [] }: RedisSettings = {},
+  { name = 'Redis', args = [], openTo = 'everybody' }: RedisSettings = {},
 ): Promise<RedisServer> {
   const binary = await findOrFetchBinary('redis', context);
   const home = join(context.run.stateDir, name.toLowerCase());
@@ -32,16 +40,33 @@ export async function startRedis(
   const process = startProcess(context.run, {
     name,
     command: binary.command,
-    args: [...redisArgs(port, home), ...args],
+    args: [...redisArgs(port, home), ...(openTo === 'functions' ? userArgs(context, home) : []), ...args],
     env: binary.env,
     cwd: home,
   });
-  const url = `redis://${LOOPBACK}:${port}`;
+  const url = redisUrl(context.run.stateDir, port, openTo);
   await waitUntilReady(process, () => probeRedis(url, PROBE_TIMEOUT_MS), {
     deadlineMs: READY_TIMEOUT_MS,
     signal: context.signal,
   });
   return { process, url };
+}
+
+/** Where the embedded Redis of this state folder is, or will be. */
+export function redisUrl(stateDir: string, port: number, openTo: RedisUsers): string {
+  const address = `${LOOPBACK}:${port}`;
+  if (openTo === 'everybody') return `redis://${address}`;
+  return `redis://${redisUser.name}:${readOrCreatePassword(stateDir, 'redis')}@${address}`;
+}
+
+/** In a file, because everybody of this machine can read a command line. */
+function userArgs({ run }: StartContext, home: string): string[] {
+  const file = join(home, 'users.acl');
+  const digest = createHash('sha256').update(readOrCreatePassword(run.stateDir, 'redis')).digest('hex');
+  writeFileSync(file, `user default off\nuser ${redisUser.name} on #${digest} ${redisUser.access}\n`, {
+    mode: 0o600,
+  });
+  return ['--aclfile', file];
 }
 
 function redisArgs(port: number, home: string): string[] {

@@ -1,5 +1,5 @@
 /** The embedded servers: they start, say when they crash, stop without a trace, and a next start ends what a dead one has left. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
@@ -12,6 +12,7 @@ import { claimRun } from '../../../../infra/local/processes/run.ts';
 import { readRun, readTurn, takeTurn } from '../../../../infra/local/processes/run-record.ts';
 import { planServers, startServers } from '../../../../infra/local/servers/index.ts';
 import { findFreePort } from '../../../../infra/local/servers/ports.ts';
+import { probeRedis } from '../../../../infra/local/servers/probe.ts';
 import { prepareStateFolder } from '../../../../infra/local/state-folder.ts';
 import { identifyAll, withServers } from '../../../support/own-servers.ts';
 
@@ -39,6 +40,20 @@ describe('startServers', () => {
     expect(identities).toHaveLength(3);
     expect(identities.filter(isAlive)).toEqual([]);
     expect(readRun(stateDir)).toBeUndefined();
+  });
+
+  it('starts a Redis that only the functions’ user may use, by a password that no command line tells', async () => {
+    await withServers(stateDir, async ({ redisUrl, processes }) => {
+      const { username, password, host } = new URL(redisUrl);
+      const { pid } = processes.find(({ name }) => name === 'Redis') ?? { pid: 0 };
+      expect(username).toBe('prewarm');
+      expect(password).toHaveLength(32);
+      expect(
+        execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }),
+      ).not.toContain(password);
+      await probeRedis(redisUrl, 5_000);
+      await expect(probeRedis(`redis://${host}`, 5_000)).rejects.toThrow('NOAUTH');
+    });
   });
 
   it('says which part crashed and where its log is, and nothing of a stop that was asked for', async () => {

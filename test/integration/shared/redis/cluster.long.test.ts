@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { readStatus } from '../../../../functions/admin/status.ts';
 import { checkExternal } from '../../../../infra/local/servers/external.ts';
+import { redisUser } from '../../../../infra/users.ts';
 import { RedisUnavailableError, TooManyRequestsError } from '../../../../shared/errors.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
 import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Publisher } from '../../../../shared/metrics/publisher.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
+import { serverOf } from '../../../../shared/redis/batch.ts';
 import { createRedis, type RedisClient, untilReady } from '../../../../shared/redis/client.ts';
 import {
   ADMIN_GUARD,
@@ -18,6 +20,7 @@ import {
   WARMER_GUARD,
 } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
+import { readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
 import { LockSeeker, lockHolder } from '../../../../shared/warming/lock.ts';
 import { keepReport, lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
 import { type OwnCluster, type SlotMove, startOwnCluster } from '../../../support/own-cluster.ts';
@@ -88,6 +91,18 @@ describe('a connection', () => {
     const named = await connect(`redis-cluster://reader:${encodeURIComponent('p@ss:w/rd')}@${url.host}`);
     const whoami = await named.batch(someKeys('k'), (commands) => commands.acl('WHOAMI'));
     expect(new Set(whoami)).toEqual(new Set(['reader']));
+  });
+
+  it('needs no more rights than the functions’ user has', async () => {
+    for (const { admin } of cluster.masters)
+      await admin.acl('SETUSER', redisUser.name, 'on', '>pw', ...redisUser.access.split(' '));
+    const named = await connect(`redis-cluster://${redisUser.name}:pw@${new URL(cluster.url).host}`);
+    const names = someKeys('prewarm:k');
+    await setAll(names, named);
+    expect(await named.readTexts(names)).toEqual(valuesOf(names));
+    expect(await readMemoryUsageBytes(named)).toBeGreaterThan(0);
+    expect(await named.run((client) => serverOf(client, names[0] ?? '').role())).toContain('master');
+    await expect(setAll(someKeys('other'), named)).rejects.toThrow('NOPERM');
   });
 
   it('that is refused for its password says so, and nothing listens for it any more', async () => {

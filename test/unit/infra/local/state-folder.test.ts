@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity } from '../../../../infra/local/identity.ts';
-import { readOrCreatePassword } from '../../../../infra/local/servers/postgres-data.ts';
+import { readOrCreateOwnerPassword } from '../../../../infra/local/servers/postgres-data.ts';
 import { prepareStateFolder } from '../../../../infra/local/state-folder.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-state-'));
@@ -101,7 +101,7 @@ describe('a folder that is taken is closed to other users', () => {
     prepareStateFolder(stateDir);
 
     expect([password, identity, join(stateDir, 'cdk.out')].map(modeOf)).toEqual(['600', '600', '700']);
-    expect(readOrCreatePassword(stateDir)).toBe('its content');
+    expect(readOrCreateOwnerPassword(stateDir)).toBe('its content');
   });
 
   it('while nothing behind a link in it is touched', () => {

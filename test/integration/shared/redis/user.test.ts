@@ -1,0 +1,157 @@
+/** The functions' user of Redis: what it is refused, and that it may do all that the functions do. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import { readEvictedKeys, readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
+import { openAdmins } from '../../../support/admin-process.ts';
+import { queryOnce } from '../../../support/own-servers.ts';
+import { startReadFunction } from '../../../support/read-function.ts';
+import {
+  type IsolatedServers,
+  isolatedServers,
+  type OwnRedis,
+  startOwnRedis,
+} from '../../../support/servers.ts';
+import { openWarmers } from '../../../support/warmer-process.ts';
+
+let own: OwnRedis;
+let redis: Redis;
+
+beforeAll(async () => {
+  own = await startOwnRedis({ openTo: 'functions', args: ['--enable-debug-command', 'yes'] });
+  redis = new Redis(own.url);
+  await redis.set('prewarm:mine', 'mine');
+});
+afterAll(async () => {
+  redis?.disconnect();
+  await own?.stop();
+});
+
+describe('the functions’ user of Redis', () => {
+  it.each([
+    ['FLUSHALL'],
+    ['FLUSHDB'],
+    ['SWAPDB', '0', '1'],
+    ['KEYS', '*'],
+    ['SCAN', '0'],
+    ['RANDOMKEY'],
+    ['CONFIG', 'GET', 'maxmemory'],
+    ['CONFIG', 'SET', 'maxmemory', '0'],
+    ['ACL', 'LIST'],
+    ['ACL', 'SETUSER', 'prewarm', '~*'],
+    ['MODULE', 'LIST'],
+    ['DEBUG', 'SLEEP', '0'],
+    ['SAVE'],
+    ['BGSAVE'],
+    ['SHUTDOWN', 'NOSAVE'],
+    ['REPLICAOF', 'NO', 'ONE'],
+    ['FAILOVER'],
+    ['MONITOR'],
+    ['SLOWLOG', 'GET'],
+    ['CLIENT', 'LIST'],
+    ['CLIENT', 'KILL', 'SKIPME', 'yes'],
+    ['CLUSTER', 'RESET'],
+    ['MIGRATE', '127.0.0.1', '1', 'prewarm:mine', '0', '1'],
+    ['SCRIPT', 'FLUSH'],
+    ['FUNCTION', 'FLUSH'],
+    ['SUBSCRIBE', 'other'],
+    ['PUBLISH', 'other', 'message'],
+    ['GET', 'other'],
+    ['SET', 'other', 'value'],
+    ['DEL', 'other'],
+    ['GET', 'cache:warmup:lock:other'],
+    ['MGET', 'prewarm:mine', 'other'],
+    ['RENAME', 'prewarm:mine', 'other'],
+    ['COPY', 'prewarm:mine', 'other'],
+    ['EVAL', 'return 1', '1', 'other'],
+  ])('is refused %s %s %s', async (...command) => {
+    const [name = '', ...args] = command.filter((word) => word !== undefined);
+    await expect(redis.call(name, ...args)).rejects.toThrow('NOPERM');
+  });
+
+  it.each(["redis.call('GET', 'other')", "redis.call('FLUSHALL')"])(
+    'is refused %s in a script',
+    async (script) => {
+      await expect(redis.eval(script, 0)).rejects.toThrow(
+        /The user executing the script can't|ACL failure in script/,
+      );
+    },
+  );
+
+  it('is let in by its password only, and nobody else is', async () => {
+    const { host } = new URL(own.url);
+    for (const credentials of ['', 'prewarm:guessed@', ':guessed@']) {
+      const stranger = new Redis(`redis://${credentials}${host}`, { retryStrategy: () => null });
+      onTestFinished(() => stranger.disconnect());
+      stranger.on('error', () => {});
+      await expect(stranger.ping()).rejects.toThrow();
+    }
+  });
+
+  it('is told how much memory there is, what was evicted, and which replicas a clear waits for', async () => {
+    const guarded = new GuardedRedis(own.url, WARMER_GUARD);
+    onTestFinished(() => guarded.close());
+    expect(await readMemoryUsageBytes(guarded)).toBeGreaterThan(0);
+    expect(await readEvictedKeys(guarded)).toBe(0);
+    expect(await redis.role()).toEqual(['master', expect.any(Number), []]);
+    expect(await redis.wait(0, 0)).toBe(0);
+  });
+});
+
+describe('as that user', () => {
+  let servers: IsolatedServers;
+  beforeAll(async () => {
+    servers = await isolatedServers();
+  });
+  afterAll(() => servers?.dispose());
+
+  async function leastFollowed(): Promise<number> {
+    const [row] = await queryOnce(
+      servers.databaseUrl,
+      'SELECT id FROM users ORDER BY follower_count, id LIMIT 1',
+    );
+    return Number((row as { id: string }).id);
+  }
+
+  it('a warm-up, reads, an invalidation, a clear, limits and totals are what they are with all rights', async () => {
+    const addresses = { redisUrl: own.url, databaseUrl: servers.databaseUrl };
+    const warmers = await openWarmers();
+    onTestFinished(() => warmers.end());
+    const warmer = await warmers.start(addresses);
+    const { report } = await warmer.call('invoke', 'manual', 'trace');
+    expect(report).toMatchObject({ status: 'success', failed: 0 });
+
+    const admins = await openAdmins();
+    onTestFinished(() => admins.end());
+    const environment = { REDIS_URL: own.url, DATABASE_URL: servers.databaseUrl, PUSHGATEWAY_URL: '' };
+    const admin = await admins.start({ ...environment, WARMER_FUNCTION_NAME: 'warmer' });
+    const clear = (body: object) => admin.call('ask', 'POST', '/admin/clear', body);
+    const cold = await leastFollowed();
+    /** Of a container that has never read anything. */
+    const layerOf = async (id: number) => {
+      const read = await startReadFunction(addresses);
+      const { headers } = await read.get({ resource: '/users/{id}', pathParameters: { id: String(id) } });
+      return headers?.['x-cache'];
+    };
+
+    expect([await layerOf(cold), await layerOf(cold)]).toEqual(['miss', 'l2']);
+    expect(await clear({ ids: [cold] })).toMatchObject({ statusCode: 200 });
+    expect([await layerOf(cold), await layerOf(cold)]).toEqual(['miss', 'l2']);
+    expect(await clear({ dataset: 'users' })).toMatchObject({
+      statusCode: 200,
+      body: { cleared: [{ dataset: 'users', replicas: 0 }, {}] },
+    });
+    expect(await layerOf(cold)).toBe('miss');
+    expect(await clear({})).toMatchObject({ statusCode: 429 });
+
+    expect(await admin.call('ask', 'GET', '/admin/status')).toMatchObject({
+      body: {
+        redis: { available: true, memoryUsedBytes: expect.any(Number) },
+        warmup: { lastReports: [{ traceId: 'trace' }] },
+      },
+    });
+    expect(await redis.hlen(keys.metricTotals)).toBeGreaterThan(0);
+    expect(warmer.output()).not.toContain('NOPERM');
+  });
+});
