@@ -118,7 +118,7 @@ export type NewRedis = {
   /** Cluster mode with so many shards. @default - one shard, cluster mode off */
   readonly shards?: number;
   readonly snapshotRetentionDays: number;
-  /** Raise it to replace the password. @default 1 */
+  /** Raise it to replace the password; the one before holds until it is raised again. @default 1 */
   readonly passwordNumber?: number;
 };
 

@@ -1,13 +1,13 @@
-/** An ElastiCache replication group of Valkey: TLS and a password, replicas in other zones, and no key evicted that must stay. */
+/** An ElastiCache replication group of Valkey: TLS and one user, replicas in other zones, and no key evicted that must stay. */
 import { ArnFormat, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { CfnParameterGroup, CfnReplicationGroup, CfnSubnetGroup } from 'aws-cdk-lib/aws-elasticache';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import type { NewRedis } from '../stage-config.ts';
+import { redisUser } from '../users.ts';
 import type { Network, RedisConnection } from './connections.ts';
-import { readFromOutside } from './secret-reference.ts';
+import { createUsers } from './redis-users.ts';
 
 export type RedisCacheProps = {
   readonly config: NewRedis;
@@ -24,42 +24,22 @@ export class RedisCache extends Construct {
 
   constructor(scope: Construct, id: string, props: RedisCacheProps) {
     super(scope, id);
-    const secret = createPassword(this, props.config);
-    const group = createGroup(this, props, secret.secretValue.unsafeUnwrap());
+    const { userGroupId, password } = createUsers(this, props.config);
+    const group = createGroup(this, props, userGroupId);
     acknowledge(group);
     this.groupId = group.ref;
     this.connection = {
-      url: urlOf(group, props.config, readFromOutside(this, 'PasswordArn', secret)),
+      url: urlOf(group, props.config, password),
       replicationGroup: { id: group.ref, arn: arnOf(group) },
     };
   }
 }
 
 /**
- * ElastiCache wants 16 to 128 characters and few of the signs; without signs it needs no escapes in a URL either. To replace
- * it, raise `passwordNumber` and deploy. As far as it is documented, Valkey then takes the old password beside the new one,
- * so running functions are not cut off; the old one ends with
- * `aws elasticache modify-replication-group --auth-token <new> --auth-token-update-strategy SET`.
- */
-function createPassword(scope: Construct, { passwordNumber = 1 }: NewRedis): Secret {
-  const secret = new Secret(scope, `Password${passwordNumber}`, {
-    description: `${Stack.of(scope).stackName}: the password of Redis`,
-    generateSecretString: { passwordLength: 64, excludePunctuation: true },
-    removalPolicy: RemovalPolicy.DESTROY, // of use to nobody without the cache, also not with its snapshot
-  });
-  Validations.of(secret).acknowledge({
-    id: 'AwsSolutions-SMG4',
-    reason:
-      'Functions have the password in their configuration: it is replaced by a deploy, not by a schedule.',
-  });
-  return secret;
-}
-
-/**
  * Cluster mode cannot be turned on in place, so a group with shards has a name of its own in the template: CloudFormation
  * makes the new group before it deletes the old one, and the next warm-up fills it.
  */
-function createGroup(scope: Construct, props: RedisCacheProps, password: string): CfnReplicationGroup {
+function createGroup(scope: Construct, props: RedisCacheProps, userGroupId: string): CfnReplicationGroup {
   const { shards } = props.config;
   const group = new CfnReplicationGroup(scope, shards ? 'ShardedGroup' : 'Group', {
     replicationGroupDescription: `${Stack.of(scope).stackName}: cache, lock, limits and totals`,
@@ -70,7 +50,7 @@ function createGroup(scope: Construct, props: RedisCacheProps, password: string)
     transitEncryptionEnabled: true,
     transitEncryptionMode: 'required',
     atRestEncryptionEnabled: true,
-    authToken: password,
+    userGroupIds: [userGroupId],
     logDeliveryConfigurations: [engineLog(scope, props.logRetention)],
   });
   applyPolicies(group, props);
@@ -147,9 +127,10 @@ function applyPolicies(group: CfnReplicationGroup, { config, keepData }: RedisCa
 }
 
 function urlOf(group: CfnReplicationGroup, { shards }: NewRedis, password: string): string {
+  const login = `${redisUser.name}:${password}`;
   return shards
-    ? `rediss-cluster://:${password}@${group.attrConfigurationEndPointAddress}:${port}`
-    : `rediss://:${password}@${group.attrPrimaryEndPointAddress}:${port}`;
+    ? `rediss-cluster://${login}@${group.attrConfigurationEndPointAddress}:${port}`
+    : `rediss://${login}@${group.attrPrimaryEndPointAddress}:${port}`;
 }
 
 function arnOf(group: CfnReplicationGroup): string {
@@ -165,5 +146,9 @@ function acknowledge(group: CfnReplicationGroup): void {
   Validations.of(group).acknowledge({
     id: 'AwsSolutions-AEC5',
     reason: 'Who may connect is decided by the security group and the password, not by an unusual port.',
+  });
+  Validations.of(group).acknowledge({
+    id: 'AwsSolutions-AEC6',
+    reason: 'Its users sign in by their names and passwords, which AUTH alone cannot tell apart.',
   });
 }

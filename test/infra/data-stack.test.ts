@@ -6,6 +6,7 @@ import { adoptDatabase, adoptRedis } from '../../infra/constructs/existing-serve
 import { DataStack, type DataStackProps } from '../../infra/stacks/data-stack.ts';
 import { NetworkStack } from '../../infra/stacks/network-stack.ts';
 import type { ExistingNetwork, NewAurora, NewRds, NewRedis } from '../../infra/stage-config.ts';
+import { redisUser } from '../../infra/users.ts';
 import { RenderedStacks } from '../support/rendered-stacks.ts';
 import { runbookEntries } from '../support/runbook.ts';
 
@@ -143,9 +144,8 @@ describe('the data stack', () => {
       expect(text).not.toMatch(/"(MasterUserPassword|SecretString)":/);
       expect(text).not.toMatch(/postgres:\/\/[^"@]*:[^"@]*@/);
     }
-    expect(whole.only(group).Properties['AuthToken']).toBe(
-      '{{resolve:secretsmanager:RedisPassword1:SecretString:::}}',
-    );
+    for (const { Properties } of Object.values(whole.of('AWS::ElastiCache::User')))
+      expect(Properties['Passwords']).toEqual(['{{resolve:secretsmanager:RedisPassword1:SecretString:::}}']);
   });
 
   it('needs no function of its own, and keeps logs for as long as the stage says', () => {
@@ -159,7 +159,7 @@ describe('the data stack', () => {
 });
 
 describe('Redis', () => {
-  it('is Valkey behind TLS and a password, encrypted on its disks, with a replica to fail over to', () => {
+  it('is Valkey behind TLS and users with passwords, encrypted on its disks, with a replica to fail over to', () => {
     expect(whole.only(group).Properties).toMatchObject({
       Engine: 'valkey',
       TransitEncryptionEnabled: true,
@@ -176,6 +176,24 @@ describe('Redis', () => {
     expect(whole.only(group).Properties).not.toHaveProperty('ReplicasPerNodeGroup');
   });
 
+  it('lets in the functions’ user, who may do what it may on this machine, and nobody by default', () => {
+    expect(whole.only(group).Properties).toMatchObject({ UserGroupIds: ['RedisUserGroup'] });
+    expect(whole.only(group).Properties).not.toHaveProperty('AuthToken');
+    expect(whole.only('AWS::ElastiCache::UserGroup').Properties).toEqual({
+      Engine: 'valkey',
+      UserGroupId: 'prewarm-test-data',
+      UserIds: ['RedisFunctionsUser', 'RedisDefaultUser'],
+    });
+    expect(whole.of('AWS::ElastiCache::User')).toMatchObject({
+      RedisFunctionsUser: {
+        Properties: { Engine: 'valkey', UserName: 'prewarm', AccessString: `on ${redisUser.access}` },
+      },
+      RedisDefaultUser: {
+        Properties: { Engine: 'valkey', UserName: 'default', AccessString: 'off -@all' },
+      },
+    });
+  });
+
   it('has a password that it accepts and that a URL can hold', () => {
     const { GenerateSecretString } = sharded.only('AWS::SecretsManager::Secret').Properties;
 
@@ -184,15 +202,24 @@ describe('Redis', () => {
     expect(GenerateSecretString.PasswordLength).toBeLessThanOrEqual(128);
   });
 
-  it('gets another password by its number, under an output whose name stays', () => {
+  it('gets another password by its number beside the one before, under an output whose name stays', () => {
     const [one, other] = [1, 2].map((passwordNumber) =>
       synthesise({ redis: { ...redis, passwordNumber } }),
     ) as [typeof whole, typeof whole];
     const read = (synthesised: typeof whole) => synthesised.rendered.text(synthesised.service);
 
-    expect(Object.keys(other.of('AWS::SecretsManager::Secret'))).toEqual(['RedisPassword2']);
+    const passwords = ['RedisPassword2', 'RedisPassword1'];
+    expect(Object.keys(other.of('AWS::SecretsManager::Secret'))).toEqual(passwords);
+    expect(other.of('AWS::ElastiCache::User')['RedisFunctionsUser']?.Properties['Passwords']).toEqual(
+      passwords.map((secret) => `{{resolve:secretsmanager:${secret}:SecretString:::}}`),
+    );
     expect(usedBy(other)['Redis']).toContain('{{resolve:secretsmanager:RedisPassword2:SecretString:::}}');
     expect(read(other)).toBe(read(one)); // what changes is what the output holds
+    const third = synthesise({ redis: { ...redis, passwordNumber: 3 } });
+    expect(Object.keys(third.of('AWS::SecretsManager::Secret'))).toEqual([
+      'RedisPassword3',
+      'RedisPassword2',
+    ]);
   });
 
   it('evicts only keys that expire, those first that nobody used for longest', () => {
@@ -211,7 +238,7 @@ describe('Redis', () => {
   it('tells the service its address, and the name and ARN for its status', () => {
     expect(usedBy(whole)).toMatchObject({
       Redis:
-        'rediss://:{{resolve:secretsmanager:RedisPassword1:SecretString:::}}@RedisGroup.PrimaryEndPoint.Address:6379',
+        'rediss://prewarm:{{resolve:secretsmanager:RedisPassword1:SecretString:::}}@RedisGroup.PrimaryEndPoint.Address:6379',
       ReplicationGroup: {
         id: 'RedisGroup',
         arn: 'arn:aws:elasticache:eu-central-1:111122223333:replicationgroup:RedisGroup',
@@ -225,7 +252,7 @@ describe('Redis', () => {
     expect(Properties).toMatchObject({ NumNodeGroups: 3, ReplicasPerNodeGroup: 2 });
     expect(UpdatePolicy).toEqual({ UseOnlineResharding: true });
     expect(usedBy(sharded)['Redis']).toBe(
-      'rediss-cluster://:{{resolve:secretsmanager:RedisPassword1:SecretString:::}}@RedisShardedGroup.ConfigurationEndPoint.Address:6379',
+      'rediss-cluster://prewarm:{{resolve:secretsmanager:RedisPassword1:SecretString:::}}@RedisShardedGroup.ConfigurationEndPoint.Address:6379',
     );
   });
 
