@@ -31,7 +31,12 @@ beforeAll(async () => {
   server = await startOwnPostgres();
   await queryOnce(server.url, "CREATE ROLE master LOGIN CREATEROLE PASSWORD 'm'");
   await queryOnce(server.url, "CREATE ROLE tenant LOGIN PASSWORD 't'");
-  for (const [name, owner] of Object.entries({ rented: 'tenant', shop: 'master', twin: 'master' }))
+  for (const [name, owner] of Object.entries({
+    rented: 'tenant',
+    leased: 'tenant',
+    shop: 'master',
+    twin: 'master',
+  }))
     await queryOnce(server.url, `CREATE DATABASE ${name} OWNER ${owner}`);
 });
 afterAll(() => server?.stop());
@@ -118,6 +123,13 @@ describe('the roles', () => {
     await queryOnce(urlAs('master', 'm', 'shop'), `CREATE TABLE ${table} AS SELECT 1 AS one`);
     expect(await queryOnce(loginUrl(role), `SELECT one FROM ${table}`)).toEqual([{ one: 1 }]);
     await expect(attempt(role, `UPDATE ${table} SET one = 2`)).rejects.toMatchObject(REFUSED);
+  });
+
+  it('are granted the same by an owner who may not make them, once they are there', async () => {
+    await migrate(urlAs('tenant', 't', 'leased'));
+    const url = withDatabase(loginUrl('prewarm_reader'), 'leased');
+    expect(await queryOnce(url, 'SELECT FROM users')).toEqual([]);
+    await expect(queryOnce(url, 'SELECT FROM prewarm_migrations')).rejects.toMatchObject(REFUSED);
   });
 
   it('the reader’s transactions are read-only, should it ever be granted more', async () => {
