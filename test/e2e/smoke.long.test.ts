@@ -18,7 +18,7 @@ let url: string;
 let traceId: string;
 
 beforeAll(async () => {
-  stage = await startLocalStage('smoke-');
+  stage = await startLocalStage('smoke-', 'named');
   url = stage.url;
   traceId = /trigger deploy +traceId (\S+)/.exec(stage.runner.output())?.[1] ?? '';
 });

@@ -1,4 +1,4 @@
-/** The whole local stage for the tests of a file, as `npm start` serves it: a process, with servers of its own. */
+/** The whole local stage for the tests of a file, as `npm start` serves it: a process, with servers of its own or the tests'. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -9,12 +9,12 @@ import { findFreePort, type ServerPorts } from '../../infra/local/servers/ports.
 import { postgresUrl } from '../../infra/local/servers/postgres.ts';
 import { redisUrl } from '../../infra/local/servers/redis.ts';
 import { type Runner, startRunner } from './runner.ts';
+import { isolatedServers } from './servers.ts';
 
 export type RunningStage = {
   readonly url: string;
   readonly stateDir: string;
   readonly runner: Runner;
-  /** As the functions' user. */
   readonly redis: Redis;
   /** As the owner. */
   readonly database: pg.Client;
@@ -25,27 +25,39 @@ export type RunningStage = {
 };
 
 type OnStop = (undo: () => unknown) => void;
+/** Those that `npm start` starts itself, or databases of the tests' servers, which REDIS_URL and DATABASE_URL name. */
+type StageServers = 'embedded' | 'named';
 
 /** Stops by itself what it started when it fails, and rejects with why it failed. */
-export async function startLocalStage(prefix: string): Promise<RunningStage> {
+export async function startLocalStage(
+  prefix: string,
+  servers: StageServers = 'embedded',
+): Promise<RunningStage> {
   const undos: (() => unknown)[] = [];
   const stop = () => undoAll(undos);
   try {
-    return { ...(await start(prefix, (undo) => undos.push(undo))), stop };
+    return { ...(await start(prefix, servers, (undo) => undos.push(undo))), stop };
   } catch (error) {
     await stop().catch(() => {}); // why it did not start is what matters
     throw error;
   }
 }
 
-async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage, 'stop'>> {
+async function start(
+  prefix: string,
+  servers: StageServers,
+  onStop: OnStop,
+): Promise<Omit<RunningStage, 'stop'>> {
   const stateDir = mkdtempSync(join(inject('servers').stateDir, prefix));
   onStop(() => rmSync(stateDir, { recursive: true, force: true }));
-  const { runner, url } = await serve(stateDir, onStop);
-  const ports = JSON.parse(readFileSync(join(stateDir, 'ports.json'), 'utf8')) as ServerPorts;
-  const redis = new Redis(redisUrl(stateDir, ports.redis, 'functions'));
+  const named = servers === 'named' ? await isolatedServers() : undefined;
+  onStop(() => named?.dispose());
+  const env = named && { REDIS_URL: named.redisUrl, DATABASE_URL: named.databaseUrl };
+  const { runner, url } = await serve(stateDir, env, onStop);
+  const urls = named ?? embeddedUrls(stateDir);
+  const redis = new Redis(urls.redisUrl);
   onStop(() => redis.disconnect());
-  const database = new pg.Client({ connectionString: postgresUrl(stateDir, ports.postgres) });
+  const database = new pg.Client({ connectionString: urls.databaseUrl });
   await database.connect();
   onStop(() => database.end());
   const identity = await loadOrCreateIdentity(stateDir);
@@ -54,9 +66,23 @@ async function start(prefix: string, onStop: OnStop): Promise<Omit<RunningStage,
   return { url, stateDir, runner, redis, database, tokenOf };
 }
 
-async function serve(stateDir: string, onStop: OnStop): Promise<{ runner: Runner; url: string }> {
+/** The functions' of Redis, the owner's of PostgreSQL. */
+function embeddedUrls(stateDir: string): { redisUrl: string; databaseUrl: string } {
+  const ports = JSON.parse(readFileSync(join(stateDir, 'ports.json'), 'utf8')) as ServerPorts;
+  return {
+    redisUrl: redisUrl(stateDir, ports.redis, 'functions'),
+    databaseUrl: postgresUrl(stateDir, ports.postgres),
+  };
+}
+
+/** With a Pushgateway of its own, because what is published there has one name for all. */
+async function serve(
+  stateDir: string,
+  env: NodeJS.ProcessEnv | undefined,
+  onStop: OnStop,
+): Promise<{ runner: Runner; url: string }> {
   const port = await findFreePort();
-  const runner = startRunner(stateDir, ['--port', String(port)]);
+  const runner = startRunner(stateDir, ['--port', String(port)], env);
   onStop(async () => {
     runner.kill('SIGTERM');
     expect(await runner.exited, runner.output()).toEqual({ code: 0, signal: null });
