@@ -34,6 +34,7 @@ beforeAll(async () => {
   for (const [name, owner] of Object.entries({
     rented: 'tenant',
     leased: 'tenant',
+    lent: 'tenant',
     shop: 'master',
     twin: 'master',
   }))
@@ -130,6 +131,24 @@ describe('the roles', () => {
     const url = withDatabase(loginUrl('prewarm_reader'), 'leased');
     expect(await queryOnce(url, 'SELECT FROM users')).toEqual([]);
     await expect(queryOnce(url, 'SELECT FROM prewarm_migrations')).rejects.toMatchObject(REFUSED);
+  });
+
+  it('whose passwords cannot be set leave no migration behind', async () => {
+    const failing = migrate(urlAs('tenant', 't', 'lent'), { logins: LOGINS });
+    await expect(failing).rejects.toMatchObject(REFUSED);
+    const left = "SELECT to_regclass('prewarm_migrations') AS migrations, to_regclass('users') AS users";
+    expect(await queryOnce(urlAs('tenant', 't', 'lent'), left)).toEqual([{ migrations: null, users: null }]);
+  });
+
+  it('have their passwords in no statement, which a server may log', async () => {
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    onTestFinished(() => query.mockRestore());
+    await migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
+    const statements = query.mock.calls.map(([statement]) => String(statement));
+    for (const { role, password } of LOGINS) {
+      expect(statements).toContainEqual(expect.stringMatching(`${role}.*SCRAM-SHA-256`));
+      expect(statements.join()).not.toContain(password);
+    }
   });
 
   it('the reader’s transactions are read-only, should it ever be granted more', async () => {
