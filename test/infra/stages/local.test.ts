@@ -14,7 +14,7 @@ const roleUrls = {
   warmerDatabaseUrl: 'postgres://prewarm_warmer:of%2Fsigns@127.0.0.1:5433/prewarm',
 };
 
-/** By the functions' folders. */
+/** By the functions' names. */
 function environments(context: LocalContext): Record<string, Record<string, string>> {
   const resources = [...synthesiseStage(localStage(context)).values()].flatMap(({ Resources }) =>
     Object.values(Resources),
@@ -23,7 +23,7 @@ function environments(context: LocalContext): Record<string, Record<string, stri
   return Object.fromEntries(
     functions.map(({ Metadata, Properties }) => {
       const environment = Properties?.['Environment'] as { Variables: Record<string, string> } | undefined;
-      return [String(Metadata?.['prewarm:folder']), environment?.Variables ?? {}];
+      return [String(Metadata?.['prewarm:function']), environment?.Variables ?? {}];
     }),
   );
 }
