@@ -31,6 +31,12 @@ export type WarmOptions = {
 const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
+/** What is known of how long a load takes when none has been made yet, and how much a new one changes it. */
+const USUAL_LOAD_MS = 2;
+const USUAL_LOAD_WEIGHT = 0.2;
+/** Sooner than this nobody looks again for what another container loads. */
+const FIRST_LOOK_MIN_MS = 1;
+const FIRST_LOOK_MAX_MS = 50;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
 const JITTER = 0.1;
 /** Steps of this size, each begun where the last one ended and 1 taken off, lie more evenly in [0, 1) than chance does. */
@@ -44,6 +50,8 @@ export class Loader<Id> {
   readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
   /** From 0 to 1; begins anywhere, so that containers differ. */
   #jitter = Math.random();
+  /** How long a load of this dataset takes as a rule, in ms. */
+  #usualLoadMs = USUAL_LOAD_MS;
 
   constructor(source: Source<Id>, layers: Layers, lease: Lease, admission: Admission) {
     this.#source = source;
@@ -122,9 +130,12 @@ export class Loader<Id> {
       const stored = await this.#layers.askAgain(key);
       return stored !== undefined && Date.now() < stored.freshUntilMs ? stored : undefined;
     };
-    // Who waits has asked for it too, so the one that loads it stores it.
-    const onWait = () => this.#admission.note(key);
-    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), lookAgain, onWait);
+    const waiting = {
+      firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
+      // Who waits has asked for it too, so the one that loads it stores it.
+      onWait: () => this.#admission.note(key),
+    };
+    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), lookAgain, waiting);
     return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release);
   }
 
@@ -217,8 +228,11 @@ export class Loader<Id> {
   }
 
   async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, release: Release): Promise<Entry[]> {
+    const beganAtMs = performance.now();
     try {
-      return await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
+      const loaded = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
+      this.#usualLoadMs += (performance.now() - beganAtMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
+      return loaded;
     } catch (error) {
       await release();
       throw error;

@@ -28,6 +28,8 @@ export const keys = {
     `prewarm:entry:${dataset}:${schemaVersion}:${generation}:${plain(id)}`,
   /** Who loads an entry at the moment: in the entry's slot, so that storing and releasing arrive in their order. */
   lease: (entryKey: string) => `prewarm:lease:{${entryKey}}`,
+  /** Who loads it beside a leader that should have ended long ago. */
+  leaseBeside: (entryKey: string) => `prewarm:lease:{${entryKey}}:beside`,
   generation: (dataset: string) => `prewarm:{${dataset}}:generation`,
   /** Ids that were invalidated lately, scored by Redis' clock in ms. */
   invalidated: (dataset: string) => `prewarm:{${dataset}}:invalidated`,

@@ -88,6 +88,25 @@ describe('a missing value', () => {
     expect(await loadsOf(everyone)).toBe(1);
   });
 
+  it.each([300, 1_800])(
+    'is loaded once also when that takes %d ms, longer than a lease lives',
+    async (loadDelayMs) => {
+      await Promise.all(everyone.map((reader) => reader.call('open', { loadDelayMs })));
+      const reads = await Promise.all(everyone.map((reader) => reader.call('getTimes', 1, 10)));
+      expect(new Set(reads.flat().map(({ json }) => json)).size).toBe(1);
+      expect(await loadsOf(everyone)).toBe(1);
+    },
+  );
+
+  it('is loaded once while the table is locked for 1.6 s, and answered to all when it is free', async () => {
+    await admin.query('BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE');
+    const reads = everyone.map((reader) => reader.call('getTimes', 1, 10));
+    await sleep(1_600);
+    await admin.query('COMMIT');
+    expect(new Set((await Promise.all(reads)).flat().map(({ json }) => json)).size).toBe(1);
+    expect(await loadsOf(everyone)).toBe(1);
+  });
+
   it('is loaded by one of those who wait, and answered to all, when the process that loads it is killed', async () => {
     const leader = await readers.start(servers);
     await leader.call('holdLoads');
