@@ -43,6 +43,12 @@ type LayersOptions = {
   readonly onCorrupt: (values: number) => void;
 };
 
+type Asking = {
+  /** As a list of ids is, and a crawler's. */
+  readonly amongMany: boolean;
+  readonly onCorrupt: (values: number) => void;
+};
+
 /** Keys that are asked for together at most: so few that a list finds one as soon as a map would. */
 const BATCH_KEYS_MAX = 100;
 
@@ -151,12 +157,12 @@ export class Layers {
 
   /** The same for who asked before and waits for what another container loads. */
   async askAgain(key: string): Promise<Entry | undefined> {
-    return (await this.#lookUp([key], () => {}))[0];
+    return (await this.#lookUp([key], { amongMany: false, onCorrupt: () => {} }))[0];
   }
 
   /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
   askForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
-    return this.#lookUp(keys, this.#onCorrupt);
+    return this.#lookUp(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
   }
 
   /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
@@ -187,11 +193,10 @@ export class Layers {
 
   /**
    * Into memory, unless a clear or an invalidation was noticed since the load began: who asked before it may have the
-   * value, memory may not, because it would not hear of it again. Where `mayDisplace` is false, only if there is room.
+   * value, memory may not, because it would not hear of it again.
    */
-  putInMemory(ticket: LoadTicket, key: string, entry: Entry, mayDisplace: boolean): void {
-    if (ticket.drops !== this.#drops || !(mayDisplace || this.#memory.hasRoom)) return;
-    this.#memory.set(key, entry, this.#clock.nowMs());
+  putInMemory(ticket: LoadTicket, key: string, entry: Entry, amongMany: boolean): void {
+    if (ticket.drops === this.#drops) this.#remember(key, entry, this.#clock.nowMs(), amongMany);
   }
 
   /** Where Redis has `keys`. After a look, so that what is read there is not older than what the look told. */
@@ -237,15 +242,17 @@ export class Layers {
     // The callers that run before this have asked by then.
     const entries = Promise.resolve().then(() => {
       if (this.#batch?.keys === keys) this.#batch = undefined;
-      return this.askForMany(keys);
+      return this.#lookUp(keys, { amongMany: false, onCorrupt: this.#onCorrupt });
     });
     return { keys, entries };
   }
 
-  async #lookUp(
-    keys: readonly string[],
-    onCorrupt: (values: number) => void,
-  ): Promise<readonly (Entry | undefined)[]> {
+  #remember(key: string, entry: Entry, nowMs: number, amongMany: boolean): void {
+    if (amongMany) this.#memory.setAmongMany(key, entry, nowMs);
+    else this.#memory.set(key, entry, nowMs);
+  }
+
+  async #lookUp(keys: readonly string[], asking: Asking): Promise<readonly (Entry | undefined)[]> {
     const askedAtMs = this.#clock.nowMs();
     const isLookDue = !this.#generation.isRecent(askedAtMs);
     if (keys.length === 0 && !isLookDue) return [];
@@ -256,9 +263,9 @@ export class Layers {
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
     if (asked !== undefined) this.#heed(found, asked);
-    if (generation !== this.#generation.current) return this.#lookUp(keys, onCorrupt);
-    if (found.corrupt > 0) onCorrupt(found.corrupt);
-    return this.#takeAll(keys, found, isUndisturbed);
+    if (generation !== this.#generation.current) return this.#lookUp(keys, asking);
+    if (found.corrupt > 0) asking.onCorrupt(found.corrupt);
+    return this.#takeAll(keys, found, isUndisturbed, asking.amongMany);
   }
 
   /**
@@ -269,24 +276,25 @@ export class Layers {
     keys: readonly string[],
     { entries, look }: LookUp,
     mayRemember: boolean,
+    amongMany: boolean,
   ): readonly (Entry | undefined)[] {
     const nowMs = this.#clock.nowMs();
     const told = look?.invalidatedIds ?? [];
     return entries.map((entry, place) => {
       const key = keys[place] as string;
-      return this.#take(key, entry, nowMs, mayRemember && !told.includes(key));
+      const taken = this.#take(key, entry, nowMs);
+      if (taken !== undefined && mayRemember && !told.includes(key))
+        this.#remember(key, taken, nowMs, amongMany);
+      return taken;
     });
   }
 
   /** What is stale is remembered too: not answered from memory, but there if the database is away. */
-  #take(key: string, entry: Entry | undefined, nowMs: number, mayRemember: boolean): Entry | undefined {
+  #take(key: string, entry: Entry | undefined, nowMs: number): Entry | undefined {
     if (entry === undefined || nowMs >= entry.staleUntilMs) return undefined;
-    if (entry.kind === 'tombstone') {
-      this.#memory.delete(key);
-      return undefined;
-    }
-    if (mayRemember) this.#memory.set(key, entry, nowMs);
-    return entry;
+    if (entry.kind !== 'tombstone') return entry;
+    this.#memory.delete(key);
+    return undefined;
   }
 
   #askLook(askedAtMs: number): AskedLook {

@@ -202,8 +202,8 @@ export class Loader<Id> {
     const isLate = outcomes?.includes('late') ?? false;
     if (isOvertaken || isLate) return entries;
     for (const [place, entry] of entries.entries()) {
-      const mayDisplace = isStored(place) || (verdicts[place] as Verdict).wasSeen;
-      this.#layers.putInMemory(ticket, keys[place] as string, entry, mayDisplace);
+      const isAskedForAgain = isStored(place) || (verdicts[place] as Verdict).wasSeen;
+      this.#layers.putInMemory(ticket, keys[place] as string, entry, ids.length > 1 || !isAskedForAgain);
     }
     return entries;
   }

@@ -32,6 +32,8 @@ type MemoryOptions = {
  */
 export class MemoryLayer {
   readonly #entries: LRUCache<string, MemoryEntry>;
+  /** Keys that were asked for among many, and have no place yet. */
+  readonly #askedOnce: LRUCache<string, true>;
   readonly #keepMs: number;
   readonly #onHits: MemoryOptions['onHits'];
 
@@ -44,6 +46,7 @@ export class MemoryLayer {
         if (left.hits > 0) this.#tellHits(key, left);
       },
     });
+    this.#askedOnce = new LRUCache({ max: options.entriesMax });
   }
 
   get(key: string, nowMs: number): MemoryRead | undefined {
@@ -82,6 +85,16 @@ export class MemoryLayer {
       read: undefined,
       untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
     });
+  }
+
+  /**
+   * For what was asked for among many: a crawler asks so, for each key once, and would take the place of all that is hot.
+   * Where there is no room it gets one at its second request.
+   */
+  setAmongMany(key: string, entry: Entry, nowMs: number): void {
+    const mayDisplace = this.hasRoom || this.#entries.has(key) || this.#askedOnce.delete(key);
+    if (mayDisplace) this.set(key, entry, nowMs);
+    else this.#askedOnce.set(key, true);
   }
 
   delete(key: string): void {

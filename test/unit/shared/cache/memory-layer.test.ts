@@ -87,3 +87,32 @@ it('what was put there before the first request says so', () => {
   expect(memory.get('hot', NOW_MS)?.layer).toBe('hydrated');
   expect(memory.get('read', NOW_MS)?.layer).toBe('l1');
 });
+
+it('what is asked for among many displaces nothing at its first request, and is remembered at its second', () => {
+  for (const key of ['a', 'b', 'c']) memory.set(key, entry(key), NOW_MS);
+  for (const key of ['cold', 'colder', 'a']) memory.setAmongMany(key, entry(`new ${key}`), NOW_MS);
+  expect(['a', 'b', 'c'].map((key) => memory.get(key, NOW_MS)?.json)).toEqual(['new a', 'b', 'c']);
+  memory.setAmongMany('cold', entry('cold'), NOW_MS);
+  expect(memory.get('cold', NOW_MS)?.json).toBe('cold');
+  memory.setAmongMany('cold', entry('newer', { readAtUs: 2_000 }), NOW_MS);
+  expect(memory.get('cold', NOW_MS)?.json).toBe('newer');
+});
+
+it('what is asked for among many is remembered at once where there is room', () => {
+  memory.setAmongMany('a', entry('a'), NOW_MS);
+  expect(memory.get('a', NOW_MS)?.json).toBe('a');
+});
+
+it('a crawler costs those who read what is hot none of their hits', () => {
+  const large = new MemoryLayer({ entriesMax: 900, keepMs: KEEP_MS, onHits: () => {} });
+  const read = (key: string): number => {
+    if (large.get(key, NOW_MS) !== undefined) return 1;
+    large.set(key, entry(key), NOW_MS);
+    return 0;
+  };
+  const readHot = () =>
+    Array.from({ length: 900 }, (_, hot) => read(`hot-${hot}`)).reduce((sum, hit) => sum + hit, 0);
+  readHot();
+  for (let cold = 0; cold < 20_000; cold++) large.setAmongMany(`cold-${cold}`, entry('cold'), NOW_MS);
+  expect(readHot()).toBe(900);
+});
