@@ -6,7 +6,7 @@ import { log, setLogLevel } from '../../shared/logger.ts';
 import { Telemetry } from '../../shared/metrics/telemetry.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
-import { type Hydrated, hydrate } from '../../shared/warming/hydration.ts';
+import { type Hydrated, Hydration } from '../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../shared/warming/popularity.ts';
 import { within } from '../../shared/within.ts';
 import { healthCheck } from './health.ts';
@@ -22,6 +22,7 @@ const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
 
 const reads = new ReadReporter(redis, Object.values(caches));
+const hydration = new Hydration(redis, Object.values(caches));
 
 /** What a first request would wait for, before there is one: both connections, and a memory that knows what is hot. */
 async function prepare(): Promise<void> {
@@ -31,7 +32,7 @@ async function prepare(): Promise<void> {
 
 async function connectAndHydrate(): Promise<Hydrated> {
   await redis.connect(CONNECT_TIMEOUT_MS);
-  return hydrate(redis, Object.values(caches));
+  return hydration.fill();
 }
 
 async function connectDatabase(): Promise<void> {
@@ -45,5 +46,5 @@ async function connectDatabase(): Promise<void> {
 await prepare();
 
 export const handler = apiHandler(readRoutes(caches, healthCheck(redis, database)), async () => {
-  await Promise.all([telemetry.flushIfDue(), reads.flushIfDue()]);
+  await Promise.all([hydration.fillAgainIfAged(), telemetry.flushIfDue(), reads.flushIfDue()]);
 });

@@ -13,6 +13,7 @@ import {
   readManifest,
   readUnfinished,
 } from '../../../../shared/warming/hot-keys.ts';
+import { Hydration } from '../../../../shared/warming/hydration.ts';
 import { type Container, openContainer } from '../../../support/containers.ts';
 import { startReadFunction } from '../../../support/read-function.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
@@ -102,6 +103,37 @@ describe('a new container', () => {
     expect(caches.users.counts).toMatchObject({ hydrated: USERS + 1, l1: 0, l2: 0, miss: 0 });
   });
 
+  it.each([5, 30])(
+    'that gets its first request %d minutes later fills its memory again beside it',
+    async (minutes) => {
+      const { redis: guard, caches } = await openWithoutDatabase();
+      await moveRedisAlong(guard);
+      const hydration = new Hydration(guard, Object.values(caches));
+      await hydration.fill();
+      await letPass(minutes * 60_000);
+      await redis.run((client) => client.config('RESETSTAT'));
+      const [first] = await Promise.all([caches.users.get(hotIds[0] as number), hydration.fillAgainIfAged()]);
+      expect(first.layer).toBe('l2');
+      const others = hotIds.slice(1);
+      await expect
+        .poll(() => others.map((id) => caches.users.probe(id)?.layer))
+        .toEqual(others.map(() => 'hydrated'));
+      await hydration.fillAgainIfAged();
+      expect(await commandCalls('mget')).toBe(2); // the read's own, and one for all others
+    },
+  );
+
+  it('that gets its first request at once fills nothing again', async () => {
+    const { redis: guard, caches } = await openWithoutDatabase();
+    const hydration = new Hydration(guard, Object.values(caches));
+    await hydration.fill();
+    await redis.run((client) => client.config('RESETSTAT'));
+    await hydration.fillAgainIfAged();
+    await letPass(30 * 60_000);
+    await hydration.fillAgainIfAged();
+    expect(await commandCalls('mget')).toBe(0);
+  });
+
   it('fills its memory to the brim with one MGET and no query', async () => {
     await warm(1_000, 100);
     const { hydrate } = await openWithoutDatabase();
@@ -117,7 +149,8 @@ describe('a new container', () => {
     const ranked = await users.rank(database, users.memoryEntriesMax);
     const { caches, hydrate } = await openWithDatabase();
     await hydrate();
-    await caches.users.getMany([20_001, 20_002, 20_003].filter((id) => !ranked.includes(id)));
+    const others = [20_001, 20_002, 20_003].filter((id) => !ranked.includes(id));
+    await Promise.all(others.map((id) => caches.users.get(id)));
     expect(caches.users.probe(ranked[0] as number)?.layer).toBe('hydrated');
     expect(caches.users.probe(ranked.at(-1) as number)).toBeUndefined();
   });
