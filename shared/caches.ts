@@ -1,5 +1,4 @@
 /** Puts the datasets, their database and Redis together: the caches that the functions read, warm and clear. */
-import { READERS_SHARE } from './cache/admission.ts';
 import type { Source } from './cache/source.ts';
 import { TieredCache } from './cache/tiered-cache.ts';
 import type { Dataset } from './datasets/dataset.ts';
@@ -28,9 +27,8 @@ export function openCaches(
   database: Database,
   registered: Registry = datasets,
 ): unknown {
-  const memoryShare = READERS_SHARE / Object.keys(registered).length;
-  const open = (dataset: Registry[string]) =>
-    new TieredCache(sourceOf(dataset, database), redis, memoryShare);
+  const count = Object.keys(registered).length;
+  const open = (dataset: Registry[string]) => new TieredCache(sourceOf(dataset, database), redis, count);
   const opened = Object.entries(registered).map(([name, dataset]) => ({
     name,
     dataset,

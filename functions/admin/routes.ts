@@ -35,11 +35,12 @@ export type AdminServices = {
 export function adminRoutes(services: AdminServices): Routes {
   const limited = async (request: ApiRequest, action: LimitedAction, act: () => Promise<Answer>) => {
     const { sub } = requireScope(request, SCOPE);
-    await services.limits.consume(action, sub);
+    const giveBack = await services.limits.consume(action, sub);
     try {
       return await act();
     } catch (error) {
-      if (isOurFault(error)) await services.limits.giveBack(action, sub);
+      // Nothing was done: neither for our reasons, nor for what was wrong with the request.
+      if (isOurFault(error) || error instanceof InvalidInputError) await giveBack();
       throw error;
     }
   };

@@ -27,6 +27,10 @@ type Json = Readonly<Record<string, unknown>>;
 const TOKEN_CHARACTERS_MAX = 8_192;
 /** Three parts in base64url; the first two are JSON, the third is the signature. */
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+/** A token that is valid for longer has its end in milliseconds, as a rule. */
+const LIFE_MAX_S = 366 * 24 * 3_600;
+/** RFC 9068 and RFC 7519; others are for something else, such as a logout. */
+const TYPES = /^(application\/)?(jwt|at\+jwt)$/i;
 /** Its access tokens name their client where others name an audience. */
 const COGNITO = /^https:\/\/([\w-]+\.)?cognito-idp\.[\w-]+\.amazonaws\.com(\.cn)?\/[\w-]+$/;
 
@@ -63,6 +67,8 @@ function requireForm(token: string, issuer: string): void {
   if (header === undefined || 'crit' in header || 'b64' in header) {
     throw new TokenRefusedError('The token has extensions that are not known here.');
   }
+  if (!TYPES.test(String(header['typ'] ?? 'JWT')))
+    throw new TokenRefusedError('The token is for something else.');
 }
 
 function decode(part: string): Json | undefined {
@@ -91,6 +97,10 @@ function requireClaims(payload: Json, { issuer, audiences }: TokenRules): void {
   if (!audiences.some((audience) => named.includes(audience)))
     throw new TokenRefusedError('The token is for somebody else.');
   if (typeof exp !== 'number') throw new TokenRefusedError('The token has no "exp".');
+  if (exp > Date.now() / 1_000 + LIFE_MAX_S)
+    throw new TokenRefusedError('The token ends in more than a year.');
+  // Whoever sends it must prove that it holds a key, which nobody here can check.
+  if (payload['cnf'] !== undefined) throw new TokenRefusedError('The token is bound to a key.');
   if (typeof sub !== 'string' || sub === '') throw new TokenRefusedError('The token has no "sub".');
 }
 

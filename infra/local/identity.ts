@@ -26,6 +26,7 @@ const fileName = 'identity.json';
 
 /** The key pair of this state folder, made at the first call. Two processes at once get the same one. */
 export async function loadOrCreateIdentity(stateDir: string): Promise<Identity> {
+  prepareStateFolder(stateDir); // the token command may come before the first start, or to a folder of somebody else's
   return readIdentity(stateDir) ?? (await createIdentity(stateDir));
 }
 
@@ -43,7 +44,6 @@ function readIdentity(stateDir: string): Identity | undefined {
 /** Written beside and linked into place: the name appears only with a whole file, and only once. */
 async function createIdentity(stateDir: string): Promise<Identity> {
   const identity = await generateIdentity();
-  prepareStateFolder(stateDir); // the token command may come before the first start
   const draft = draftOf(join(stateDir, fileName));
   writeFileSync(draft, JSON.stringify(identity), { mode: 0o600 });
   try {

@@ -1,22 +1,25 @@
 /**
  * What readers may store in Redis. Callers can ask for anything, and what nobody asks for again must not crowd out what is
- * read: so it never takes more than a tenth of the memory, and a key that a caller can make up enters with its second request.
+ * read. So there are three shares of the memory: a small one for rows at their first request and for made-up keys at their
+ * second; a larger one for what is asked for again when that is full; a tiny one for what does not exist, at its second.
  */
 import { createHash } from 'node:crypto';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
-import { SEEN_BITS } from '../redis/scripts.ts';
+import { ADMISSION_SHARES, SEEN_BITS } from '../redis/scripts.ts';
 import type { Entry } from './entry.ts';
 
-/** Of the server's memory, for all that readers store at the first request, or of made-up keys. */
-export const READERS_SHARE = 0.1;
+/** Of the server's memory, for all datasets together. The first and the last are a tenth: what nobody asks for again. */
+const PARTS = [0.08, 0.24, 0.02] as const;
+const [FIRST, AGAIN, ABSENT] = [0, 1, 2];
 
-/** Known to this container alone until they are so many: a full tenth may be exceeded by so much for each container. */
+/** Known to this container alone until they are so many: a full share may be exceeded by so much for each container. */
 const UNREPORTED_BYTES_MAX = 16_384;
-/** What a key costs Redis beside its value: its name, two objects, a place in two tables. */
-const KEY_BYTES = 200;
+/** What a key costs Redis beside its name and value: two objects, a place in two tables, the entry's header. */
+const KEY_BYTES = 160;
+const HEADER_BYTES = 51;
 
 export type Verdict = {
   readonly isStored: boolean;
@@ -24,24 +27,24 @@ export type Verdict = {
   readonly wasSeen: boolean;
 };
 
-const STORED: Verdict = { isStored: true, wasSeen: true };
-
 export type AdmissionOptions = {
   readonly dataset: string;
+  /** How many datasets share the memory. */
+  readonly datasets: number;
   /** Whether callers can make up keys that have a value. */
   readonly takesAnyKey: boolean;
-  /** Nothing that a reader stores lives longer. */
-  readonly windowMs: number;
-  /** What of the memory is for this dataset's readers. */
-  readonly memoryShare: number;
+  /** No value that a reader stores lives longer. */
+  readonly valueMs: number;
+  /** The same of what says that there is no value. */
+  readonly absentMs: number;
 };
 
 export class Admission {
   readonly #redis: GuardedRedis;
   readonly #options: AdmissionOptions;
-  /** As Redis said when it was asked last. */
-  #hasRoom = true;
-  #unreportedBytes = 0;
+  /** By share, as Redis said when it was asked last. */
+  #hasRoom: readonly boolean[] = PARTS.map(() => true);
+  #unreportedBytes: number[] = PARTS.map(() => 0);
 
   constructor(redis: GuardedRedis, options: AdmissionOptions) {
     this.#redis = redis;
@@ -53,65 +56,76 @@ export class Admission {
     if (this.#options.takesAnyKey) await this.#ask([key]);
   }
 
-  /** What becomes of what was loaded for `keysLoaded`, in their order. Never rejects. */
-  async judge(keysLoaded: readonly string[], entries: readonly Entry[]): Promise<Verdict[]> {
-    const asked = keysLoaded.filter((_, place) => this.#needsSecondRequest(entries[place] as Entry));
-    if (asked.length > 0 || this.#unreportedBytes >= UNREPORTED_BYTES_MAX) {
-      const seen = await this.#ask(asked);
-      return entries.map((entry, place) => this.#decide(entry, seen.has(keysLoaded[place] as string)));
-    }
-    return entries.map((entry) => this.#decide(entry, false));
+  /** What becomes of what was loaded for `loadedKeys`, in their order. Never rejects. */
+  async judge(loadedKeys: readonly string[], entries: readonly Entry[]): Promise<Verdict[]> {
+    const asked = loadedKeys.filter((_, place) => this.#needsSecondRequest(entries[place] as Entry));
+    const isReportDue = this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX);
+    const seen = asked.length > 0 || isReportDue ? await this.#ask(asked) : new Set<string>();
+    return entries.map((entry, place) => {
+      const key = loadedKeys[place] as string;
+      return this.#decide(key, entry, seen.has(key));
+    });
   }
 
   /** Of a bounded set of keys, such as the rows of a table, what there is room for is stored at once. */
   #needsSecondRequest({ kind }: Entry): boolean {
-    return this.#options.takesAnyKey || kind !== 'value' || !this.#hasRoom;
+    return this.#options.takesAnyKey || kind !== 'value' || !this.#hasRoom[FIRST as number];
   }
 
-  #decide(entry: Entry, wasSeen: boolean): Verdict {
-    const isBounded = !this.#options.takesAnyKey && entry.kind === 'value';
-    if (isBounded && !this.#hasRoom) return { isStored: wasSeen, wasSeen };
-    if (!isBounded && !(this.#hasRoom && wasSeen)) return { isStored: false, wasSeen };
-    this.#unreportedBytes += KEY_BYTES + (entry.json?.length ?? 0);
-    return STORED;
+  #decide(key: string, entry: Entry, wasSeen: boolean): Verdict {
+    const share = this.#shareFor(entry, wasSeen);
+    if (share === undefined) return { isStored: false, wasSeen };
+    const valueBytes = allocatedFor(HEADER_BYTES + Buffer.byteLength(entry.json ?? ''));
+    const bytes = KEY_BYTES + Buffer.byteLength(key) + valueBytes;
+    this.#unreportedBytes[share] = (this.#unreportedBytes[share] ?? 0) + bytes;
+    return { isStored: true, wasSeen: true };
+  }
+
+  /** Undefined where it may not be stored. */
+  #shareFor({ kind }: Entry, wasSeen: boolean): number | undefined {
+    const hasRoom = (share: number | undefined) => this.#hasRoom[share as number] === true;
+    if (kind !== 'value') return wasSeen && hasRoom(ABSENT) ? ABSENT : undefined;
+    if (this.#options.takesAnyKey && !wasSeen) return undefined;
+    if (hasRoom(FIRST)) return FIRST;
+    return wasSeen && hasRoom(AGAIN) ? AGAIN : undefined;
   }
 
   /** Reports what was stored, and answers which of `some` were asked for before. */
   async #ask(some: readonly string[]): Promise<ReadonlySet<string>> {
     const reported = this.#unreportedBytes;
-    this.#unreportedBytes = 0;
+    this.#unreportedBytes = PARTS.map(() => 0);
     try {
-      const [hasRoom, ...wasSeen] = await this.#admit(reported, some);
-      this.#hasRoom = hasRoom === 1;
-      return new Set(some.filter((_, place) => wasSeen[place] === 1));
+      const answers = (await this.#admit(reported, some)).map((answer) => answer === 1);
+      this.#hasRoom = answers.slice(0, ADMISSION_SHARES);
+      return new Set(some.filter((_, place) => answers[ADMISSION_SHARES + place]));
     } catch (error) {
       // Without Redis nothing is stored, and memory is all there is: then a key counts as one that is asked for again.
       log.debug('What was asked for before could not be told.', { error });
-      this.#unreportedBytes += reported;
+      this.#unreportedBytes = this.#unreportedBytes.map((bytes, share) => bytes + (reported[share] ?? 0));
       return new Set(some);
     }
   }
 
-  #admit(storedBytes: number, some: readonly string[]): Promise<number[]> {
-    const { dataset, windowMs, memoryShare } = this.#options;
-    const [admission, seen, otherSeen] = [
-      keys.admission(dataset),
-      keys.seen(dataset, 0),
-      keys.seen(dataset, 1),
-    ];
-    const types = { [admission]: 'hash', [seen]: 'string', [otherSeen]: 'string' } as const;
+  #admit(reported: readonly number[], some: readonly string[]): Promise<number[]> {
+    const { dataset, datasets, valueMs, absentMs } = this.#options;
+    const names = [keys.admission(dataset), keys.seen(dataset, 0), keys.seen(dataset, 1)] as const;
+    const types = { [names[0]]: 'hash', [names[1]]: 'string', [names[2]]: 'string' } as const;
+    const windowsMs = [valueMs, valueMs, absentMs];
+    const shares = PARTS.flatMap((part, share) => [
+      part / datasets,
+      windowsMs[share] as number,
+      reported[share] as number,
+    ]);
     return withOwnTypes(this.#redis, types, (client) =>
-      client.admit(
-        admission,
-        seen,
-        otherSeen,
-        windowMs,
-        memoryShare,
-        storedBytes,
-        ...some.flatMap(positionsOf),
-      ),
+      client.admit(...names, ...shares, ...some.flatMap(positionsOf)),
     );
   }
+}
+
+/** The allocator of Redis has four sizes between one power of two and the next. */
+function allocatedFor(bytes: number): number {
+  const step = 2 ** (Math.floor(Math.log2(bytes)) - 2);
+  return Math.ceil(bytes / step) * step;
 }
 
 function positionsOf(key: string): [number, number] {

@@ -187,9 +187,8 @@ export class Loader<Id> {
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
     const loaded = await this.#loadOrRelease(ids, ticket, release);
-    const verdicts = await this.#admission.judge(keys, loaded);
-    const isStored = (place: number) =>
-      stored.has(keys[place] as string) || verdicts[place]?.isStored === true;
+    const verdicts = await this.#judge(keys, loaded, stored);
+    const isStored = (place: number) => verdicts[place]?.isStored === true;
     // As a rule in this order: whoever leads next finds what was stored.
     const [outcomes] = await Promise.all([this.#putSome(ticket, keys, loaded, isStored), release()]);
     const tombstones = tombstonesOf(keys, outcomes ?? []);
@@ -206,6 +205,22 @@ export class Loader<Id> {
       this.#layers.putInMemory(ticket, keys[place] as string, entry, ids.length > 1 || !isAskedForAgain);
     }
     return entries;
+  }
+
+  /** What replaces something that is stored takes no more of Redis than that did. */
+  async #judge(
+    keys: readonly string[],
+    entries: readonly Entry[],
+    stored: Pick<ReadonlySet<string>, 'has'>,
+  ): Promise<readonly Verdict[]> {
+    const places = [...keys.keys()].filter((place) => !stored.has(keys[place] as string));
+    const judged = await this.#admission.judge(
+      places.map((place) => keys[place] as string),
+      places.map((place) => entries[place] as Entry),
+    );
+    const verdicts = keys.map((): Verdict => ({ isStored: true, wasSeen: true }));
+    for (const [index, place] of places.entries()) verdicts[place] = judged[index] as Verdict;
+    return verdicts;
   }
 
   /** The outcomes in the order of `keys`, undefined where nothing was to be stored; undefined when Redis did not answer. */

@@ -233,8 +233,16 @@ export class RedisLayer {
     const entryKeys = schemaVersions.flatMap((version) =>
       ids.map((id) => this.entryKey(generation, id, version)),
     );
-    // First the tombstones: whoever has been told must not find the old value in Redis.
+    // Twice. After the tombstones, because whoever was told before them may have found the old value in Redis again. And
+    // before, because of this:
+    //   1. a load reads the old row      3. a full Redis evicts the tombstone
+    //   2. the tombstone is put          4. the load is stored: nothing says yet that there was a tombstone
+    await this.#announce(ids);
     await this.#putTombstones(entryKeys, tombstone);
+    await this.#announce(ids);
+  }
+
+  async #announce(ids: readonly string[]): Promise<void> {
     await this.#redis.run((redis) =>
       redis.announceInvalidated(this.#invalidatedKey, INVALIDATIONS_KEPT_MS, ANNOUNCED_IDS_MAX, ...ids),
     );

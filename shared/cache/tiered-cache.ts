@@ -5,7 +5,7 @@
 import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
-import { Admission, READERS_SHARE } from './admission.ts';
+import { Admission } from './admission.ts';
 import type { Entry } from './entry.ts';
 import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
@@ -33,8 +33,8 @@ export class TieredCache<Id> {
   /** What is made of this dataset. */
   readonly #derived: TieredCache<unknown>[] = [];
 
-  /** `memoryShare` is how much of Redis' memory readers may fill with what nobody has asked for twice. */
-  constructor(source: Source<Id>, redis: GuardedRedis, memoryShare = READERS_SHARE) {
+  /** `datasets` is how many share the memory of Redis. */
+  constructor(source: Source<Id>, redis: GuardedRedis, datasets = 1) {
     this.#source = source;
     this.#layers = new Layers(redis, {
       dataset: source.name,
@@ -52,10 +52,10 @@ export class TieredCache<Id> {
     });
     const admission = new Admission(redis, {
       dataset: source.name,
+      datasets,
       takesAnyKey: source.takesAnyKey ?? false,
-      windowMs: source.timing.freshMs + source.timing.graceMs,
-      // Two windows count, since what was stored in the one before may be there still.
-      memoryShare: memoryShare / 2,
+      valueMs: source.timing.freshMs + source.timing.graceMs,
+      absentMs: source.timing.absentMs,
     });
     this.#loader = new Loader(source, this.#layers, new Lease(redis), admission);
   }
@@ -112,6 +112,8 @@ export class TieredCache<Id> {
   async getKnown(
     ids: readonly Id[],
   ): Promise<{ reads: (CacheRead | undefined)[]; failure: DatabaseUnavailableError | undefined }> {
+    const distinct = new Map(ids.map((id) => [this.#source.key(id), id]));
+    if (distinct.size < ids.length) return this.#getRepeated(ids, [...distinct.values()]);
     const keys = this.#keysOf(ids);
     const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
     const stale = await this.#takeFromLayers(keys, reads);
@@ -122,6 +124,13 @@ export class TieredCache<Id> {
     const { loaded, failure } = await this.#loadMany(lacking, stale);
     for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
     return { reads, failure };
+  }
+
+  /** An id that is named a hundred times is read once: a caller would decide else what people read, and what is warmed. */
+  async #getRepeated(ids: readonly Id[], distinct: readonly Id[]) {
+    const { reads, failure } = await this.getKnown(distinct);
+    const byKey = new Map(distinct.map((id, place) => [this.#source.key(id), reads[place]]));
+    return { reads: ids.map((id) => byKey.get(this.#source.key(id))), failure };
   }
 
   /** Loads `ids` and stores them as a warm-up does; see `Loader.warm`. Throws `RedisUnavailableError` without Redis. */

@@ -10,7 +10,15 @@ const WINDOW_MS = 60_000;
 /** Who is one too many without Redis waits for a whole window. */
 const SUBJECTS_MAX = 1_000;
 
-type Counted = { readonly isOneTooMany: boolean; readonly endsInMs: number };
+type Counted = {
+  readonly isOneTooMany: boolean;
+  readonly endsInMs: number;
+  /** Uncounts it. */
+  readonly giveBack: () => Promise<unknown>;
+};
+
+/** Uncounts a call that failed for a reason of ours: who tries again must not be refused for it. Never rejects. */
+export type GiveBack = () => Promise<void>;
 
 export class AdminLimits {
   readonly #redis: GuardedRedis;
@@ -22,9 +30,9 @@ export class AdminLimits {
   }
 
   /** Counts one call. Throws `TooManyRequestsError` when it is one too many. */
-  async consume(action: LimitedAction, subject: string): Promise<void> {
-    const { isOneTooMany, endsInMs } = await this.#count(action, subject);
-    if (!isOneTooMany) return;
+  async consume(action: LimitedAction, subject: string): Promise<GiveBack> {
+    const { isOneTooMany, endsInMs, giveBack } = await this.#count(action, subject);
+    if (!isOneTooMany) return () => giveBackOrReport(action, giveBack);
     throw new TooManyRequestsError({
       policy: action,
       limit: ADMIN_CALLS_PER_MINUTE[action],
@@ -33,29 +41,22 @@ export class AdminLimits {
     });
   }
 
-  /** Uncounts a call that failed for a reason of ours: who tries again must not be refused for it. Never rejects. */
-  async giveBack(action: LimitedAction, subject: string): Promise<void> {
-    this.#allowedAtMs.delete(`${action} ${subject}`);
-    await this.#countInRedis(action, subject, -1).catch((error: unknown) => {
-      log.warn('A call that failed could not be given back.', { action, error });
-    });
-  }
-
   async #count(action: LimitedAction, subject: string): Promise<Counted> {
     try {
-      const [calls, endsInMs] = await this.#countInRedis(action, subject, 1);
-      return { isOneTooMany: calls > ADMIN_CALLS_PER_MINUTE[action], endsInMs };
+      return await this.#countInRedis(action, keys.limited(subject));
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       return this.#countHere(`${action} ${subject}`);
     }
   }
 
-  #countInRedis(action: LimitedAction, subject: string, calls: 1 | -1): Promise<[number, number]> {
+  async #countInRedis(action: LimitedAction, limited: string): Promise<Counted> {
     const key = keys.limit(action);
-    return withOwnTypes(this.#redis, { [key]: 'hash' }, (client) =>
-      client.countCalls(key, keys.limited(subject), calls, WINDOW_MS),
+    const [calls, endsInMs, endsAtMs] = await withOwnTypes(this.#redis, { [key]: 'hash' }, (client) =>
+      client.countCall(key, limited, WINDOW_MS),
     );
+    const giveBack = () => this.#redis.run((client) => client.uncountCall(key, limited, endsAtMs));
+    return { isOneTooMany: calls > ADMIN_CALLS_PER_MINUTE[action], endsInMs, giveBack };
   }
 
   /** Each container counts for itself then, so each allows one only. */
@@ -64,9 +65,17 @@ export class AdminLimits {
     for (const [each, atMs] of this.#allowedAtMs)
       if (nowMs - atMs >= WINDOW_MS) this.#allowedAtMs.delete(each);
     const allowedAtMs = this.#allowedAtMs.get(caller);
-    if (allowedAtMs !== undefined) return { isOneTooMany: true, endsInMs: WINDOW_MS - (nowMs - allowedAtMs) };
-    if (this.#allowedAtMs.size >= SUBJECTS_MAX) return { isOneTooMany: true, endsInMs: WINDOW_MS };
-    this.#allowedAtMs.set(caller, nowMs);
-    return { isOneTooMany: false, endsInMs: WINDOW_MS };
+    const isOneTooMany = allowedAtMs !== undefined || this.#allowedAtMs.size >= SUBJECTS_MAX;
+    if (!isOneTooMany) this.#allowedAtMs.set(caller, nowMs);
+    const giveBack = async () => void this.#allowedAtMs.delete(caller);
+    return { isOneTooMany, endsInMs: WINDOW_MS - (nowMs - (allowedAtMs ?? nowMs)), giveBack };
+  }
+}
+
+async function giveBackOrReport(action: LimitedAction, giveBack: () => Promise<unknown>): Promise<void> {
+  try {
+    await giveBack();
+  } catch (error) {
+    log.warn('A call that failed could not be given back.', { action, error });
   }
 }

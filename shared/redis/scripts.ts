@@ -101,33 +101,34 @@ declare module 'ioredis' {
       unfinished: string,
     ): Result<number, Context>;
     /**
-     * Adds `calls` (-1 takes one back) to what `subject` has called in the window that is open, or opens one of `windowMs`.
-     * Answers how many they are, and in how many ms the window ends.
+     * Counts a call of `subject` in the window that is open, or opens one of `windowMs`. Answers how many calls they are,
+     * in how many ms the window ends, and when, by Redis' clock in ms.
      */
-    countCalls(
+    countCall(
       limitKey: string,
       subject: string,
-      calls: number,
       windowMs: number,
-    ): Result<[calls: number, endsInMs: number], Context>;
+    ): Result<[calls: number, endsInMs: number, endsAtMs: number], Context>;
+    /** Takes back a call of the window that ends at `endsAtMs`, if it is still open; answers 1 or 0. */
+    uncountCall(limitKey: string, subject: string, endsAtMs: number): Result<number, Context>;
     /**
-     * Notes keys as asked for: two positions each, below `SEEN_BITS`. Adds `storedBytes`, which were stored since the last
-     * call, to what readers have stored in this window of `windowMs`. Answers whether there is room for more (1 or 0), and
-     * of each key whether it was asked for before (1 or 0), in this window or the one before it.
+     * Adds what was stored since the last call to each of the `ADMISSION_SHARES` (three numbers: its part of the server's
+     * memory, its window in ms, the bytes), and notes keys as asked for (two positions each, below `SEEN_BITS`). Answers for
+     * each share whether there is room for more, and of each key whether it was asked for before: 1 or 0.
      */
     admit(
       admissionKey: string,
       seenKey: string,
       otherSeenKey: string,
-      windowMs: number,
-      memoryShare: number,
-      storedBytes: number,
-      ...positions: number[]
+      ...sharesAndPositions: number[]
     ): Result<number[], Context>;
     /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
     addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
   }
 }
+
+/** Of what readers may store: for the first request, for what is asked for again, for what does not exist. */
+export const ADMISSION_SHARES = 3;
 
 /** Clearing and invalidating take next to no memory, and are what a full Redis is in need of. */
 const ALSO_WHEN_FULL = '#!lua flags=allow-oom';
@@ -325,6 +326,10 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 return 1`;
 
+/** What cannot be evicted must stay small where the memory is: of a dataset's ranking, a part of it, at so much a key. */
+const RANKING_SHARE = 0.05;
+const RANKED_KEY_BYTES = 140;
+
 /**
  * A score is a time: that at which one single read would weigh as much. Reads of one key add up as their weights do, which
  * halve with every half-life. Without a time to live: a full Redis evicts what has one.
@@ -342,7 +347,11 @@ for i = 5, #ARGV, 2 do
   redis.call('ZADD', KEYS[1], string.format('%.3f', higherMs), ARGV[i])
 end
 redis.call('PERSIST', KEYS[1])
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+local memory = redis.pcall('INFO', 'memory')
+local maxMemory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
+local keysMax = tonumber(ARGV[3])
+if maxMemory > 0 then keysMax = math.min(keysMax, math.floor(maxMemory * ${RANKING_SHARE} / ${RANKED_KEY_BYTES})) end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - keysMax)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. nowMs - ARGV[4])
 return redis.call('ZCARD', KEYS[1])`;
 
@@ -350,10 +359,10 @@ return redis.call('ZCARD', KEYS[1])`;
  * Without a time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
  * is opened, whoever's it is. A window that ends later than one can was opened before the clock was set back.
  */
-const COUNT_CALLS = `${NOW}
-local windowMs = tonumber(ARGV[3])
+const COUNT_CALL = `${NOW}
+local windowMs = tonumber(ARGV[2])
 local function openWindow(text)
-  local calls, endsAtMs = string.match(text or '', '^(%-?%d+) (%d+)$')
+  local calls, endsAtMs = string.match(text or '', '^(%d+) (%d+)$')
   if calls and tonumber(endsAtMs) > nowMs and tonumber(endsAtMs) <= nowMs + windowMs then
     return tonumber(calls), tonumber(endsAtMs)
   end
@@ -364,49 +373,66 @@ if not calls then
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do if not openWindow(all[i + 1]) then redis.call('HDEL', KEYS[1], all[i]) end end
 end
-calls = math.max(0, calls + tonumber(ARGV[2]))
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls, endsAtMs))
-return { calls, endsAtMs - nowMs }`;
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls + 1, endsAtMs))
+return { calls + 1, endsAtMs - nowMs, endsAtMs }`;
 
-/** Two bits a key, of which one of 60 keys that nobody asked for finds both set, when the bitmap is as full as it gets. */
-export const SEEN_BITS = 2 ** 20;
-const SEEN_SET_MAX = 2 ** 17;
+/** Of that window only: in a later one it would take back a call that was made. */
+const UNCOUNT_CALL = `
+local calls, endsAtMs = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (%d+)$')
+if not calls or endsAtMs ~= ARGV[2] or tonumber(calls) < 1 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], (calls - 1) .. ' ' .. endsAtMs)
+return 1`;
+
+/** Two bits a key. One of 250 keys that nobody asked for finds both set, when a bitmap is as full as it gets. */
+export const SEEN_BITS = 2 ** 21;
+const SEEN_SET_MAX = 2 ** 16;
+/** A server that is resized, or followed by a smaller one, tells so; asking it takes as long as a dozen commands. */
+const MEMORY_ASKED_EVERY_MS = 60_000;
 
 /**
- * What was stored in this window and in the one before is all that can be there still, because no entry of a reader lives
- * longer than a window. Its limit is a share of the server's memory, of which the server itself tells; where it has none,
- * or does not tell, nobody can be crowded out, or nobody can know. The bitmaps take turns, also when one is full of keys.
+ * Of each share, what was stored in its window and in the one before is all that can be there still, because nothing of it
+ * lives longer than a window. Its limit is a part of the server's memory, of which the server itself tells; where it has
+ * none, or does not tell, nobody can be crowded out, or nobody can know. The bitmaps take turns, when the first share's
+ * window is over, and when one is full of keys.
  */
 const ADMIT = `${NOW}
-local windowMs = tonumber(ARGV[1])
-local state = redis.call('HMGET', KEYS[1], 'beganAtMs', 'turn', 'set', 'bytes', 'bytesBefore', 'bytesMax')
-local beganAtMs, turn, set = tonumber(state[1]) or 0, tonumber(state[2]) or 0, tonumber(state[3]) or 0
-local bytes, bytesBefore, bytesMax = tonumber(state[4]) or 0, tonumber(state[5]) or 0, tonumber(state[6]) or math.huge
-local isOver = nowMs >= beganAtMs + windowMs or nowMs < beganAtMs
-if isOver then
+local state = {}
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do state[flat[i]] = tonumber(flat[i + 1]) end
+local function since(field) return nowMs - (state[field] or 0) end
+local function isOver(field, ms) return since(field) >= ms or since(field) < 0 end
+if isOver('memoryAtMs', ${MEMORY_ASKED_EVERY_MS}) then
   local memory = redis.pcall('INFO', 'memory')
-  local maxMemory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
-  bytesMax = maxMemory > 0 and maxMemory * ARGV[2] or math.huge
-  bytes, bytesBefore = 0, nowMs < beganAtMs + 2 * windowMs and nowMs >= beganAtMs and bytes or 0
-  beganAtMs = nowMs
+  state.memory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
+  state.memoryAtMs = nowMs
 end
-if isOver or set >= ${SEEN_SET_MAX} then
-  turn, set = 1 - turn, 0
-  redis.call('UNLINK', KEYS[2 + turn])
+local answer = {}
+local mayTurn = false
+for share = 0, ${ADMISSION_SHARES - 1} do
+  local part, windowMs, bytes = ARGV[3 * share + 1], tonumber(ARGV[3 * share + 2]), ARGV[3 * share + 3]
+  local began, now, before = 'began' .. share, 'bytes' .. share, 'before' .. share
+  if isOver(began, windowMs) then
+    state[before] = not isOver(began, 2 * windowMs) and state[now] or 0
+    state[now], state[began] = 0, nowMs
+    mayTurn = mayTurn or share == 0
+  end
+  state[now] = (state[now] or 0) + bytes
+  local hasRoom = state.memory == 0 or state[now] + (state[before] or 0) < state.memory * part
+  answer[#answer + 1] = hasRoom and 1 or 0
 end
-bytes = bytes + ARGV[3]
-local current, before = KEYS[2 + turn], KEYS[3 - turn]
-local answer = { bytes + bytesBefore < bytesMax and 1 or 0 }
-for i = 4, #ARGV, 2 do
+if mayTurn or (state.seen or 0) >= ${SEEN_SET_MAX} then
+  state.turn, state.seen = 1 - (state.turn or 0), 0
+  redis.call('UNLINK', KEYS[2 + state.turn])
+end
+local current, before = KEYS[2 + state.turn], KEYS[3 - state.turn]
+for i = ${3 * ADMISSION_SHARES + 1}, #ARGV, 2 do
   local one, other = ARGV[i], ARGV[i + 1]
   local wasSeen = redis.call('GETBIT', before, one) + redis.call('GETBIT', before, other) == 2
   local isNew = redis.call('SETBIT', current, one, 1) + redis.call('SETBIT', current, other, 1) < 2
-  if isNew then set = set + 1 end
+  if isNew then state.seen = state.seen + 1 end
   answer[#answer + 1] = (wasSeen or not isNew) and 1 or 0
 end
-local function whole(number) return string.format('%.0f', number) end
-redis.call('HSET', KEYS[1], 'beganAtMs', whole(beganAtMs), 'turn', turn, 'set', set, 'bytes', whole(bytes),
-  'bytesBefore', whole(bytesBefore), 'bytesMax', bytesMax < math.huge and whole(bytesMax) or '')
+for field, value in pairs(state) do redis.call('HSET', KEYS[1], field, string.format('%.0f', value)) end
 return answer`;
 
 /** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
@@ -437,7 +463,8 @@ export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('setGauges', { numberOfKeys: 2, lua: SET_GAUGES });
   redis.defineCommand('addReads', { numberOfKeys: 1, lua: ADD_READS });
   redis.defineCommand('setHotKeys', { numberOfKeys: 3, lua: SET_HOT_KEYS });
-  redis.defineCommand('countCalls', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + COUNT_CALLS });
+  redis.defineCommand('countCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + COUNT_CALL });
+  redis.defineCommand('uncountCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + UNCOUNT_CALL });
   redis.defineCommand('admit', { numberOfKeys: 3, lua: ADMIT });
   redis.defineCommand('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
 }

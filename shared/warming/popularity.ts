@@ -17,7 +17,10 @@ const HOUR_MS = 3_600_000;
 const HALF_LIFE_MS = 4 * HOUR_MS;
 /** A key whose reads weigh less than one a day ago is not popular any more. */
 const REMEMBERED_MS = 24 * HOUR_MS;
-/** The least popular beyond it are forgotten: about 5 MB of Redis a dataset. A crawler's single reads are the first of them. */
+/**
+ * The least popular beyond it are forgotten: about 7 MB of Redis a dataset, and fewer where that is more than a twentieth of
+ * its memory. A crawler's single reads are the first of them.
+ */
 const KEYS_MAX = 50_000;
 /** Redis answers nobody else while it runs a script or a range: 0.9 ms for so many, measured on one core. */
 const ADDED_TOGETHER_MAX = 200;

@@ -1,4 +1,5 @@
 /** Tokens as issuers make them: who gets in is decided here, with keys fetched over HTTP from this machine. */
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -77,6 +78,10 @@ describe('a token', () => {
     expect(await verify(token)).toMatchObject({ sub: 'alice', scope: '', client: 'console' });
   });
 
+  it.each(['JWT', 'jwt', 'at+jwt', 'application/at+jwt'])('may say that it is one: %s', async (typ) => {
+    expect(await verify(await sign({}, { typ }))).toMatchObject({ sub: 'alice' });
+  });
+
   it('of Cognito names its client instead of an audience', async () => {
     const claims = { aud: undefined, client_id: AUDIENCE, token_use: 'access' };
     const verifyCognito = newVerifier(COGNITO);
@@ -108,6 +113,8 @@ describe('a token', () => {
     ['of a list of authorized parties', { azp: ['oncall'] }],
     ['with a list of scopes', { scope: ['cache:admin'] }],
     ['that expires at a text', { exp: '9999999999' }],
+    ['that expires in milliseconds', { exp: Date.now() + 3_600_000 }],
+    ['that is bound to a key', { cnf: { jkt: 'thumbprint' } }],
     ['that is longer than API Gateway would take', { note: 'x'.repeat(8_192) }],
   ])('%s is refused', async (_, claims) => {
     await expect(verify(await sign(claims))).rejects.toThrow();
@@ -116,6 +123,7 @@ describe('a token', () => {
   it.each<[string, Partial<JWTHeaderParameters>]>([
     ['an extension that is said to be critical', { crit: ['b64'], b64: true }],
     ['a payload that is not encoded', { b64: false }],
+    ['another purpose', { typ: 'logout+jwt' }],
   ])('with %s is refused before it is looked at', async (_, header) => {
     const [, payload, signature] = (await sign({})).split('.');
     const forged = Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'k1', ...header })).toString('base64url');
@@ -155,13 +163,25 @@ describe('a token', () => {
       audiences: [AUDIENCE],
       jwksUri: 'http://192.0.2.1/jwks',
     });
-    const cause = { code: 'ERR_INVALID_PROTOCOL' };
+    const cause = { message: expect.stringContaining('TLS') };
     await expect(remote(await sign({}))).rejects.toMatchObject({ cause });
   });
 });
 
 describe('an issuer', () => {
-  const NOT_KEYS = ['<html>Bad Gateway</html>', '{"keys":[]}', '{}', 'null', ''];
+  const NOT_KEYS = [
+    '<html>Bad Gateway</html>',
+    '{"keys":[]}',
+    '{}',
+    'null',
+    '',
+    '{"keys":[null]}',
+    '{"keys":[{}]}',
+    '{"keys":{"length":1}}',
+    '{"keys":[{"kid":"k1","kty":"oct","k":"c2VjcmV0"}]}',
+    '{"keys":[{"kid":"k1","kty":"RSA","e":"AQAB","n":""}]}',
+    '{"keys":[{"kid":"k1","kty":"EC","crv":"P-256","x":"AA"}]}',
+  ];
 
   it.each(NOT_KEYS)(
     'that answers %j for its keys is away, which is no fault of the token',
@@ -186,6 +206,40 @@ describe('an issuer', () => {
     const before = asked;
     for (let calls = 0; calls < 5; calls++) await expect(verifyToken(await sign({}))).rejects.toThrow();
     expect(asked - before).toBe(1);
+  });
+
+  it.each([
+    ['is not whole', (key: object) => ({ keys: [null, {}, { ...key, kid: undefined }, key] })],
+    ['is for encryption', (key: object) => ({ keys: [{ ...key, use: 'enc' }, key] })],
+  ])('one of whose keys %s is used for the others', async (_, change) => {
+    issuerSays = JSON.stringify(change(JSON.parse(keySet).keys[0]));
+    expect(await newVerifier()(await sign({}))).toMatchObject({ sub: 'alice' });
+  });
+
+  it('that gave its key for something else for a moment is believed again soon after', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const verifyToken = newVerifier();
+    await verifyToken(await sign({}));
+    issuerSays = keySet.replace('"sig"', '"enc"');
+    await expect(verifyToken(await sign({}, { kid: 'unknown' }))).rejects.toBeInstanceOf(
+      IssuerUnavailableError,
+    );
+    issuerSays = keySet;
+    expect(await verifyToken(await sign({}))).toMatchObject({ sub: 'alice' });
+  });
+
+  it('whose answer has no end is not read to its end', async () => {
+    issuerSays = `{"keys":[${'1,'.repeat(1_000_000)}1]}`;
+    const away = newVerifier()(await sign({}));
+    await expect(away).rejects.toMatchObject({ cause: { message: expect.stringContaining('too large') } });
+  });
+
+  it('with a key of 1,024 bits has none that may be used', async () => {
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1_024 });
+    issuerSays = JSON.stringify({
+      keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'RS256' }],
+    });
+    await expect(newVerifier()(await sign({}))).rejects.toBeInstanceOf(IssuerUnavailableError);
   });
 
   it('is asked again every hour, so that a key it has withdrawn ends; away, it is believed further', async () => {

@@ -86,6 +86,34 @@ describe('a load that an invalidation overtook', () => {
     expect(nameOf(await openContainer().get(id))).toBe('New');
   });
 
+  it('does not store it where the tombstone was evicted in the middle of the invalidation', async () => {
+    await rename(49, 'Old');
+    const [loaded, tombstonePut] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let loads = 0;
+    const afterLoad = () => {
+      if (++loads > 1) return Promise.resolve();
+      loaded.resolve();
+      return tombstonePut.promise;
+    };
+    const read = openContainer({ afterLoad }).get(49);
+    await loaded.promise;
+    await rename(49, 'New');
+    const guard = openGuard();
+    const batch = guard.batch.bind(guard);
+    guard.batch = async (...batched) => {
+      const answers = await batch(...batched);
+      await evict('prewarm:entry:users:*:49');
+      tombstonePut.resolve();
+      await read;
+      return answers;
+    };
+    await new TieredCache({ ...users, load: (ids) => users.load(database, ids) }, guard).invalidate(
+      [49],
+      await database.nowUs(),
+    );
+    expect(nameOf(await openContainer().get(49))).toBe('New');
+  });
+
   it('does not store it in a batch either', async () => {
     for (const id of [43, 44]) await rename(id, 'Old');
     const reader = openContainer({ afterLoad: overtaken(43, 'prewarm:entry:users:*:43') });

@@ -201,6 +201,19 @@ describe('a read', () => {
     expect(reads[3]?.json).toBe(reads[0]?.json);
   });
 
+  it('of a list counts each key once, however often it is named: what is warmed is not for one caller to say', async () => {
+    const cache = open(new Loads());
+    const named = Array.from({ length: 100 }, (_, place) => (place % 2 === 0 ? 28 : 29));
+    const reads = await cache.getMany(named);
+    expect(reads.map(({ json }) => (JSON.parse(json ?? '') as { id: number }).id)).toEqual(named);
+    expect(cache.takeReads()).toEqual(
+      new Map([
+        ['28', 1],
+        ['29', 1],
+      ]),
+    );
+  });
+
   it.each(['', 'garbage', 'v000'])('that finds %j in Redis loads and replaces it', async (text) => {
     const loads = new Loads();
     const generation = await open(loads).currentGeneration();

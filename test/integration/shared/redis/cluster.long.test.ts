@@ -240,6 +240,8 @@ const report: WarmupReport = {
   steps: [],
 };
 
+const SHARES = [0.1, 60_000, 0, 0.1, 60_000, 0, 0.1, 60_000, 0];
+
 function lookAt(client: RedisClient, sinceMs: number): Promise<(string | number)[]> {
   const names = [keys.generation('d'), keys.invalidated('d'), keys.schemaVersions('d')] as const;
   return client.lookAtGeneration(...names, '0', sinceMs, 1_000, '1', 60_000);
@@ -269,10 +271,10 @@ describe('what Prewarm keeps in Redis', () => {
         '',
       ),
       await client.addReport(keys.warmupReports, 1, 'report', 50),
-      await client.countCalls(keys.limit('clear'), 'somebody', 1, 60_000),
-      await client.admit(keys.admission('d'), keys.seen('d', 0), keys.seen('d', 1), 60_000, 0.1, 0, 1, 2),
+      (await client.countCall(keys.limit('clear'), 'somebody', 60_000)).length,
+      await client.admit(keys.admission('d'), keys.seen('d', 0), keys.seen('d', 1), ...SHARES, 1, 2),
     ]);
-    expect(answers).toEqual([[null], 'OK', 1, 1, 16, 5, 2, 7, 1, 1, 1, 1, 0, [1, 60_000], [1, 0]]);
+    expect(answers).toEqual([[null], 'OK', 1, 1, 16, 5, 2, 7, 1, 1, 1, 1, 0, 3, [1, 1, 1, 0]]);
   });
 
   it('is written by a batch of scripts that no server knows yet', async () => {
