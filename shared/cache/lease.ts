@@ -80,7 +80,9 @@ export class Lease {
   async #tryToLoad(entryKey: string, token: string, waitedMs: number): Promise<Release | undefined> {
     const release = await this.tryLead(entryKey, token);
     if (release !== undefined || waitedMs < ALONE_MS) return release;
-    return this.#take(keys.leaseBeside(entryKey), token);
+    const beside = await this.#take(keys.leaseBeside(entryKey), token);
+    if (beside !== undefined) await this.#giveEnd(entryKey);
+    return beside;
   }
 
   async #take(leaseKey: string, token: string): Promise<Release | undefined> {
@@ -106,7 +108,7 @@ export class Lease {
     };
   }
 
-  /** Nobody leads for so long: it may be no lease of ours, and everybody would wait for it for ever. */
+  /** Hardly anybody leads for so long: it may be no lease of ours, and everybody would wait for it for ever. */
   async #giveEnd(entryKey: string): Promise<void> {
     await giveEnd(this.#redis, keys.lease(entryKey), LEASE_MS).catch(reportUnlessUnavailable);
   }
