@@ -2,7 +2,7 @@
 import { createPublicKey } from 'node:crypto';
 import { type Jwk, type Jwks, SimpleJwksCache } from 'aws-jwt-verify/jwk';
 import { hasPassed } from '../../shared/clock.ts';
-import { IssuerUnavailableError } from '../../shared/errors.ts';
+import { IssuerUnavailableError, TokenRefusedError } from '../../shared/errors.ts';
 import { log } from '../../shared/logger.ts';
 import { within } from '../../shared/within.ts';
 
@@ -21,15 +21,26 @@ const RETRY_AFTER_MS = 10_000;
 const REFRESH_WAIT_MS = 300;
 const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
+/** Others, such as those for encryption, are in the same sets. */
+const SIGNS = /^((RS|ES)(256|384|512)|EdDSA)$/;
+
 type GetJwk = SimpleJwksCache['getJwk'];
 
 export class IssuerKeys extends SimpleJwksCache {
+  readonly #onFetched: (jwks: Jwks) => void;
   #fetchedAtMs = 0;
   #failedAtMs = 0;
   #failure: IssuerUnavailableError | undefined;
 
-  constructor() {
-    super({ fetcher: { fetch: fetchTwice }, jwksParser: parseJwks });
+  /** `onFetched` is told of every set: what was made of the keys of the one before must be forgotten. */
+  constructor(onFetched: (jwks: Jwks) => void) {
+    super({ fetcher: { fetch: fetchTwice }, jwksParser: parseJwks, penaltyBox: new PenaltyBox() });
+    this.#onFetched = onFetched;
+  }
+
+  /** Whether a token that a known key does not fit is worth asking for the keys again. */
+  get mayAskAgain(): boolean {
+    return hasPassed(RETRY_AFTER_MS, this.#fetchedAtMs) && hasPassed(RETRY_AFTER_MS, this.#failedAtMs);
   }
 
   /** Throws `IssuerUnavailableError` for whatever is no set of keys; the keys that are known stay. */
@@ -39,6 +50,7 @@ export class IssuerKeys extends SimpleJwksCache {
       const jwks = await super.getJwks(jwksUri);
       this.#fetchedAtMs = Date.now();
       this.#failure = undefined;
+      this.#onFetched(jwks);
       return jwks;
     } catch (cause) {
       this.#failedAtMs = Date.now();
@@ -73,9 +85,27 @@ function parseJwks(body: ArrayBuffer): Jwks {
   return { keys: usable };
 }
 
+/** By the wall clock, which runs while a container is frozen: who sends tokens of unknown keys makes others wait no longer. */
+class PenaltyBox {
+  #unknownAtMs = 0;
+
+  async wait(): Promise<void> {
+    if (!hasPassed(RETRY_AFTER_MS, this.#unknownAtMs)) throw new TokenRefusedError('The key is not known.');
+  }
+
+  registerFailedAttempt(): void {
+    this.#unknownAtMs = Date.now();
+  }
+
+  registerSuccessfulAttempt(): void {
+    this.#unknownAtMs = 0;
+  }
+}
+
 /** Public, for signatures, named, and long enough. */
 function isUsable(key: Jwk | null): key is Jwk {
   if (typeof key?.kid !== 'string' || (key.use !== undefined && key.use !== 'sig')) return false;
+  if (key.alg !== undefined && !SIGNS.test(String(key.alg))) return false;
   try {
     const { asymmetricKeyDetails } = createPublicKey({ key: { ...key }, format: 'jwk' });
     return (asymmetricKeyDetails?.modulusLength ?? RSA_BITS_MIN) >= RSA_BITS_MIN;

@@ -1,6 +1,7 @@
 /** Verifies tokens of any OIDC issuer: signed with an asymmetric key that it publishes, not expired, for this API, of somebody. */
 
 import { JwtVerifier } from 'aws-jwt-verify';
+import { JwtInvalidSignatureAlgorithmError, JwtInvalidSignatureError } from 'aws-jwt-verify/error';
 import { TokenRefusedError } from '../../shared/errors.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 
@@ -37,14 +38,21 @@ const COGNITO = /^https:\/\/([\w-]+\.)?cognito-idp\.[\w-]+\.amazonaws\.com(\.cn)
 /** Answers the claims of a token. Rejects with `IssuerUnavailableError`, or with an error that says what is wrong with the token. */
 export function createTokenVerifier(rules: TokenRules): (token: string) => Promise<TokenClaims> {
   const { issuer, jwksUri, scopePrefix = '' } = rules;
+  // The library remembers what it made of a key by the key's name only.
+  const keys = new IssuerKeys((jwks) => verifier.cacheJwks(jwks));
   const verifier = JwtVerifier.create(
     // The audience is checked below: the library knows no token that names it in another claim.
     { issuer, jwksUri, audience: null, customJwtCheck: ({ payload }) => requireClaims(payload, rules) },
-    { jwksCache: new IssuerKeys() },
+    { jwksCache: keys },
   );
   return async (token) => {
     requireForm(token, issuer);
-    const { sub, scope, client_id: clientId, azp, exp } = (await verifier.verify(token)) as Json;
+    const payload = await verifier.verify(token).catch(async (error: unknown) => {
+      if (!isOfKey(error) || !keys.mayAskAgain) throw error;
+      await keys.getJwks(jwksUri);
+      return verifier.verify(token);
+    });
+    const { sub, scope, client_id: clientId, azp, exp } = payload as Json;
     return {
       sub: String(sub),
       scope: ourScopes(String(scope ?? ''), scopePrefix),
@@ -52,6 +60,11 @@ export function createTokenVerifier(rules: TokenRules): (token: string) => Promi
       exp: Number(exp),
     };
   };
+}
+
+/** A key of this name does not fit: the issuer may have another one by now. */
+function isOfKey(error: unknown): boolean {
+  return error instanceof JwtInvalidSignatureError || error instanceof JwtInvalidSignatureAlgorithmError;
 }
 
 /**

@@ -45,6 +45,8 @@ export class Admission {
   /** By share, as Redis said when it was asked last. */
   #hasRoom: readonly boolean[] = PARTS.map(() => true);
   #unreportedBytes: number[] = PARTS.map(() => 0);
+  /** Of what was stored last. */
+  #generation = '0';
 
   constructor(redis: GuardedRedis, options: AdmissionOptions) {
     this.#redis = redis;
@@ -56,8 +58,18 @@ export class Admission {
     if (this.#options.takesAnyKey) await this.#ask([key]);
   }
 
-  /** What becomes of what was loaded for `loadedKeys`, in their order. Never rejects. */
-  async judge(loadedKeys: readonly string[], entries: readonly Entry[]): Promise<Verdict[]> {
+  /** Counts what replaces something stale: it lives as long as what is new, and is not refused. */
+  countReplaced(key: string, entry: Entry): void {
+    this.#count(entry.kind === 'value' ? AGAIN : ABSENT, key, entry);
+  }
+
+  /** What becomes of what was loaded for `loadedKeys` under `generation`, in their order. Never rejects. */
+  async judge(
+    generation: string,
+    loadedKeys: readonly string[],
+    entries: readonly Entry[],
+  ): Promise<Verdict[]> {
+    this.#generation = generation;
     const asked = loadedKeys.filter((_, place) => this.#needsSecondRequest(entries[place] as Entry));
     const isReportDue = this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX);
     const seen = asked.length > 0 || isReportDue ? await this.#ask(asked) : new Set<string>();
@@ -75,10 +87,15 @@ export class Admission {
   #decide(key: string, entry: Entry, wasSeen: boolean): Verdict {
     const share = this.#shareFor(entry, wasSeen);
     if (share === undefined) return { isStored: false, wasSeen };
+    this.#count(share, key, entry);
+    return { isStored: true, wasSeen: true };
+  }
+
+  #count(share: number | undefined, key: string, entry: Entry): void {
     const valueBytes = allocatedFor(HEADER_BYTES + Buffer.byteLength(entry.json ?? ''));
     const bytes = KEY_BYTES + Buffer.byteLength(key) + valueBytes;
-    this.#unreportedBytes[share] = (this.#unreportedBytes[share] ?? 0) + bytes;
-    return { isStored: true, wasSeen: true };
+    const place = share as number;
+    this.#unreportedBytes[place] = (this.#unreportedBytes[place] ?? 0) + bytes;
   }
 
   /** Undefined where it may not be stored. */
@@ -117,7 +134,7 @@ export class Admission {
       reported[share] as number,
     ]);
     return withOwnTypes(this.#redis, types, (client) =>
-      client.admit(...names, ...shares, ...some.flatMap(positionsOf)),
+      client.admit(...names, this.#generation, ...shares, ...some.flatMap(positionsOf)),
     );
   }
 }

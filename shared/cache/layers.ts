@@ -145,7 +145,7 @@ export class Layers {
     return this.#redis.entryKey(this.#generation.current, key);
   }
 
-  /** The usable entry that Redis has. Whatever is asked for in the same turn goes in the same round trip. */
+  /** The usable entry that Redis has, or the tombstone in its place. Whatever is asked for in the same turn goes in the same round trip. */
   ask(key: string): Promise<Entry | undefined> {
     this.#batch ??= this.#openBatch();
     const { keys, entries } = this.#batch;
@@ -157,7 +157,8 @@ export class Layers {
 
   /** The same for who asked before and waits for what another container loads. */
   async askAgain(key: string): Promise<Entry | undefined> {
-    return (await this.#lookUp([key], { amongMany: false, onCorrupt: () => {} }))[0];
+    const [found] = await this.#lookUp([key], { amongMany: false, onCorrupt: () => {} });
+    return found?.kind === 'tombstone' ? undefined : found;
   }
 
   /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
@@ -283,7 +284,7 @@ export class Layers {
     return entries.map((entry, place) => {
       const key = keys[place] as string;
       const taken = this.#take(key, entry, nowMs);
-      if (taken !== undefined && mayRemember && !told.includes(key))
+      if (taken !== undefined && taken.kind !== 'tombstone' && mayRemember && !told.includes(key))
         this.#remember(key, taken, nowMs, amongMany);
       return taken;
     });
@@ -292,9 +293,8 @@ export class Layers {
   /** What is stale is remembered too: not answered from memory, but there if the database is away. */
   #take(key: string, entry: Entry | undefined, nowMs: number): Entry | undefined {
     if (entry === undefined || nowMs >= entry.staleUntilMs) return undefined;
-    if (entry.kind !== 'tombstone') return entry;
-    this.#memory.delete(key);
-    return undefined;
+    if (entry.kind === 'tombstone') this.#memory.delete(key);
+    return entry;
   }
 
   #askLook(askedAtMs: number): AskedLook {

@@ -42,6 +42,10 @@ const JITTER = 0.1;
 /** Steps of this size, each begun where the last one ended and 1 taken off, lie more evenly in [0, 1) than chance does. */
 const GOLDEN_RATIO = 0.618033988749895;
 
+/** Keys of which Redis has something that is replaced: it is stale, or a tombstone. */
+export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
+const NOTHING_STORED: Stored = new Map();
+
 export class Loader<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
@@ -70,26 +74,23 @@ export class Loader<Id> {
     return this.#loads.get(key);
   }
 
-  /** What is loaded, here or by the container that leads. Throws what the source throws. */
-  load(id: Id, key: string): Promise<Entry> {
-    return this.#loads.run(key, () => this.#loadAsLeader(id, key));
+  /** What is loaded, here or by the container that leads. `stored` is what it replaces in Redis. Throws what the source throws. */
+  load(id: Id, key: string, stored: Stored = NOTHING_STORED): Promise<Entry> {
+    return this.#loads.run(key, () => this.#loadAsLeader(id, key, stored));
   }
 
   /** The same for what is stale, which is the answer while another container leads. */
-  refresh(id: Id, key: string, stale: Entry): Promise<Entry> {
+  refresh(id: Id, key: string, stale: Entry, stored: Stored): Promise<Entry> {
     const refreshing = this.#loads.run(key, async () => {
       const release = await this.#lease.tryLead(this.#layers.entryKey(key));
-      return release === undefined ? stale : this.#loadOne(id, key, release, new Set([key]));
+      return release === undefined ? stale : this.#loadOne(id, key, release, stored);
     });
     refreshing.catch(reportFailure);
     return refreshing;
   }
 
-  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. `stored` are stale. */
-  async leadMany(
-    wanted: ReadonlyMap<string, Id>,
-    stored: Pick<ReadonlySet<string>, 'has'>,
-  ): Promise<ReadonlySet<string>> {
+  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. */
+  async leadMany(wanted: ReadonlyMap<string, Id>, stored: Stored): Promise<ReadonlySet<string>> {
     const releases = await this.#tryLeadMany([...wanted.keys()].filter((key) => !this.underWay(key)));
     const led = [...releases.keys()].filter((key) => !this.underWay(key));
     if (led.length > 0) this.#loadTogether(led, wanted, () => releaseAll(led, releases), stored);
@@ -125,7 +126,7 @@ export class Loader<Id> {
     };
   }
 
-  async #loadAsLeader(id: Id, key: string): Promise<Entry> {
+  async #loadAsLeader(id: Id, key: string, stored: Stored): Promise<Entry> {
     const lookAgain = async () => {
       const stored = await this.#layers.askAgain(key);
       return stored !== undefined && Date.now() < stored.freshUntilMs ? stored : undefined;
@@ -136,10 +137,10 @@ export class Loader<Id> {
       onWait: () => this.#admission.note(key),
     };
     const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), lookAgain, waiting);
-    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release);
+    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release, stored);
   }
 
-  async #loadOne(id: Id, key: string, release: Release, stored?: ReadonlySet<string>): Promise<Entry> {
+  async #loadOne(id: Id, key: string, release: Release, stored: Stored): Promise<Entry> {
     const [entry] = await this.#loadAndStore([id], [key], release, stored);
     return entry as Entry;
   }
@@ -158,7 +159,7 @@ export class Loader<Id> {
     keys: readonly string[],
     wanted: ReadonlyMap<string, Id>,
     release: Release,
-    stored: Pick<ReadonlySet<string>, 'has'>,
+    stored: Stored,
   ): void {
     const ids = keys.map((key) => wanted.get(key) as Id);
     const batch = this.#loadAndStore(ids, keys, release, stored);
@@ -181,13 +182,13 @@ export class Loader<Id> {
     ids: readonly Id[],
     keys: readonly string[],
     release: Release,
-    stored: Pick<ReadonlySet<string>, 'has'> = new Set(),
+    stored: Stored,
     reloads = 0,
     known: ReadonlySet<string> = new Set(),
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
     const loaded = await this.#loadOrRelease(ids, ticket, release);
-    const verdicts = await this.#judge(keys, loaded, stored);
+    const verdicts = await this.#judge(ticket.generation, keys, loaded, stored);
     const isStored = (place: number) => verdicts[place]?.isStored === true;
     // As a rule in this order: whoever leads next finds what was stored.
     const [outcomes] = await Promise.all([this.#putSome(ticket, keys, loaded, isStored), release()]);
@@ -207,14 +208,18 @@ export class Loader<Id> {
     return entries;
   }
 
-  /** What replaces something that is stored takes no more of Redis than that did. */
+  /** What replaces something that is stored is not refused; what was there before an invalidation was counted already. */
   async #judge(
+    generation: string,
     keys: readonly string[],
     entries: readonly Entry[],
-    stored: Pick<ReadonlySet<string>, 'has'>,
+    stored: Stored,
   ): Promise<readonly Verdict[]> {
     const places = [...keys.keys()].filter((place) => !stored.has(keys[place] as string));
+    for (const [place, key] of keys.entries())
+      if (stored.get(key) === 'stale') this.#admission.countReplaced(key, entries[place] as Entry);
     const judged = await this.#admission.judge(
+      generation,
       places.map((place) => keys[place] as string),
       places.map((place) => entries[place] as Entry),
     );

@@ -9,7 +9,7 @@ import { Admission } from './admission.ts';
 import type { Entry } from './entry.ts';
 import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
-import { Loader, type Warmed, type WarmOptions } from './loader.ts';
+import { Loader, type Stored, type Warmed, type WarmOptions } from './loader.ts';
 import type { Cleared } from './redis-layer.ts';
 import type { Source } from './source.ts';
 
@@ -21,6 +21,9 @@ export type CacheRead = { readonly json: string | null; readonly layer: Layer };
 
 /** Plain integers, which whoever takes them sets back to 0. */
 export type CacheCounts = Record<Layer | 'corrupt', number>;
+
+/** Of several keys, what may be answered if nothing newer can be had, and what a load replaces in Redis. */
+type Left = { readonly stale: Map<string, Entry>; readonly stored: Map<string, 'stale' | 'tombstone'> };
 
 /** A caller that finds a stale value waits so long for a newer one; everybody else gets the stale one at once. */
 const REFRESH_WAIT_MS = 250;
@@ -116,12 +119,12 @@ export class TieredCache<Id> {
     if (distinct.size < ids.length) return this.#getRepeated(ids, [...distinct.values()]);
     const keys = this.#keysOf(ids);
     const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
-    const stale = await this.#takeFromLayers(keys, reads);
+    const left = await this.#takeFromLayers(keys, reads);
     const lacking = new Map<string, Id>();
     for (const [place, key] of keys.entries())
       if (reads[place] === undefined) lacking.set(key, ids[place] as Id);
     if (lacking.size === 0) return { reads, failure: undefined };
-    const { loaded, failure } = await this.#loadMany(lacking, stale);
+    const { loaded, failure } = await this.#loadMany(lacking, left);
     for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
     return { reads, failure };
   }
@@ -217,18 +220,21 @@ export class TieredCache<Id> {
   }
 
   async #getFurther(id: Id, key: string): Promise<CacheRead> {
-    const inRedis = await this.#layers.ask(key);
+    const found = await this.#layers.ask(key);
+    const inRedis = found?.kind === 'tombstone' ? undefined : found;
     if (inRedis !== undefined && isFresh(inRedis)) return this.#answer('l2', key, inRedis);
     // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
     const confirmed = this.#layers.probe(key);
     if (confirmed !== undefined) return confirmed;
     const stale = inRedis ?? this.#layers.leftInMemory(key);
-    return stale === undefined ? this.#loadMissing(id, key) : this.#serveStale(id, key, stale);
+    const stored: Stored = new Map(found === undefined ? [] : [[key, replacedOf(found)]]);
+    if (stale === undefined) return this.#loadMissing(id, key, stored);
+    return this.#serveStale(id, key, stale, stored);
   }
 
-  async #loadMissing(id: Id, key: string): Promise<CacheRead> {
+  async #loadMissing(id: Id, key: string, stored: Stored): Promise<CacheRead> {
     try {
-      const entry = await this.#loader.load(id, key);
+      const entry = await this.#loader.load(id, key, stored);
       return this.#answer(isFresh(entry) ? 'miss' : 'stale', key, entry);
     } catch (error) {
       const lastKnown = error instanceof DatabaseUnavailableError ? this.#layers.lastKnown(key) : undefined;
@@ -238,9 +244,9 @@ export class TieredCache<Id> {
   }
 
   /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
-  async #serveStale(id: Id, key: string, stale: Entry): Promise<CacheRead> {
+  async #serveStale(id: Id, key: string, stale: Entry, stored: Stored): Promise<CacheRead> {
     if (this.#loader.underWay(key) !== undefined) return this.#answer('stale', key, stale);
-    return this.#firstOf(this.#loader.refresh(id, key, stale), key, stale);
+    return this.#firstOf(this.#loader.refresh(id, key, stale, stored), key, stale);
   }
 
   /**
@@ -253,51 +259,51 @@ export class TieredCache<Id> {
     return this.#answer(entry !== stale && isFresh(entry) ? 'miss' : 'stale', key, entry);
   }
 
-  /** Puts what memory and Redis have fresh into its place in `reads`, and answers what they have stale. */
-  async #takeFromLayers(
-    keys: readonly string[],
-    reads: (CacheRead | undefined)[],
-  ): Promise<ReadonlyMap<string, Entry>> {
-    const stale = new Map<string, Entry>();
+  /** Puts what memory and Redis have fresh into its place in `reads`, and answers what they have else. */
+  async #takeFromLayers(keys: readonly string[], reads: (CacheRead | undefined)[]): Promise<Left> {
+    const left: Left = { stale: new Map(), stored: new Map() };
     const asked = this.#layers.notInMemory(keys);
-    await this.#takeFromRedis(keys, asked, reads, stale);
-    if (asked.length === keys.length) return stale;
+    await this.#takeFromRedis(keys, asked, reads, left);
+    if (asked.length === keys.length) return left;
     for (const [place, key] of keys.entries()) reads[place] ??= this.#layers.probe(key);
     // The look made in the same round trip may have dropped what memory had.
     const dropped = [...keys.keys()].filter((place) => reads[place] === undefined && !asked.includes(place));
-    await this.#takeFromRedis(keys, dropped, reads, stale);
-    return stale;
+    await this.#takeFromRedis(keys, dropped, reads, left);
+    return left;
   }
 
   async #takeFromRedis(
     keys: readonly string[],
     places: readonly number[],
     reads: (CacheRead | undefined)[],
-    stale: Map<string, Entry>,
+    { stale, stored }: Left,
   ): Promise<void> {
     const entries = await this.#layers.askForMany(places.map((place) => keys[place] as string));
     const nowMs = Date.now();
     for (const [index, place] of places.entries()) {
       const key = keys[place] as string;
-      const entry = entries[index] ?? this.#layers.leftInMemory(key);
-      if (entry === undefined) continue;
-      if (entry === entries[index] && nowMs < entry.freshUntilMs)
-        reads[place] = this.#answer('l2', key, entry);
-      else stale.set(key, entry);
+      const found = entries[index];
+      if (found !== undefined && found.kind !== 'tombstone' && nowMs < found.freshUntilMs) {
+        reads[place] = this.#answer('l2', key, found);
+        continue;
+      }
+      if (found !== undefined) stored.set(key, replacedOf(found));
+      const old = found === undefined || found.kind === 'tombstone' ? this.#layers.leftInMemory(key) : found;
+      if (old !== undefined) stale.set(key, old);
     }
   }
 
   /** One statement for what this container is the one to load; the others' is waited for, unless there is a stale value. */
   async #loadMany(
     lacking: ReadonlyMap<string, Id>,
-    stale: ReadonlyMap<string, Entry>,
+    { stale, stored }: Left,
   ): Promise<{ loaded: ReadonlyMap<string, CacheRead>; failure: DatabaseUnavailableError | undefined }> {
     const loaded = new Map<string, CacheRead>();
     let failure: DatabaseUnavailableError | undefined;
-    const led = await this.#loader.leadMany(lacking, stale);
+    const led = await this.#loader.leadMany(lacking, stored);
     const read = (key: string, id: Id): Promise<CacheRead> | CacheRead => {
       const old = stale.get(key);
-      if (old === undefined) return this.#loadMissing(id, key);
+      if (old === undefined) return this.#loadMissing(id, key, stored);
       const refresh = led.has(key) ? this.#loader.underWay(key) : undefined;
       return refresh === undefined ? this.#answer('stale', key, old) : this.#firstOf(refresh, key, old);
     };
@@ -312,6 +318,11 @@ export class TieredCache<Id> {
     await Promise.all([...lacking].map(readOrNot));
     return { loaded, failure };
   }
+}
+
+/** What a load replaces in Redis; what only memory has is nothing there. */
+function replacedOf({ kind }: Entry): 'stale' | 'tombstone' {
+  return kind === 'tombstone' ? kind : 'stale';
 }
 
 function longestStayMs({ freshMs, warmFreshMs, graceMs, absentMs }: Source<never>['timing']): number {

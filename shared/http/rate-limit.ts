@@ -53,7 +53,7 @@ export class AdminLimits {
   async #countInRedis(action: LimitedAction, limited: string): Promise<Counted> {
     const key = keys.limit(action);
     const [calls, endsInMs, endsAtMs] = await withOwnTypes(this.#redis, { [key]: 'hash' }, (client) =>
-      client.countCall(key, limited, WINDOW_MS),
+      client.countCall(key, limited, WINDOW_MS, ADMIN_CALLS_PER_MINUTE[action]),
     );
     const giveBack = () => this.#redis.run((client) => client.uncountCall(key, limited, endsAtMs));
     return { isOneTooMany: calls > ADMIN_CALLS_PER_MINUTE[action], endsInMs, giveBack };

@@ -42,6 +42,8 @@ const BUDGET_MS = 240_000;
 const SILENCE_MAX_MS = 5_000;
 const GOODBYE_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** As often as deployments to databases of one server may meet. */
+const TRIES_MAX = 5;
 /** By `lock_timeout`: lock_not_available. */
 const LOCK_TIMED_OUT = '55P03';
 
@@ -101,14 +103,26 @@ async function connectAndMigrate(
 ): Promise<Migrated> {
   const session = { client, giveUpAtMs: performance.now() + budgetMs };
   await client.connect();
-  return inTransaction(client, async () => {
+  const work = async () => {
     // As everybody who comes to this connection of a proxy expects them.
     const settings = await readSettings(client);
     await awaitTurn(session, budgetMs / 4);
     const migrated = await applyMissing(session, migrations, settings);
     if (logins.length > 0) await setLogins(client, logins);
     return migrated;
-  });
+  };
+  for (let tries = 1; ; tries++) {
+    try {
+      return await inTransaction(client, work);
+    } catch (error) {
+      if (tries === TRIES_MAX || !isOvertaken(error)) throw error;
+    }
+  }
+}
+
+/** Roles are the whole server's, and the turn is one database's: another one has altered them in this moment. */
+function isOvertaken(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('tuple concurrently updated');
 }
 
 /** The driver waits for the server's goodbye, and a frozen server says none. */

@@ -101,25 +101,27 @@ declare module 'ioredis' {
       unfinished: string,
     ): Result<number, Context>;
     /**
-     * Counts a call of `subject` in the window that is open, or opens one of `windowMs`. Answers how many calls they are,
-     * in how many ms the window ends, and when, by Redis' clock in ms.
+     * Counts a call of `subject` in the window that is open, or opens one of `windowMs`, unless they are `callsMax` already.
+     * Answers how many calls they are with this one, in how many ms the window ends, and when, by Redis' clock in ms.
      */
     countCall(
       limitKey: string,
       subject: string,
       windowMs: number,
+      callsMax: number,
     ): Result<[calls: number, endsInMs: number, endsAtMs: number], Context>;
     /** Takes back a call of the window that ends at `endsAtMs`, if it is still open; answers 1 or 0. */
     uncountCall(limitKey: string, subject: string, endsAtMs: number): Result<number, Context>;
     /**
      * Adds what was stored since the last call to each of the `ADMISSION_SHARES` (three numbers: its part of the server's
-     * memory, its window in ms, the bytes), and notes keys as asked for (two positions each, below `SEEN_BITS`). Answers for
+     * memory, its window in ms, the bytes), which all begin anew with a new generation, and notes keys as asked for (two positions each, below `SEEN_BITS`). Answers for
      * each share whether there is room for more, and of each key whether it was asked for before: 1 or 0.
      */
     admit(
       admissionKey: string,
       seenKey: string,
       otherSeenKey: string,
+      generation: string,
       ...sharesAndPositions: number[]
     ): Result<number[], Context>;
     /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
@@ -373,7 +375,9 @@ if not calls then
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do if not openWindow(all[i + 1]) then redis.call('HDEL', KEYS[1], all[i]) end end
 end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls + 1, endsAtMs))
+if calls < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls + 1, endsAtMs))
+end
 return { calls + 1, endsAtMs - nowMs, endsAtMs }`;
 
 /** Of that window only: in a later one it would take back a call that was made. */
@@ -392,8 +396,9 @@ const MEMORY_ASKED_EVERY_MS = 60_000;
 /**
  * Of each share, what was stored in its window and in the one before is all that can be there still, because nothing of it
  * lives longer than a window. Its limit is a part of the server's memory, of which the server itself tells; where it has
- * none, or does not tell, nobody can be crowded out, or nobody can know. The bitmaps take turns, when the first share's
- * window is over, and when one is full of keys.
+ * none, or does not tell, nobody can be crowded out, or nobody can know. What was stored under another generation is not
+ * counted: nobody reads it, so it is the first to be evicted. The bitmaps take turns, when the first share's window is over,
+ * and when one is full of keys.
  */
 const ADMIT = `${NOW}
 local state = {}
@@ -406,16 +411,19 @@ if isOver('memoryAtMs', ${MEMORY_ASKED_EVERY_MS}) then
   state.memory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
   state.memoryAtMs = nowMs
 end
+local isNewGeneration = state.generation ~= tonumber(ARGV[1])
+state.generation = tonumber(ARGV[1])
 local answer = {}
 local mayTurn = false
 for share = 0, ${ADMISSION_SHARES - 1} do
-  local part, windowMs, bytes = ARGV[3 * share + 1], tonumber(ARGV[3 * share + 2]), ARGV[3 * share + 3]
+  local part, windowMs, bytes = ARGV[3 * share + 2], tonumber(ARGV[3 * share + 3]), ARGV[3 * share + 4]
   local began, now, before = 'began' .. share, 'bytes' .. share, 'before' .. share
   if isOver(began, windowMs) then
     state[before] = not isOver(began, 2 * windowMs) and state[now] or 0
     state[now], state[began] = 0, nowMs
     mayTurn = mayTurn or share == 0
   end
+  if isNewGeneration then state[now], state[before] = 0, 0 end
   state[now] = (state[now] or 0) + bytes
   local hasRoom = state.memory == 0 or state[now] + (state[before] or 0) < state.memory * part
   answer[#answer + 1] = hasRoom and 1 or 0
@@ -425,7 +433,7 @@ if mayTurn or (state.seen or 0) >= ${SEEN_SET_MAX} then
   redis.call('UNLINK', KEYS[2 + state.turn])
 end
 local current, before = KEYS[2 + state.turn], KEYS[3 - state.turn]
-for i = ${3 * ADMISSION_SHARES + 1}, #ARGV, 2 do
+for i = ${3 * ADMISSION_SHARES + 2}, #ARGV, 2 do
   local one, other = ARGV[i], ARGV[i + 1]
   local wasSeen = redis.call('GETBIT', before, one) + redis.call('GETBIT', before, other) == 2
   local isNew = redis.call('SETBIT', current, one, 1) + redis.call('SETBIT', current, other, 1) < 2

@@ -228,6 +228,59 @@ describe('an issuer', () => {
     expect(await verifyToken(await sign({}))).toMatchObject({ sub: 'alice' });
   });
 
+  it('that puts another key in the place of one of the same name is followed, and the old one ends', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const verifyToken = newVerifier();
+    const old = await sign({ exp: Math.floor(Date.now() / 1000) + 86_400 });
+    await verifyToken(old);
+    const next = await generateKeyPair('RS256', { extractable: true });
+    const jwk = { ...(await exportJWK(next.publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
+    issuerSays = JSON.stringify({ keys: [jwk] });
+    vi.advanceTimersByTime(10_000);
+    const signed = new SignJWT({
+      iss: ISSUER,
+      sub: 'bob',
+      aud: AUDIENCE,
+      exp: Math.floor(Date.now() / 1000) + 60,
+    })
+      .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
+      .sign(next.privateKey);
+    expect(await verifyToken(await signed)).toMatchObject({ sub: 'bob' });
+    await expect(verifyToken(old)).rejects.toThrow();
+  });
+
+  it.each([
+    ['another algorithm', { alg: 'RS512' }],
+    ['an algorithm that is none', { alg: 5 }],
+  ])('that says %s of its key for a moment is believed again after ten seconds', async (_, change) => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const [key] = JSON.parse(keySet).keys;
+    const verifyToken = newVerifier();
+    await verifyToken(await sign({}));
+    vi.advanceTimersByTime(3_600_000);
+    issuerSays = JSON.stringify({ keys: [{ ...key, ...change }] });
+    await verifyToken(await sign({})).catch(() => undefined);
+    issuerSays = keySet;
+    vi.advanceTimersByTime(10_000);
+    expect(await verifyToken(await sign({}))).toMatchObject({ sub: 'alice' });
+  });
+
+  it('whose set has a key for encryption of the same name first is understood', async () => {
+    const [key] = JSON.parse(keySet).keys;
+    issuerSays = JSON.stringify({ keys: [{ ...key, use: undefined, alg: 'RSA-OAEP' }, key] });
+    expect(await newVerifier()(await sign({}))).toMatchObject({ sub: 'alice' });
+  });
+
+  it('that gets a new key is asked for it ten seconds after somebody made one up, also by a frozen container', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const verifyToken = newVerifier();
+    await verifyToken(await sign({}));
+    await expect(verifyToken(await sign({}, { kid: 'made-up' }))).rejects.toThrow();
+    issuerSays = keySet.replace('"k1"', '"k2"');
+    vi.advanceTimersByTime(10_000);
+    expect(await verifyToken(await sign({}, { kid: 'k2' }))).toMatchObject({ sub: 'alice' });
+  });
+
   it('whose answer has no end is not read to its end', async () => {
     issuerSays = `{"keys":[${'1,'.repeat(1_000_000)}1]}`;
     const away = newVerifier()(await sign({}));

@@ -37,6 +37,8 @@ afterEach(async () => {
 
 type Kind = {
   readonly valueCharacters: number;
+  /** @default those of the product */
+  readonly timing?: Partial<Source<string>['timing']>;
   readonly takesAnyKey: boolean;
   /** @default x */
   readonly letter?: string;
@@ -47,7 +49,7 @@ type Kind = {
 /** A container's cache of texts that are made here, and no database: `absent-…` is nothing. */
 function openCache(
   name: string,
-  { valueCharacters, takesAnyKey, letter = 'x', onLoad }: Kind,
+  { valueCharacters, takesAnyKey, letter = 'x', timing, onLoad }: Kind,
 ): TieredCache<string> {
   const textOf = (id: string) => (id.startsWith('absent') ? null : letter.repeat(valueCharacters));
   const source: Source<string> = {
@@ -61,6 +63,7 @@ function openCache(
       graceMs: 15 * MINUTE_MS,
       absentMs: 30_000,
       memoryMs: MINUTE_MS,
+      ...timing,
     },
     key: (id) => id,
     load: async (ids) => {
@@ -160,6 +163,74 @@ const bitsSet = async (dataset: string): Promise<number> => {
   );
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 };
+
+/** As if readers had filled their shares. */
+const fillShares = (dataset: string) =>
+  redis.run((client) =>
+    client.hset(`prewarm:{${dataset}}:admission`, { bytes0: MEMORY_BYTES, bytes1: MEMORY_BYTES }),
+  );
+
+const countedOf = async (dataset: string): Promise<number> => {
+  const counted = await redis.run((client) =>
+    client.hmget(`prewarm:{${dataset}}:admission`, 'bytes0', 'bytes1'),
+  );
+  return counted.reduce((sum, bytes) => sum + Number(bytes), 0);
+};
+
+describe('what readers are counted', () => {
+  it('is not got around by what a container has stale in its memory', async () => {
+    const cache = openCache('search', { valueCharacters: 100, takesAnyKey: true, timing: { memoryMs: 1 } });
+    await cache.get('first');
+    await fillShares('search');
+    for (let times = 0; times < 5; times++) {
+      await cache.get('made-up');
+      await cache.getMany(['made-up', 'made-up-too']);
+    }
+    expect(await storedOf('search', 'made-up')).toMatchObject({ entries: 0 });
+  });
+
+  it('is counted again when it is refreshed, since it lives on, and refreshed all the same', async () => {
+    const cache = openCache('users', {
+      valueCharacters: 20_000,
+      takesAnyKey: false,
+      timing: { freshMs: 1, memoryMs: 1 },
+    });
+    await cache.get('absent'); // is asked for in Redis
+    await cache.get('kept');
+    await fillShares('users');
+    await usersCache().get('absent-too');
+    const filled = await countedOf('users');
+    for (let times = 0; times < 4; times++) expect((await cache.get('kept')).layer).not.toBe('l1');
+    await cache.get('absent-at-last');
+    expect(await countedOf('users')).toBeGreaterThan(filled + 3 * 20_000);
+    expect(await storedOf('users', 'kept')).toMatchObject({ entries: 1 });
+  });
+
+  it('is not counted again when it was invalidated: it was there before', async () => {
+    const cache = openCache('users', { valueCharacters: 20_000, takesAnyKey: false });
+    const ids = some('changed', 5);
+    await cache.getMany(ids);
+    await usersCache().get('reports');
+    for (let times = 0; times < 50; times++) {
+      await cache.invalidate(ids, Date.now() * 1_000);
+      await cache.getMany(ids);
+    }
+    await cache.get('reports-too');
+    expect(await countedOf('users')).toBeLessThan(3 * 5 * 20_000);
+    expect(await storedOf('users', 'changed')).toMatchObject({ entries: 5 });
+  });
+
+  it('begins anew with a new generation, as the searches have when a user changes', async () => {
+    const cache = searchCache();
+    await cache.get('before');
+    await fillShares('search');
+    for (let times = 0; times < 2; times++) await searchCache().get('full');
+    expect(await storedOf('search', 'full')).toMatchObject({ entries: 0 });
+    await cache.clear();
+    for (let times = 0; times < 2; times++) await searchCache().get('cleared');
+    expect(await storedOf('search', 'cleared')).toMatchObject({ entries: 1 });
+  });
+});
 
 describe('a flood', () => {
   it('of ever new pages of searches takes none of the hot set, and nothing of the memory', async () => {

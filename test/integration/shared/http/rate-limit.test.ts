@@ -51,7 +51,7 @@ describe('a limit', () => {
     const key = keys.limit('warm-up');
     const ended = `2 ${Date.now() - 1}`;
     await redis.run((client) => client.hset(key, { gone: ended, ended, open: `1 ${Date.now() + 30_000}` }));
-    const count = (subject: string) => redis.run((client) => client.countCall(key, subject, 60_000));
+    const count = (subject: string) => redis.run((client) => client.countCall(key, subject, 60_000, 5));
     expect((await count('ended')).slice(0, 2)).toEqual([1, 60_000]);
     expect((await redis.run((client) => client.hkeys(key))).sort()).toEqual(['ended', 'open']);
     expect((await count('open'))[0]).toBe(2);
@@ -60,8 +60,17 @@ describe('a limit', () => {
   it('takes no window for open that ends later than one can: the clock was set back', async () => {
     const key = 'prewarm:limit:set-back';
     await redis.run((client) => client.hset(key, 'a', `7 ${Date.now() + 3_600_000}`));
-    const counted = await redis.run((client) => client.countCall(key, 'a', 60_000));
+    const counted = await redis.run((client) => client.countCall(key, 'a', 60_000, 5));
     expect(counted.slice(0, 2)).toEqual([1, 60_000]);
+  });
+
+  it('is charged with nothing for a call that was refused', async () => {
+    const made = [];
+    for (let calls = 0; calls < ADMIN_CALLS_PER_MINUTE.status; calls++)
+      made.push(await consume('eager', calls));
+    expect(await refusedOf('eager', 10)).toHaveLength(10);
+    await Promise.all(made.map((giveBack) => giveBack()));
+    expect(await refusedOf('eager', ADMIN_CALLS_PER_MINUTE.status)).toEqual([]);
   });
 
   it('is given nothing back for a call of a window that has ended', async () => {

@@ -151,6 +151,37 @@ describe('the roles', () => {
     }
   });
 
+  it('get their passwords from deployments to two databases of a server at the same moment', async () => {
+    for (let times = 0; times < 5; times++) {
+      const both = ['shop', 'twin'].map((database) =>
+        migrate(urlAs('master', 'm', database), { logins: LOGINS }),
+      );
+      expect(await Promise.all(both)).toEqual([{ applied: [] }, { applied: [] }]);
+    }
+  });
+
+  it('lose with the next migrations what they have set for themselves', async () => {
+    const reader = loginUrl('prewarm_reader');
+    await queryOnce(
+      `${reader}?options=${encodeURIComponent('-c default_transaction_read_only=off')}`,
+      "ALTER ROLE CURRENT_USER SET search_path = 'pg_catalog'; ALTER ROLE CURRENT_USER SET default_transaction_read_only = off",
+    );
+    await expect(queryOnce(reader, 'SELECT FROM users LIMIT 1')).rejects.toThrow('does not exist');
+    await migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
+    await queryOnce(reader, 'SELECT FROM users LIMIT 1');
+    expect(await queryOnce(reader, 'SHOW default_transaction_read_only')).toEqual([
+      { default_transaction_read_only: 'on' },
+    ]);
+  });
+
+  it('of somebody else, who gave them more rights, are not signed in by us', async () => {
+    await queryOnce(server.url, 'ALTER ROLE prewarm_reader CREATEDB');
+    const refused = migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
+    await expect(refused).rejects.toThrow('prewarm_reader: is a role that may do more than read');
+    await queryOnce(server.url, 'ALTER ROLE prewarm_reader NOCREATEDB');
+    await migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
+  });
+
   it('the reader’s transactions are read-only, should it ever be granted more', async () => {
     await expect(
       queryOnce(loginUrl('prewarm_reader'), 'CREATE TEMP TABLE own (x int)'),

@@ -271,8 +271,8 @@ describe('what Prewarm keeps in Redis', () => {
         '',
       ),
       await client.addReport(keys.warmupReports, 1, 'report', 50),
-      (await client.countCall(keys.limit('clear'), 'somebody', 60_000)).length,
-      await client.admit(keys.admission('d'), keys.seen('d', 0), keys.seen('d', 1), ...SHARES, 1, 2),
+      (await client.countCall(keys.limit('clear'), 'somebody', 60_000, 2)).length,
+      await client.admit(keys.admission('d'), keys.seen('d', 0), keys.seen('d', 1), '7', ...SHARES, 1, 2),
     ]);
     expect(answers).toEqual([[null], 'OK', 1, 1, 16, 5, 2, 7, 1, 1, 1, 1, 0, 3, [1, 1, 1, 0]]);
   });

@@ -51,6 +51,9 @@ describe('the functions’ user of Redis', () => {
     ['SLOWLOG', 'GET'],
     ['CLIENT', 'LIST'],
     ['CLIENT', 'KILL', 'SKIPME', 'yes'],
+    ['CLIENT', 'TRACKING', 'ON', 'BCAST'],
+    ['MEMORY', 'STATS'],
+    ['MEMORY', 'PURGE'],
     ['CLUSTER', 'RESET'],
     ['MIGRATE', '127.0.0.1', '1', 'prewarm:mine', '0', '1'],
     ['SCRIPT', 'FLUSH'],
@@ -78,6 +81,10 @@ describe('the functions’ user of Redis', () => {
       );
     },
   );
+
+  it('may end a script that holds up everybody', async () => {
+    await expect(redis.call('SCRIPT', 'KILL')).rejects.toThrow('NOTBUSY');
+  });
 
   it('is let in by its password only, and nobody else is', async () => {
     const { host } = new URL(own.url);
