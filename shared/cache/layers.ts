@@ -174,6 +174,11 @@ export class Layers {
     return found.look !== undefined;
   }
 
+  /** A command that is sent after a put arrives after it: not in a cluster, whose put asks another server first. */
+  get putsInOneTrip(): boolean {
+    return !this.#redis.isCluster;
+  }
+
   beginLoad(): LoadTicket {
     const { current: generation, storable } = this.#generation;
     return { generation, storable, drops: this.#drops, beganAtMs: Date.now() };

@@ -191,7 +191,9 @@ export class Loader<Id> {
     const verdicts = await this.#judge(ticket.generation, keys, loaded, stored);
     const isStored = (place: number) => verdicts[place]?.isStored === true;
     // As a rule in this order: whoever leads next finds what was stored.
-    const [outcomes] = await Promise.all([this.#putSome(ticket, keys, loaded, isStored), release()]);
+    const putting = this.#putSome(ticket, keys, loaded, isStored);
+    if (!this.#layers.putsInOneTrip) await putting;
+    const [outcomes] = await Promise.all([putting, release()]);
     const tombstones = tombstonesOf(keys, outcomes ?? []);
     const isOvertaken = tombstones.size > 0;
     if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {

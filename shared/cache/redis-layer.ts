@@ -70,6 +70,10 @@ export class RedisLayer {
     this.#schemaVersionsKey = keys.schemaVersions(dataset);
   }
 
+  get isCluster(): boolean {
+    return this.#redis.isCluster;
+  }
+
   entryKey(generation: string, id: string, schemaVersion = this.#schemaVersion): string {
     return keys.entry(this.#dataset, schemaVersion, generation, id);
   }
