@@ -45,7 +45,7 @@ export class IssuerKeys extends SimpleJwksCache {
 
   /** Throws `IssuerUnavailableError` for whatever is no set of keys; the keys that are known stay. */
   override async getJwks(jwksUri: string): Promise<Jwks> {
-    if (this.#failure !== undefined && !hasPassed(RETRY_AFTER_MS, this.#failedAtMs)) throw this.#failure;
+    if (this.#pausingFor !== undefined) throw this.#pausingFor;
     try {
       const jwks = await super.getJwks(jwksUri);
       this.#fetchedAtMs = Date.now();
@@ -64,9 +64,14 @@ export class IssuerKeys extends SimpleJwksCache {
     return super.getJwk(jwksUri, jwt);
   }
 
+  /** The failure for which nobody asks the issuer at the moment. */
+  get #pausingFor(): IssuerUnavailableError | undefined {
+    return hasPassed(RETRY_AFTER_MS, this.#failedAtMs) ? undefined : this.#failure;
+  }
+
   /** The next one is an hour, or a failure's pause, away: with what is known the callers go on. */
   async #refresh(jwksUri: string): Promise<void> {
-    if (this.#failure !== undefined && !hasPassed(RETRY_AFTER_MS, this.#failedAtMs)) return;
+    if (this.#pausingFor !== undefined) return;
     const refreshed = this.getJwks(jwksUri).catch((error: unknown) => {
       log.error("The issuer's keys could not be asked for again; those that are known go on.", { error });
     });

@@ -44,7 +44,6 @@ const GOLDEN_RATIO = 0.618033988749895;
 
 /** Keys of which Redis has something that is replaced: it is stale, or a tombstone. */
 export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
-const NOTHING_STORED: Stored = new Map();
 
 export class Loader<Id> {
   readonly #source: Source<Id>;
@@ -75,7 +74,7 @@ export class Loader<Id> {
   }
 
   /** What is loaded, here or by the container that leads. `stored` is what it replaces in Redis. Throws what the source throws. */
-  load(id: Id, key: string, stored: Stored = NOTHING_STORED): Promise<Entry> {
+  load(id: Id, key: string, stored: Stored): Promise<Entry> {
     return this.#loads.run(key, () => this.#loadAsLeader(id, key, stored));
   }
 
@@ -128,8 +127,8 @@ export class Loader<Id> {
 
   async #loadAsLeader(id: Id, key: string, stored: Stored): Promise<Entry> {
     const lookAgain = async () => {
-      const stored = await this.#layers.askAgain(key);
-      return stored !== undefined && Date.now() < stored.freshUntilMs ? stored : undefined;
+      const found = await this.#layers.askAgain(key);
+      return found !== undefined && Date.now() < found.freshUntilMs ? found : undefined;
     };
     const waiting = {
       firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
@@ -204,8 +203,8 @@ export class Loader<Id> {
     const isLate = outcomes?.includes('late') ?? false;
     if (isOvertaken || isLate) return entries;
     for (const [place, entry] of entries.entries()) {
-      const isAskedForAgain = isStored(place) || (verdicts[place] as Verdict).wasSeen;
-      this.#layers.putInMemory(ticket, keys[place] as string, entry, ids.length > 1 || !isAskedForAgain);
+      const amongMany = ids.length > 1 || !(verdicts[place] as Verdict).wasSeen;
+      this.#layers.putInMemory(ticket, keys[place] as string, entry, amongMany);
     }
     return entries;
   }

@@ -69,11 +69,6 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
-  /** Whether another key could be set without displacing one. */
-  get hasRoom(): boolean {
-    return this.#entries.size < this.#entries.max;
-  }
-
   set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
     const stored = this.#entries.peek(key);
     // Two loads of one key may end in either order; the older one must not win here either.
@@ -92,8 +87,8 @@ export class MemoryLayer {
    * Where there is no room it gets one at its second request.
    */
   setAmongMany(key: string, entry: Entry, nowMs: number): void {
-    const mayDisplace = this.hasRoom || this.#entries.has(key) || this.#askedOnce.delete(key);
-    if (mayDisplace) this.set(key, entry, nowMs);
+    const hasRoom = this.#entries.size < this.#entries.max;
+    if (hasRoom || this.#entries.has(key) || this.#askedOnce.delete(key)) this.set(key, entry, nowMs);
     else this.#askedOnce.set(key, true);
   }
 

@@ -115,9 +115,8 @@ export class TieredCache<Id> {
   async getKnown(
     ids: readonly Id[],
   ): Promise<{ reads: (CacheRead | undefined)[]; failure: DatabaseUnavailableError | undefined }> {
-    const distinct = new Map(ids.map((id) => [this.#source.key(id), id]));
-    if (distinct.size < ids.length) return this.#getRepeated(ids, [...distinct.values()]);
     const keys = this.#keysOf(ids);
+    if (new Set(keys).size < keys.length) return this.#getRepeated(ids, keys);
     const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
     const left = await this.#takeFromLayers(keys, reads);
     const lacking = new Map<string, Id>();
@@ -130,10 +129,11 @@ export class TieredCache<Id> {
   }
 
   /** An id that is named a hundred times is read once: a caller would decide else what people read, and what is warmed. */
-  async #getRepeated(ids: readonly Id[], distinct: readonly Id[]) {
-    const { reads, failure } = await this.getKnown(distinct);
-    const byKey = new Map(distinct.map((id, place) => [this.#source.key(id), reads[place]]));
-    return { reads: ids.map((id) => byKey.get(this.#source.key(id))), failure };
+  async #getRepeated(ids: readonly Id[], keys: readonly string[]) {
+    const distinct = new Map(keys.map((key, place) => [key, ids[place] as Id]));
+    const { reads, failure } = await this.getKnown([...distinct.values()]);
+    const byKey = new Map([...distinct.keys()].map((key, place) => [key, reads[place]]));
+    return { reads: keys.map((key) => byKey.get(key)), failure };
   }
 
   /** Loads `ids` and stores them as a warm-up does; see `Loader.warm`. Throws `RedisUnavailableError` without Redis. */

@@ -328,6 +328,13 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 return 1`;
 
+/** How many bytes the server may use; 0 where it has no limit, or does not tell. */
+const MAX_MEMORY = `
+local function maxMemory()
+  local memory = redis.pcall('INFO', 'memory')
+  return type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
+end`;
+
 /** What cannot be evicted must stay small where the memory is: of a dataset's ranking, a part of it, at so much a key. */
 const RANKING_SHARE = 0.05;
 const RANKED_KEY_BYTES = 140;
@@ -336,7 +343,7 @@ const RANKED_KEY_BYTES = 140;
  * A score is a time: that at which one single read would weigh as much. Reads of one key add up as their weights do, which
  * halve with every half-life. Without a time to live: a full Redis evicts what has one.
  */
-const ADD_READS = `${NOW}
+const ADD_READS = `${NOW}${MAX_MEMORY}
 local readAtMs = tonumber(ARGV[1]) or nowMs
 local halfLifeMs = tonumber(ARGV[2])
 for i = 5, #ARGV, 2 do
@@ -349,10 +356,8 @@ for i = 5, #ARGV, 2 do
   redis.call('ZADD', KEYS[1], string.format('%.3f', higherMs), ARGV[i])
 end
 redis.call('PERSIST', KEYS[1])
-local memory = redis.pcall('INFO', 'memory')
-local maxMemory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
-local keysMax = tonumber(ARGV[3])
-if maxMemory > 0 then keysMax = math.min(keysMax, math.floor(maxMemory * ${RANKING_SHARE} / ${RANKED_KEY_BYTES})) end
+local keysMax, memory = tonumber(ARGV[3]), maxMemory()
+if memory > 0 then keysMax = math.min(keysMax, math.floor(memory * ${RANKING_SHARE} / ${RANKED_KEY_BYTES})) end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - keysMax)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. nowMs - ARGV[4])
 return redis.call('ZCARD', KEYS[1])`;
@@ -400,16 +405,14 @@ const MEMORY_ASKED_EVERY_MS = 60_000;
  * counted: nobody reads it, so it is the first to be evicted. The bitmaps take turns, when the first share's window is over,
  * and when one is full of keys.
  */
-const ADMIT = `${NOW}
+const ADMIT = `${NOW}${MAX_MEMORY}
 local state = {}
 local flat = redis.call('HGETALL', KEYS[1])
 for i = 1, #flat, 2 do state[flat[i]] = tonumber(flat[i + 1]) end
 local function since(field) return nowMs - (state[field] or 0) end
 local function isOver(field, ms) return since(field) >= ms or since(field) < 0 end
 if isOver('memoryAtMs', ${MEMORY_ASKED_EVERY_MS}) then
-  local memory = redis.pcall('INFO', 'memory')
-  state.memory = type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
-  state.memoryAtMs = nowMs
+  state.memory, state.memoryAtMs = maxMemory(), nowMs
 end
 local isNewGeneration = state.generation ~= tonumber(ARGV[1])
 state.generation = tonumber(ARGV[1])
@@ -440,7 +443,12 @@ for i = ${3 * ADMISSION_SHARES + 2}, #ARGV, 2 do
   if isNew then state.seen = state.seen + 1 end
   answer[#answer + 1] = (wasSeen or not isNew) and 1 or 0
 end
-for field, value in pairs(state) do redis.call('HSET', KEYS[1], field, string.format('%.0f', value)) end
+local fields = {}
+for field, value in pairs(state) do
+  fields[#fields + 1] = field
+  fields[#fields + 1] = string.format('%.0f', value)
+end
+redis.call('HSET', KEYS[1], unpack(fields))
 return answer`;
 
 /** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
