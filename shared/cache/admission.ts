@@ -71,12 +71,16 @@ export class Admission {
   ): Promise<Verdict[]> {
     this.#generation = generation;
     const asked = loadedKeys.filter((_, place) => this.#needsSecondRequest(entries[place] as Entry));
-    const isReportDue = this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX);
-    const seen = asked.length > 0 || isReportDue ? await this.#ask(asked) : new Set<string>();
+    const seen = asked.length > 0 ? await this.#ask(asked) : new Set<string>();
     return entries.map((entry, place) => {
       const key = loadedKeys[place] as string;
       return this.#decide(key, entry, seen.has(key));
     });
+  }
+
+  /** Call it beside the storing, which need not wait for the answer. Never rejects. */
+  async reportIfDue(): Promise<void> {
+    if (this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX)) await this.#ask([]);
   }
 
   /** Of a bounded set of keys, such as the rows of a table, what there is room for is stored at once. */

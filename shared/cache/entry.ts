@@ -17,6 +17,15 @@ export type Entry = {
   readonly json: string | null;
 };
 
+/** What is in an entry's place while somebody loads it: the token of a lease. */
+export type LeaseMark = {
+  readonly kind: 'lease';
+  readonly entryKey: string;
+  readonly token: string;
+  /** Put there by the very request that found the place empty. */
+  readonly isOurs: boolean;
+};
+
 const LETTERS: Readonly<Record<EntryKind, string>> = { value: 'v', absent: 'a', tombstone: 't' };
 const KINDS: ReadonlyMap<string, EntryKind> = new Map(
   Object.entries(LETTERS).map(([kind, letter]) => [letter, kind as EntryKind]),

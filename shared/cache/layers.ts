@@ -1,7 +1,8 @@
 /** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import type { Entry } from './entry.ts';
+import type { Entry, LeaseMark } from './entry.ts';
 import { Generation, type Storable } from './generation.ts';
+import { newToken } from './lease.ts';
 import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.ts';
 import { ReadCounts } from './read-counts.ts';
 import { type Cleared, type LookUp, type PutOutcome, RedisLayer, readEntries } from './redis-layer.ts';
@@ -47,7 +48,20 @@ type Asking = {
   /** As a list of ids is, and a crawler's. */
   readonly amongMany: boolean;
   readonly onCorrupt: (values: number) => void;
+  /** Puts a lease where Redis has nothing. */
+  readonly token?: string | undefined;
 };
+
+/** The usable entry that Redis has, or the tombstone or the lease in its place. */
+export type Found = Entry | LeaseMark | undefined;
+
+/**
+ * Above this share of misses among what Redis is asked for, a lease is asked for in the same round trip: that costs what is
+ * there a twentieth, and spares what is not there a round trip.
+ */
+const MISSES_EXPECTED_ABOVE = 0.05;
+/** What one answer changes of the share that is expected. */
+const MISSES_WEIGHT = 0.02;
 
 /** Keys that are asked for together at most: so few that a list finds one as soon as a map would. */
 const BATCH_KEYS_MAX = 100;
@@ -55,7 +69,7 @@ const BATCH_KEYS_MAX = 100;
 /** What is asked for in one turn: its answer comes with that of all the others. */
 type Batch = {
   readonly keys: string[];
-  readonly entries: Promise<readonly (Entry | undefined)[]>;
+  readonly entries: Promise<readonly Found[]>;
 };
 
 export class Layers {
@@ -77,6 +91,8 @@ export class Layers {
   /** Raised whenever something in memory turned out to be old: what was read before must not be put back. */
   #drops = 0;
   #batch: Batch | undefined;
+  /** From 0 to 1, of what Redis is asked for. */
+  #missShare = 0;
 
   constructor(redis: GuardedRedis, options: LayersOptions) {
     this.#memory = new MemoryLayer({
@@ -145,25 +161,34 @@ export class Layers {
     return this.#redis.entryKey(this.#generation.current, key);
   }
 
-  /** The usable entry that Redis has, or the tombstone in its place. Whatever is asked for in the same turn goes in the same round trip. */
-  ask(key: string): Promise<Entry | undefined> {
+  /**
+   * What Redis has of `key`. Whatever is asked for in the same turn goes in the same round trip; a lease that is ours is
+   * told to who asked first, who must keep it or give it back.
+   */
+  async ask(key: string): Promise<Found> {
     this.#batch ??= this.#openBatch();
     const { keys, entries } = this.#batch;
     const asked = keys.indexOf(key);
     const place = asked >= 0 ? asked : keys.push(key) - 1;
     if (keys.length === BATCH_KEYS_MAX) this.#batch = undefined;
-    return entries.then((found) => found[place]);
+    const found = (await entries)[place];
+    return asked >= 0 && found?.kind === 'lease' ? { ...found, isOurs: false } : found;
   }
 
-  /** The same for who asked before and waits for what another container loads. */
-  async askAgain(key: string): Promise<Entry | undefined> {
-    const [found] = await this.#lookUp([key], { amongMany: false, onCorrupt: () => {} });
-    return found?.kind === 'tombstone' ? undefined : found;
+  /** The same for who asked before and waits for what another container loads; with a `token`, a lease is put where there is nothing. */
+  async askAgain(key: string, token?: string): Promise<Found> {
+    const [found] = await this.#lookUp([key], { amongMany: false, onCorrupt: () => {}, token });
+    return found;
   }
 
   /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
-  askForMany(keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
+  askForMany(keys: readonly string[]): Promise<readonly Found[]> {
     return this.#lookUp(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
+  }
+
+  /** Takes leases where Redis has nothing of `keys`; answers what it has. */
+  takeLeases(keys: readonly string[]): Promise<readonly Found[]> {
+    return this.#lookUp(keys, { amongMany: true, onCorrupt: () => {}, token: newToken() });
   }
 
   /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
@@ -184,14 +209,18 @@ export class Layers {
     return { generation, storable, drops: this.#drops, beganAtMs: Date.now() };
   }
 
-  /** Into Redis, each entry only if nothing newer is there. Answers undefined when Redis did not answer. */
+  /**
+   * Into Redis, each entry only if nothing newer is there, and at once where the lease of its token is. Answers undefined
+   * when Redis did not answer.
+   */
   async putInRedis(
     ticket: LoadTicket,
     keys: readonly string[],
     entries: readonly Entry[],
+    tokens?: readonly string[],
   ): Promise<PutOutcome[] | undefined> {
     if (keys.length === 0) return [];
-    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storable);
+    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storable, tokens);
     const replaced = outcomes?.filter((outcome) => outcome === 'replaced').length ?? 0;
     if (replaced > 0) this.#onCorrupt(replaced);
     return outcomes;
@@ -217,7 +246,7 @@ export class Layers {
    */
   fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
     if (wanted.drops !== this.#drops || wanted.generation !== this.#generation.current) return 0;
-    const { entries, corrupt } = readEntries(undefined, texts);
+    const { entries, corrupt } = readEntries(undefined, wanted.entryKeys, texts);
     if (corrupt > 0) this.#onCorrupt(corrupt);
     const nowMs = this.#clock.nowMs();
     let filled = 0;
@@ -246,11 +275,21 @@ export class Layers {
   #openBatch(): Batch {
     const keys: string[] = [];
     // The callers that run before this have asked by then.
-    const entries = Promise.resolve().then(() => {
+    const entries = Promise.resolve().then(async () => {
       if (this.#batch?.keys === keys) this.#batch = undefined;
-      return this.#lookUp(keys, { amongMany: false, onCorrupt: this.#onCorrupt });
+      const token = this.#missShare > MISSES_EXPECTED_ABOVE ? newToken() : undefined;
+      const found = await this.#lookUp(keys, { amongMany: false, onCorrupt: this.#onCorrupt, token });
+      this.#expectMisses(found);
+      return found;
     });
     return { keys, entries };
+  }
+
+  #expectMisses(found: readonly Found[]): void {
+    for (const one of found) {
+      const isMissing = one === undefined || one.kind === 'lease';
+      this.#missShare += (Number(isMissing) - this.#missShare) * MISSES_WEIGHT;
+    }
   }
 
   #remember(key: string, entry: Entry, nowMs: number, amongMany: boolean): void {
@@ -258,14 +297,14 @@ export class Layers {
     else this.#memory.set(key, entry, nowMs);
   }
 
-  async #lookUp(keys: readonly string[], asking: Asking): Promise<readonly (Entry | undefined)[]> {
+  async #lookUp(keys: readonly string[], asking: Asking): Promise<readonly Found[]> {
     const askedAtMs = this.#clock.nowMs();
     const isLookDue = !this.#generation.isRecent(askedAtMs);
     if (keys.length === 0 && !isLookDue) return [];
     const { current: generation, sinceMs } = this.#generation;
     const drops = this.#drops;
     const asked = isLookDue ? this.#askLook(askedAtMs) : undefined;
-    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined);
+    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined, asking.token);
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
     if (asked !== undefined) this.#heed(found, asked);
@@ -283,21 +322,22 @@ export class Layers {
     { entries, look }: LookUp,
     mayRemember: boolean,
     amongMany: boolean,
-  ): readonly (Entry | undefined)[] {
+  ): readonly Found[] {
     const nowMs = this.#clock.nowMs();
     const told = look?.invalidatedIds ?? [];
     return entries.map((entry, place) => {
       const key = keys[place] as string;
       const taken = this.#take(key, entry, nowMs);
-      if (taken !== undefined && taken.kind !== 'tombstone' && mayRemember && !told.includes(key))
+      if (isEntry(taken) && taken.kind !== 'tombstone' && mayRemember && !told.includes(key))
         this.#remember(key, taken, nowMs, amongMany);
       return taken;
     });
   }
 
   /** What is stale is remembered too: not answered from memory, but there if the database is away. */
-  #take(key: string, entry: Entry | undefined, nowMs: number): Entry | undefined {
-    if (entry === undefined || nowMs >= entry.staleUntilMs) return undefined;
+  #take(key: string, entry: Found, nowMs: number): Found {
+    if (!isEntry(entry)) return entry;
+    if (nowMs >= entry.staleUntilMs) return undefined;
     if (entry.kind === 'tombstone') this.#memory.delete(key);
     return entry;
   }
@@ -331,4 +371,8 @@ export class Layers {
     this.#memory.clear();
     this.#onDropped();
   }
+}
+
+function isEntry(found: Found): found is Entry {
+  return found !== undefined && found.kind !== 'lease';
 }

@@ -2,6 +2,9 @@
  * Which process loads a missing entry: one of all, whatever the load takes. A lease saves work; it is not what keeps values
  * right, so every failure of it means "load".
  *
+ * It is put in the entry's own place, so that one command reads the entry or takes the lease, and whoever stores replaces
+ * it. Where something is in that place (stale, or a tombstone), the lease is under a name of its own.
+ *
  * What must never happen: somebody waits for a process that is gone for longer than a lease lives; more than one process
  * loads a key while its loader lives and a statement's time has not passed; after that, more than one joins it.
  */
@@ -10,10 +13,12 @@ import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
+import { LEASE_PREFIX } from '../redis/scripts.ts';
 import { giveEnd } from '../redis/take-lease.ts';
+import type { Entry, LeaseMark } from './entry.ts';
 
 /** A leader that died is followed by another after this time, a look and a load: within a second. */
-const LEASE_MS = 700;
+export const LEASE_MS = 700;
 /** Twice in a lease's life, so that the loss of one renewal is not that of the lease. */
 const RENEW_EVERY_MS = 250;
 /** No load takes longer. */
@@ -26,17 +31,43 @@ const LOOKS_APART_MAX_MS = 100;
 /** From one look to the next, the pause grows so. */
 const LOOKS_APART_GROWTH = 1.5;
 
-/** Ends a lead; does nothing for who loads without a lease. */
-export type Release = () => Promise<void>;
+/** The right to load. */
+export type Lead = {
+  readonly leaseKey: string;
+  readonly token: string;
+  /** Held in the entry's own place: whoever stores replaces it. */
+  readonly isInPlace: boolean;
+  /** Ends the renewing. */
+  readonly stop: () => void;
+};
 
-export const nothingToRelease: Release = async () => {};
+/** Of who loads because leases cannot be had. */
+export const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', isInPlace: false, stop() {} };
 
-type Waiting = {
+/** Where an entry is, and how to look there. */
+export type Place = {
+  /** Something that is no answer is in it: the lease is had beside it. */
+  readonly isOccupied: boolean;
+  /** What is in it; with a token, a lease if it was empty. */
+  look(token?: string): Promise<Entry | LeaseMark | undefined>;
+};
+
+type Waiting = Place & {
   /** How long a load takes as a rule: who looks again sooner looks in vain. */
   readonly firstLookMs: number;
+  /** Another process was seen to lead just now. */
+  readonly isLed: boolean;
   /** Called once, before the first pause. */
   onWait(): Promise<void>;
 };
+
+/** Undefined while another process leads. */
+export type Turn = { readonly found: Entry } | { readonly lead: Lead } | undefined;
+
+/** As no other load has one: what it stores is right only while its own lease is there. */
+export function newToken(): string {
+  return LEASE_PREFIX + crypto.randomUUID();
+}
 
 export class Lease {
   readonly #redis: GuardedRedis;
@@ -45,84 +76,121 @@ export class Lease {
     this.#redis = redis;
   }
 
-  /** Waits until this process leads for `entryKey`, or `lookAgain` finds what another leader stored. */
-  async leadOrFind<Found>(
-    entryKey: string,
-    lookAgain: () => Promise<Found | undefined>,
-    { firstLookMs, onWait }: Waiting,
-  ): Promise<{ found: Found } | { release: Release }> {
-    const token = crypto.randomUUID();
+  /** Waits until this process leads for `entryKey`, or finds what another leader stored. */
+  async leadOrFind(entryKey: string, waiting: Waiting): Promise<Exclude<Turn, undefined>> {
+    const token = newToken();
     // By the monotonic clock: the wall clock may be set back by an hour meanwhile.
     const beganAtMs = performance.now();
-    let apartMs = firstLookMs;
+    let apartMs = waiting.firstLookMs;
     for (let looks = 0, waitedMs = 0; waitedMs < WAIT_MS; looks++, waitedMs = performance.now() - beganAtMs) {
-      // As a rule in this order: a leader that stored and released before we lead is seen by the look.
-      const [release, found] = await Promise.all([this.#tryToLoad(entryKey, token, waitedMs), lookAgain()]);
-      if (found !== undefined) {
-        await release?.();
-        return { found };
-      }
-      if (release !== undefined) return { release };
-      if (looks === 0) await onWait();
+      const turn =
+        looks === 0 && waiting.isLed
+          ? undefined
+          : await this.askForTurn(entryKey, waiting, token, waitedMs >= ALONE_MS);
+      if (turn !== undefined) return turn;
+      if (looks === 0) await waiting.onWait();
       await sleep(Math.ceil(apartMs));
       apartMs = Math.min(apartMs * LOOKS_APART_GROWTH, LOOKS_APART_MAX_MS);
     }
     await this.#giveEnd(entryKey);
-    return { release: nothingToRelease };
+    return { lead: WITHOUT_LEASE };
   }
 
-  /** Undefined while another process leads for `entryKey`. */
-  tryLead(entryKey: string, token: string = crypto.randomUUID()): Promise<Release | undefined> {
+  /** As the leader, or, when `mayJoin` because one should have ended long ago, beside it: each as one of all. */
+  async askForTurn(
+    entryKey: string,
+    place: Place,
+    token: string = newToken(),
+    mayJoin = false,
+  ): Promise<Turn> {
+    const turn = place.isOccupied
+      ? await this.#lookBeside(entryKey, place, token)
+      : await this.#lookInPlace(entryKey, place, token);
+    return turn === undefined && mayJoin ? this.#join(entryKey, token) : turn;
+  }
+
+  /** For an entry whose place is not empty. Undefined while another process leads. */
+  tryLead(entryKey: string, token: string = newToken()): Promise<Lead | undefined> {
     return this.#take(keys.lease(entryKey), token);
   }
 
-  /** As the leader, or, when one should have ended long ago, beside it: each as one of all. */
-  async #tryToLoad(entryKey: string, token: string, waitedMs: number): Promise<Release | undefined> {
-    const release = await this.tryLead(entryKey, token);
-    if (release !== undefined || waitedMs < ALONE_MS) return release;
+  keepInPlace({ entryKey, token }: LeaseMark): Lead {
+    return this.#keep(entryKey, token, true);
+  }
+
+  /** Should it fail: the lease ends by itself. */
+  async release(lead: Lead): Promise<void> {
+    lead.stop();
+    if (lead !== WITHOUT_LEASE) await this.#giveBack(lead.leaseKey, lead.token);
+  }
+
+  /** The same for one that was found to be ours, and is not needed. */
+  async giveBack({ isOurs, entryKey, token }: LeaseMark): Promise<void> {
+    if (isOurs) await this.#giveBack(entryKey, token);
+  }
+
+  async #lookInPlace(entryKey: string, place: Place, token: string): Promise<Turn> {
+    const found = await place.look(token);
+    if (found?.kind === 'lease') return found.isOurs ? { lead: this.keepInPlace(found) } : undefined;
+    if (isAnswer(found)) return { found };
+    return this.#lookBeside(entryKey, place, token);
+  }
+
+  async #lookBeside(entryKey: string, { look }: Place, token: string): Promise<Turn> {
+    // As a rule in this order: a leader that stored and released before we lead is seen by the look.
+    const [lead, found] = await Promise.all([this.tryLead(entryKey, token), look()]);
+    if (!isAnswer(found) && found?.kind !== 'lease') return lead && { lead };
+    if (lead !== undefined) await this.release(lead);
+    return isAnswer(found) ? { found } : undefined;
+  }
+
+  async #join(entryKey: string, token: string): Promise<Turn> {
     const beside = await this.#take(keys.leaseBeside(entryKey), token);
-    if (beside !== undefined) await this.#giveEnd(entryKey);
-    return beside;
+    if (beside === undefined) return undefined;
+    await this.#giveEnd(entryKey);
+    return { lead: beside };
   }
 
-  async #take(leaseKey: string, token: string): Promise<Release | undefined> {
-    try {
-      const answer = await this.#redis.run((redis) => redis.set(leaseKey, token, 'PX', LEASE_MS, 'NX'));
-      return answer === 'OK' ? this.#keep(leaseKey, token) : undefined;
-    } catch (error) {
-      reportUnlessUnavailable(error);
-      return nothingToRelease;
-    }
-  }
-
-  /** Renews it while its load runs: a slow database is the last to be asked twice. A frozen process renews nothing. */
-  #keep(leaseKey: string, token: string): Release {
+  /** Renews what was taken while its load runs: a slow database is the last to be asked twice. A frozen process renews nothing. */
+  #keep(leaseKey: string, token: string, isInPlace: boolean): Lead {
     const endsAtMs = performance.now() + RENEWED_MAX_MS;
     const renewing = setInterval(() => {
       if (performance.now() < endsAtMs) void this.#renew(leaseKey, token);
       else clearInterval(renewing);
     }, RENEW_EVERY_MS).unref();
-    return () => {
-      clearInterval(renewing);
-      return this.#release(leaseKey, token);
-    };
+    return { leaseKey, token, isInPlace, stop: () => clearInterval(renewing) };
+  }
+
+  async #take(leaseKey: string, token: string): Promise<Lead | undefined> {
+    try {
+      const answer = await this.#redis.run((redis) => redis.set(leaseKey, token, 'PX', LEASE_MS, 'NX'));
+      return answer === 'OK' ? this.#keep(leaseKey, token, false) : undefined;
+    } catch (error) {
+      reportUnlessUnavailable(error);
+      return WITHOUT_LEASE;
+    }
   }
 
   /** Hardly anybody leads for so long: it may be no lease of ours, and everybody would wait for it for ever. */
   async #giveEnd(entryKey: string): Promise<void> {
-    await giveEnd(this.#redis, keys.lease(entryKey), LEASE_MS).catch(reportUnlessUnavailable);
+    const giveEnds = [entryKey, keys.lease(entryKey)].map((key) => giveEnd(this.#redis, key, LEASE_MS));
+    await Promise.all(giveEnds).catch(reportUnlessUnavailable);
+  }
+
+  async #giveBack(leaseKey: string, token: string): Promise<void> {
+    const released = this.#redis.run((redis) => redis.releaseIfOwner(leaseKey, token));
+    await released.catch(reportUnlessUnavailable);
   }
 
   async #renew(leaseKey: string, token: string): Promise<void> {
     const renewed = this.#redis.run((redis) => redis.renewIfOwner(leaseKey, token, LEASE_MS));
     await renewed.catch(reportUnlessUnavailable);
   }
+}
 
-  /** Should it fail: the lease ends by itself. */
-  async #release(leaseKey: string, token: string): Promise<void> {
-    const released = this.#redis.run((redis) => redis.releaseIfOwner(leaseKey, token));
-    await released.catch(reportUnlessUnavailable);
-  }
+function isAnswer(found: Entry | LeaseMark | undefined): found is Entry {
+  if (found === undefined || found.kind === 'lease' || found.kind === 'tombstone') return false;
+  return Date.now() < found.freshUntilMs;
 }
 
 /** A full Redis refuses leases, which is no reason to refuse reads. */

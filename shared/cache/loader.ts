@@ -2,9 +2,9 @@
 import { LoadTooOldError, RedisUnavailableError, SourceAnswerError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { Admission, Verdict } from './admission.ts';
-import type { Entry } from './entry.ts';
+import type { Entry, LeaseMark } from './entry.ts';
 import type { Layers, LoadTicket } from './layers.ts';
-import { type Lease, nothingToRelease, type Release } from './lease.ts';
+import { type Lead, type Lease, type Place, type Turn, WITHOUT_LEASE } from './lease.ts';
 import type { PutOutcome } from './redis-layer.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { LoadedBatch, Source } from './source.ts';
@@ -73,30 +73,44 @@ export class Loader<Id> {
     return this.#loads.get(key);
   }
 
-  /** What is loaded, here or by the container that leads. `stored` is what it replaces in Redis. Throws what the source throws. */
-  load(id: Id, key: string, stored: Stored): Promise<Entry> {
-    return this.#loads.run(key, () => this.#loadAsLeader(id, key, stored));
+  /**
+   * What is loaded, here or by the container that leads. `stored` is what it replaces in Redis, `mark` the lease in its
+   * place. Throws what the source throws.
+   */
+  load(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry> {
+    return this.#runWith(mark, key, () =>
+      mark?.isOurs
+        ? this.#loadOne(id, key, this.#lease.keepInPlace(mark), stored)
+        : this.#loadAsLeader(id, key, stored, mark !== undefined),
+    );
   }
 
   /** The same for what is stale, which is the answer while another container leads. */
-  refresh(id: Id, key: string, stale: Entry, stored: Stored): Promise<Entry> {
-    const refreshing = this.#loads.run(key, async () => {
-      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
-      return release === undefined ? stale : this.#loadOne(id, key, release, stored);
+  refresh(id: Id, key: string, stale: Entry, stored: Stored, mark?: LeaseMark): Promise<Entry> {
+    const refreshing = this.#runWith(mark, key, async () => {
+      const turn = await this.#askForTurn(key, stored, mark);
+      if (turn === undefined) return stale;
+      return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
     });
     refreshing.catch(reportFailure);
     return refreshing;
   }
 
+  /** A lease that was found to be ours, and is not needed. Never rejects. */
+  giveBack(mark: LeaseMark): Promise<void> {
+    return this.#lease.giveBack(mark);
+  }
+
   /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. */
   async leadMany(wanted: ReadonlyMap<string, Id>, stored: Stored): Promise<ReadonlySet<string>> {
-    const releases = await this.#tryLeadMany([...wanted.keys()].filter((key) => !this.underWay(key)));
-    const led = [...releases.keys()].filter((key) => !this.underWay(key));
-    if (led.length > 0) this.#loadTogether(led, wanted, () => releaseAll(led, releases), stored);
-    await releaseAll(
-      [...releases.keys()].filter((key) => !led.includes(key)),
-      releases,
+    const leads = await this.#tryLeadMany(
+      [...wanted.keys()].filter((key) => !this.underWay(key)),
+      stored,
     );
+    const led = [...leads.keys()].filter((key) => !this.underWay(key));
+    if (led.length > 0) this.#loadTogether(led, wanted, leads, stored);
+    const others = [...leads].filter(([key]) => !led.includes(key));
+    await Promise.all(others.map(([, lead]) => this.#lease.release(lead)));
     return new Set(led);
   }
 
@@ -125,43 +139,71 @@ export class Loader<Id> {
     };
   }
 
-  async #loadAsLeader(id: Id, key: string, stored: Stored): Promise<Entry> {
-    const lookAgain = async () => {
-      const found = await this.#layers.askAgain(key);
-      return found !== undefined && Date.now() < found.freshUntilMs ? found : undefined;
-    };
-    const waiting = {
-      firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
-      // Who waits has asked for it too, so the one that loads it stores it.
-      onWait: () => this.#admission.note(key),
-    };
-    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), lookAgain, waiting);
-    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.release, stored);
+  /** Joins the load under way for `key`, whose lease is another, or starts one by `work`, which takes over the one of `mark`. */
+  async #runWith(mark: LeaseMark | undefined, key: string, work: () => Promise<Entry>): Promise<Entry> {
+    const joined = this.#loads.get(key);
+    if (joined === undefined) return this.#loads.run(key, work);
+    if (mark !== undefined) await this.#lease.giveBack(mark);
+    return joined;
   }
 
-  async #loadOne(id: Id, key: string, release: Release, stored: Stored): Promise<Entry> {
-    const [entry] = await this.#loadAndStore([id], [key], release, stored);
+  async #askForTurn(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Turn> {
+    if (mark?.isOurs) return { lead: this.#lease.keepInPlace(mark) };
+    return mark === undefined
+      ? this.#lease.askForTurn(this.#layers.entryKey(key), this.#placeOf(key, stored))
+      : undefined;
+  }
+
+  #placeOf(key: string, stored: Stored): Place {
+    return { isOccupied: stored.has(key), look: (token) => this.#layers.askAgain(key, token) };
+  }
+
+  async #loadAsLeader(id: Id, key: string, stored: Stored, isLed: boolean): Promise<Entry> {
+    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), {
+      ...this.#placeOf(key, stored),
+      firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
+      isLed,
+      // Who waits has asked for it too, so the one that loads it stores it.
+      onWait: () => this.#admission.note(key),
+    });
+    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
+  }
+
+  async #loadOne(id: Id, key: string, lead: Lead, stored: Stored): Promise<Entry> {
+    const [entry] = await this.#loadAndStore([id], [key], [lead], stored);
     return entry as Entry;
   }
 
-  async #tryLeadMany(keys: readonly string[]): Promise<Map<string, Release>> {
-    const releases = new Map<string, Release>();
-    const tryKey = async (key: string) => {
-      const release = await this.#lease.tryLead(this.#layers.entryKey(key));
-      if (release !== undefined) releases.set(key, release);
+  /** What another container stored meanwhile, or loads, is waited for by who reads it. */
+  async #tryLeadMany(keys: readonly string[], stored: Stored): Promise<Map<string, Lead>> {
+    const leads = new Map<string, Lead>();
+    const tryBeside = async (key: string) => {
+      const lead = await this.#lease.tryLead(this.#layers.entryKey(key));
+      if (lead !== undefined) leads.set(key, lead);
     };
-    await Promise.all(keys.map(tryKey));
-    return releases;
+    const tryInPlace = async (some: readonly string[]) => {
+      const found = await this.#layers.takeLeases(some);
+      for (const [place, mark] of found.entries()) {
+        if (mark?.kind === 'lease' && mark.isOurs)
+          leads.set(some[place] as string, this.#lease.keepInPlace(mark));
+      }
+      await Promise.all(some.filter((_, place) => found[place] === undefined).map(tryBeside));
+    };
+    const missing = keys.filter((key) => !stored.has(key));
+    const occupied = keys.filter((key) => stored.has(key));
+    await Promise.all([tryInPlace(missing), ...occupied.map(tryBeside)]);
+    return leads;
   }
 
   #loadTogether(
     keys: readonly string[],
     wanted: ReadonlyMap<string, Id>,
-    release: Release,
+    leads: ReadonlyMap<string, Lead>,
     stored: Stored,
   ): void {
     const ids = keys.map((key) => wanted.get(key) as Id);
-    const batch = this.#loadAndStore(ids, keys, release, stored);
+    const led = keys.map((key) => leads.get(key) as Lead);
+    const batch = this.#loadAndStore(ids, keys, led, stored);
     batch.catch(reportFailure);
     for (const [place, key] of keys.entries()) {
       const flight = this.#loads.run(key, async () => (await batch)[place] as Entry);
@@ -180,23 +222,24 @@ export class Loader<Id> {
   async #loadAndStore(
     ids: readonly Id[],
     keys: readonly string[],
-    release: Release,
+    leads: readonly Lead[],
     stored: Stored,
     reloads = 0,
     known: ReadonlySet<string> = new Set(),
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
-    const loaded = await this.#loadOrRelease(ids, ticket, release);
+    const loaded = await this.#loadOrRelease(ids, ticket, leads);
     const verdicts = await this.#judge(ticket.generation, keys, loaded, stored);
     const isStored = (place: number) => verdicts[place]?.isStored === true;
-    // As a rule in this order: whoever leads next finds what was stored.
-    const putting = this.#putSome(ticket, keys, loaded, isStored);
-    if (!this.#layers.putsInOneTrip) await putting;
-    const [outcomes] = await Promise.all([putting, release()]);
+    const [outcomes] = await Promise.all([
+      this.#putAndRelease(ticket, keys, loaded, isStored, leads),
+      this.#admission.reportIfDue(),
+    ]);
     const tombstones = tombstonesOf(keys, outcomes ?? []);
     const isOvertaken = tombstones.size > 0;
     if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
-      return this.#loadAndStore(ids, keys, nothingToRelease, stored, reloads + 1, tombstones);
+      const without = ids.map(() => WITHOUT_LEASE);
+      return this.#loadAndStore(ids, keys, without, stored, reloads + 1, tombstones);
     }
     const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
@@ -229,18 +272,45 @@ export class Loader<Id> {
     return verdicts;
   }
 
+  /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
+  async #putAndRelease(
+    ticket: LoadTicket,
+    keys: readonly string[],
+    entries: readonly Entry[],
+    isStored: (place: number) => boolean,
+    leads: readonly Lead[],
+  ): Promise<(PutOutcome | undefined)[] | undefined> {
+    const putting = this.#putSome(ticket, keys, entries, isStored, leads);
+    if (!this.#layers.putsInOneTrip) await putting;
+    const isReplaced = (place: number) => leads[place]?.isInPlace === true && isStored(place);
+    const [outcomes] = await Promise.all([
+      putting,
+      this.#releaseAll(leads.filter((_, place) => !isReplaced(place))),
+    ]);
+    const replaced = leads.filter((_, place) => isReplaced(place));
+    if (outcomes === undefined) await this.#releaseAll(replaced);
+    for (const { stop } of replaced) stop();
+    return outcomes;
+  }
+
+  async #releaseAll(leads: readonly Lead[]): Promise<void> {
+    await Promise.all(leads.map((lead) => this.#lease.release(lead)));
+  }
+
   /** The outcomes in the order of `keys`, undefined where nothing was to be stored; undefined when Redis did not answer. */
   async #putSome(
     ticket: LoadTicket,
     keys: readonly string[],
     entries: readonly Entry[],
     isStored: (place: number) => boolean,
+    leads: readonly Lead[],
   ): Promise<(PutOutcome | undefined)[] | undefined> {
     const places = [...keys.keys()].filter(isStored);
     const outcomes = await this.#layers.putInRedis(
       ticket,
       places.map((place) => keys[place] as string),
       places.map((place) => entries[place] as Entry),
+      places.map((place) => (leads[place] as Lead).token),
     );
     if (outcomes === undefined) return undefined;
     const all = new Array<PutOutcome | undefined>(keys.length).fill(undefined);
@@ -248,14 +318,14 @@ export class Loader<Id> {
     return all;
   }
 
-  async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, release: Release): Promise<Entry[]> {
+  async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, leads: readonly Lead[]): Promise<Entry[]> {
     const beganAtMs = performance.now();
     try {
       const loaded = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
       this.#usualLoadMs += (performance.now() - beganAtMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
       return loaded;
     } catch (error) {
-      await release();
+      await this.#releaseAll(leads);
       throw error;
     }
   }
@@ -302,10 +372,6 @@ function tombstonesOf(keys: readonly string[], outcomes: readonly (PutOutcome | 
 /** What another process stored meanwhile, if it can be answered. */
 function storedInstead(outcome: PutOutcome | undefined): Entry | undefined {
   return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : undefined;
-}
-
-async function releaseAll(keys: readonly string[], releases: ReadonlyMap<string, Release>): Promise<void> {
-  await Promise.all(keys.map((key) => releases.get(key)?.()));
 }
 
 function reportFailure(error: unknown): void {

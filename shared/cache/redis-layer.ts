@@ -1,12 +1,14 @@
 /** L2: the entries in Redis. What can fail is kept in here: a read that fails is a miss, a write that fails is no write. */
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
-import { serverOf } from '../redis/batch.ts';
+import { chunksOf, serverOf } from '../redis/batch.ts';
 import type { RedisClient } from '../redis/client.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
-import { decodeEntry, type Entry, encodeEntry } from './entry.ts';
+import { LEASE_PREFIX } from '../redis/scripts.ts';
+import { decodeEntry, type Entry, encodeEntry, type LeaseMark } from './entry.ts';
 import { INVALIDATIONS_KEPT_MS, type Look, type Storable } from './generation.ts';
+import { LEASE_MS } from './lease.ts';
 
 /** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
 const ANNOUNCED_IDS_MAX = 50_000;
@@ -32,7 +34,7 @@ export type LookUp = {
   /** When Redis was last asked in vain, if it is away. */
   readonly attemptedAtMs: number | undefined;
   /** Undefined where there is none, where Redis did not answer, and where what is there is none. */
-  readonly entries: readonly (Entry | undefined)[];
+  readonly entries: readonly (Entry | LeaseMark | undefined)[];
   /** Values that were there and could not be read. */
   readonly corrupt: number;
 };
@@ -48,6 +50,14 @@ type RedisLayerOptions = {
   readonly schemaVersion: number;
   /** No entry stays for longer. */
   readonly redisMs: number;
+};
+
+/** An entry on its way into Redis. */
+type Write = {
+  readonly id: string;
+  readonly entryKey: string;
+  readonly encoded: readonly (string | number)[];
+  readonly token: string;
 };
 
 export class RedisLayer {
@@ -78,16 +88,26 @@ export class RedisLayer {
     return keys.entry(this.#dataset, schemaVersion, generation, id);
   }
 
-  /** The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. */
-  async lookUp(generation: string, ids: readonly string[], sinceMs: number | undefined): Promise<LookUp> {
+  /**
+   * The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. With a
+   * `token`, a lease is put where there is none.
+   */
+  async lookUp(
+    generation: string,
+    ids: readonly string[],
+    sinceMs: number | undefined,
+    token?: string,
+  ): Promise<LookUp> {
     try {
-      if (sinceMs === undefined) return readEntries(undefined, await this.#read(generation, ids));
+      const entryKeys = ids.map((id) => this.entryKey(generation, id));
+      if (sinceMs === undefined)
+        return readEntries(undefined, entryKeys, await this.#read(entryKeys, token), token);
       const looking = this.#look(generation, sinceMs);
       // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
       // the entries could be read long before an invalidation of which the look tells already.
       if (this.#redis.isCluster) await looking;
-      const [look, texts] = await Promise.all([looking, this.#read(generation, ids)]);
-      return readEntries(look, texts);
+      const [look, texts] = await Promise.all([looking, this.#read(entryKeys, token)]);
+      return readEntries(look, entryKeys, texts, token);
     } catch (error) {
       ignoreUnavailable(error);
       const attemptedAtMs = error instanceof RedisUnavailableError ? error.attemptedAtMs : undefined;
@@ -97,19 +117,27 @@ export class RedisLayer {
 
   /**
    * Stores the entries, each only if nothing read later is there, Redis' clock has not passed `notAfterMs`, and no tombstone
-   * of after `sinceMs` is gone. Answers what became of each, or undefined when Redis did not answer.
+   * of after `sinceMs` is gone. `tokens` are those of the leases in their places, where there are some. Answers what became
+   * of each, or undefined when Redis did not answer.
    */
   async put(
     generation: string,
     ids: readonly string[],
     entries: readonly Entry[],
-    { notAfterMs, sinceMs }: Storable,
+    storable: Storable,
+    tokens: readonly string[] = [],
   ): Promise<PutOutcome[] | undefined> {
     try {
-      const entryKeys = ids.map((id) => this.entryKey(generation, id));
+      const nowMs = Date.now();
+      const stored = ids.map((id, place) => ({
+        id,
+        entryKey: this.entryKey(generation, id),
+        encoded: encodeFor(entries[place] as Entry, nowMs),
+        token: tokens[place] ?? '',
+      }));
       const answers = this.#redis.isCluster
-        ? await this.#putInCluster(ids, entryKeys, entries, { notAfterMs, sinceMs })
-        : await this.#putTogether(ids, entryKeys, entries, { notAfterMs, sinceMs });
+        ? await this.#putInCluster(stored, storable)
+        : await this.#putTogether(stored, storable);
       return answers.map(outcomeOf);
     } catch (error) {
       ignoreUnavailable(error);
@@ -134,25 +162,38 @@ export class RedisLayer {
     );
   }
 
-  #read(generation: string, ids: readonly string[]): Promise<(string | null)[]> {
-    return this.#redis.readTexts(ids.map((id) => this.entryKey(generation, id)));
+  /** Null where there is nothing; with a `token`, it is there then. */
+  async #read(entryKeys: readonly string[], token: string | undefined): Promise<(string | null)[]> {
+    if (token !== undefined) {
+      try {
+        const texts = await this.#readOrTake(entryKeys, token);
+        return texts.map((text) => text ?? token);
+      } catch (error) {
+        // Redis is full, or something of another type is there: MGET reads what can be read.
+        log.debug('Leases could not be taken.', { error });
+      }
+    }
+    return this.#redis.readTexts(entryKeys);
+  }
+
+  async #readOrTake(entryKeys: readonly string[], token: string): Promise<(string | null)[]> {
+    const answers = await this.#redis.batch(entryKeys, (commands, place) =>
+      commands.set(entryKeys[place] as string, token, 'PX', LEASE_MS, 'NX', 'GET'),
+    );
+    return answers as (string | null)[];
   }
 
   /** Some in one script, which saves both sides the work of a command each. */
   async #putTogether(
-    ids: readonly string[],
-    entryKeys: readonly string[],
-    entries: readonly Entry[],
+    stored: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
-    const nowMs = Date.now();
-    const firstKeys = entryKeys.filter((_, place) => place % PUT_TOGETHER_MAX === 0);
+    const chunks = chunksOf(stored, PUT_TOGETHER_MAX);
+    const firstKeys = chunks.map(([first]) => (first as Write).entryKey);
     const answers = await this.#redis.batch(firstKeys, (commands, index) => {
-      const from = index * PUT_TOGETHER_MAX;
-      const keys = [...entryKeys.slice(from, from + PUT_TOGETHER_MAX), this.#invalidatedKey];
-      const some = entries
-        .slice(from, from + PUT_TOGETHER_MAX)
-        .flatMap((entry, place) => [...encodeFor(entry, nowMs), ids[from + place] as string]);
+      const chunk = chunks[index] as Write[];
+      const keys = [...chunk.map(({ entryKey }) => entryKey), this.#invalidatedKey];
+      const some = chunk.flatMap(({ encoded, id, token }) => [...encoded, id, token]);
       return commands.putEntries(keys.length, ...keys, notAfterMs, sinceMs, ...some);
     });
     return (answers as (string | null)[][]).flat();
@@ -163,21 +204,19 @@ export class RedisLayer {
    * two leaves a tombstone that is younger than all else, and not evicted in this moment.
    */
   async #putInCluster(
-    ids: readonly string[],
-    entryKeys: readonly string[],
-    entries: readonly Entry[],
+    stored: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
     const [forgottenMs, ...invalidatedMs] = await this.#redis.run((redis) =>
-      redis.zmscore(this.#invalidatedKey, '', ...ids),
+      redis.zmscore(this.#invalidatedKey, '', ...stored.map(({ id }) => id)),
     );
     const isRecent = (atMs: string | null | undefined) => atMs != null && Number(atMs) >= sinceMs;
     const isListWhole = forgottenMs != null && !isRecent(forgottenMs);
-    const nowMs = Date.now();
+    const entryKeys = stored.map(({ entryKey }) => entryKey);
     const answers = await this.#redis.batch(entryKeys, (commands, place) => {
-      const id = isListWhole && !isRecent(invalidatedMs[place]) ? (ids[place] as string) : '';
-      const entry = encodeFor(entries[place] as Entry, nowMs);
-      return commands.putEntries(1, entryKeys[place] as string, notAfterMs, '', ...entry, id);
+      const { id, entryKey, encoded, token } = stored[place] as Write;
+      const told = isListWhole && !isRecent(invalidatedMs[place]) ? id : '';
+      return commands.putEntries(1, entryKey, notAfterMs, '', ...encoded, told, token);
     });
     return (answers as (string | null)[][]).flat();
   }
@@ -276,15 +315,26 @@ function readLook(answer: readonly (string | number)[]): Look {
   };
 }
 
-export function readEntries(look: Look | undefined, texts: readonly (string | null)[]): LookUp {
+/** What Redis has under `entryKeys`; `ours` is the token of the leases that were put there by who reads. */
+export function readEntries(
+  look: Look | undefined,
+  entryKeys: readonly string[],
+  texts: readonly (string | null)[],
+  ours?: string,
+): LookUp {
   let corrupt = 0;
-  const entries = texts.map((text) => {
+  const entries = texts.map((text, place) => {
     if (text === null) return undefined;
+    if (text.startsWith(LEASE_PREFIX)) return leaseMark(entryKeys[place] as string, text, text === ours);
     const entry = decodeEntry(text);
     if (entry === undefined) corrupt++;
     return entry;
   });
   return { look, attemptedAtMs: undefined, entries, corrupt };
+}
+
+function leaseMark(entryKey: string, token: string, isOurs: boolean): LeaseMark {
+  return { kind: 'lease', entryKey, token, isOurs };
 }
 
 function outcomeOf(answer: string | null): PutOutcome {

@@ -6,7 +6,7 @@ import { DatabaseUnavailableError, RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
 import { Admission } from './admission.ts';
-import type { Entry } from './entry.ts';
+import type { Entry, LeaseMark } from './entry.ts';
 import { Layers, type Wanted } from './layers.ts';
 import { Lease } from './lease.ts';
 import { Loader, type Stored, type Warmed, type WarmOptions } from './loader.ts';
@@ -24,6 +24,8 @@ export type CacheCounts = Record<Layer | 'corrupt', number>;
 
 /** Of several keys, what may be answered if nothing newer can be had, and what a load replaces in Redis. */
 type Left = { readonly stale: Map<string, Entry>; readonly stored: Map<string, 'stale' | 'tombstone'> };
+
+const NOTHING_STORED: Stored = new Map();
 
 /** A caller that finds a stale value waits so long for a newer one; everybody else gets the stale one at once. */
 const REFRESH_WAIT_MS = 250;
@@ -221,20 +223,34 @@ export class TieredCache<Id> {
 
   async #getFurther(id: Id, key: string): Promise<CacheRead> {
     const found = await this.#layers.ask(key);
+    if (found?.kind === 'lease') return this.#getUnstored(id, key, found);
     const inRedis = found?.kind === 'tombstone' ? undefined : found;
     if (inRedis !== undefined && isFresh(inRedis)) return this.#answer('l2', key, inRedis);
-    // Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's.
-    const confirmed = this.#layers.probe(key);
-    if (confirmed !== undefined) return confirmed;
-    const stale = inRedis ?? this.#layers.leftInMemory(key);
     const stored: Stored = new Map(found === undefined ? [] : [[key, replacedOf(found)]]);
-    if (stale === undefined) return this.#loadMissing(id, key, stored);
-    return this.#serveStale(id, key, stale, stored);
+    if (inRedis === undefined) return this.#getUnstored(id, key, undefined, stored);
+    return this.#serveStale(id, key, inRedis, stored);
   }
 
-  async #loadMissing(id: Id, key: string, stored: Stored): Promise<CacheRead> {
+  /** Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's. */
+  async #getUnstored(
+    id: Id,
+    key: string,
+    mark: LeaseMark | undefined,
+    stored: Stored = NOTHING_STORED,
+  ): Promise<CacheRead> {
+    const confirmed = this.#layers.probe(key);
+    if (confirmed !== undefined) {
+      if (mark !== undefined) await this.#loader.giveBack(mark);
+      return confirmed;
+    }
+    const stale = this.#layers.leftInMemory(key);
+    if (stale === undefined) return this.#loadMissing(id, key, stored, mark);
+    return this.#serveStale(id, key, stale, stored, mark);
+  }
+
+  async #loadMissing(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<CacheRead> {
     try {
-      const entry = await this.#loader.load(id, key, stored);
+      const entry = await this.#loader.load(id, key, stored, mark);
       return this.#answer(isFresh(entry) ? 'miss' : 'stale', key, entry);
     } catch (error) {
       const lastKnown = error instanceof DatabaseUnavailableError ? this.#layers.lastKnown(key) : undefined;
@@ -244,9 +260,11 @@ export class TieredCache<Id> {
   }
 
   /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
-  async #serveStale(id: Id, key: string, stale: Entry, stored: Stored): Promise<CacheRead> {
-    if (this.#loader.underWay(key) !== undefined) return this.#answer('stale', key, stale);
-    return this.#firstOf(this.#loader.refresh(id, key, stale, stored), key, stale);
+  async #serveStale(id: Id, key: string, stale: Entry, stored: Stored, mark?: LeaseMark): Promise<CacheRead> {
+    if (this.#loader.underWay(key) === undefined)
+      return this.#firstOf(this.#loader.refresh(id, key, stale, stored, mark), key, stale);
+    if (mark !== undefined) await this.#loader.giveBack(mark);
+    return this.#answer('stale', key, stale);
   }
 
   /**
@@ -282,7 +300,8 @@ export class TieredCache<Id> {
     const nowMs = Date.now();
     for (const [index, place] of places.entries()) {
       const key = keys[place] as string;
-      const found = entries[index];
+      const one = entries[index];
+      const found = one?.kind === 'lease' ? undefined : one;
       if (found !== undefined && found.kind !== 'tombstone' && nowMs < found.freshUntilMs) {
         reads[place] = this.#answer('l2', key, found);
         continue;

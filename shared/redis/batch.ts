@@ -21,6 +21,8 @@ export async function sendBatch(
   keys: readonly string[],
   add: AddCommand,
 ): Promise<unknown[]> {
+  // A pipeline costs as much as the command.
+  if (keys.length === 1) return [await add(redis as unknown as ChainableCommander, 0)];
   const results = isCluster(redis)
     ? await sendToCluster(redis, keys, add)
     : await sendPipeline(redis, [...keys.keys()], add);
@@ -89,4 +91,11 @@ function addressBook(cluster: Cluster): (key: string) => Redis | undefined {
     const slot = new Command('get', [key]).getSlot();
     return servers.get(cluster.slots[slot ?? -1]?.[0] ?? '');
   };
+}
+
+/** `items` in their order, `size` at a time. */
+export function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
 }

@@ -7,9 +7,9 @@ declare module 'ioredis' {
      * Stores entries, each unless what is stored was read as late or later, or Redis' clock has passed `notAfterMs`, or the
      * id was invalidated at or after `sinceMs` and its tombstone is gone. The list of invalidated ids is the last key; in a
      * cluster, where it is of another slot, there is none, `sinceMs` is '', and the id is '' for one that was invalidated.
-     * An entry is four arguments: its text, when it was read in µs, its time to live in ms, its id. Answers for each, in the
-     * keys' order: null or `replaced` when it wrote (the latter over something that was no text), what is stored instead, or
-     * `late`.
+     * An entry is five arguments: its text, when it was read in µs, its time to live in ms, its id, and the token of the
+     * lease in its place, or ''. Answers for each, in the keys' order: null or `replaced` when it wrote (the latter over
+     * something that was no text), what is stored instead, or `late`.
      */
     putEntries(
       keyCount: number,
@@ -24,7 +24,7 @@ declare module 'ioredis' {
       keyCount: number,
       ...keysAndTombstones: (string | number)[]
     ): Result<(string | null)[], Context>;
-    /** Deletes what is no tombstone: without one, something older could be stored. */
+    /** Deletes what is no tombstone, without which something older could be stored, and no lease. */
     dropValues(keyCount: number, ...keys: string[]): Result<unknown, Context>;
     /** Deletes `key` if it still holds `owner`; answers 1 or 0. */
     releaseIfOwner(key: string, owner: string): Result<number, Context>;
@@ -129,6 +129,9 @@ declare module 'ioredis' {
   }
 }
 
+/** Begins what is in an entry's place while it is loaded. No entry begins so: 16 digits would follow. */
+export const LEASE_PREFIX = 'l:';
+
 /** Of what readers may store: for the first request, for what is asked for again, for what does not exist. */
 export const ADMISSION_SHARES = 3;
 
@@ -152,20 +155,40 @@ local nowMs = math.floor(nowUs / 1000)`;
  * came before the load, nothing is stored; the list of these ids cannot be evicted alone, because it has no time to live,
  * and where it is gone all the same (its mark, the id '', is not there), that may be true of any id.
  * Where nothing is stored, one command finds that out and stores.
+ * A lease in the entry's place is nothing to another load than its own. That one stores over it, since whatever is put there
+ * later replaces the lease, and gives it back where it may not store.
  * A value that is no entry (cut short, of another type) has no time, or one far from Redis' own, and is replaced.
  */
 const PUT_ENTRIES = `${NOW}
 local isLate = nowMs > tonumber(ARGV[1])
 local sinceMs = tonumber(ARGV[2])
-local entryCount = sinceMs and #KEYS - 1 or #KEYS
-local function wasInvalidated(id)
-  if not sinceMs then return id == '' end
-  local atMs = redis.pcall('ZSCORE', KEYS[#KEYS], id)
-  return type(atMs) == 'table' or atMs and tonumber(atMs) >= sinceMs
+local entryCount = (#ARGV - 2) / 5
+local invalidatedMs
+if sinceMs then
+  local ids = { '' }
+  for i = 1, entryCount do ids[i + 1] = ARGV[5 * i + 1] end
+  invalidatedMs = redis.pcall('ZMSCORE', KEYS[#KEYS], unpack(ids))
 end
-local isListWhole = not sinceMs or redis.pcall('ZSCORE', KEYS[#KEYS], '') and not wasInvalidated('')
-local function put(key, entry, readAtUs, ttlMs, id)
-  if (wasInvalidated(id) or not isListWhole) and redis.call('EXISTS', key) == 0 then return 'late' end
+local function isRecent(atMs) return atMs and tonumber(atMs) >= sinceMs end
+local function mayBeOvertaken(i)
+  if not sinceMs then return ARGV[5 * i + 1] == '' end
+  return invalidatedMs.err or not invalidatedMs[1] or isRecent(invalidatedMs[1]) or isRecent(invalidatedMs[i + 1])
+end
+local function hasNoEntry(key)
+  local start = redis.pcall('GETRANGE', key, 0, 1)
+  return start == '' or start == '${LEASE_PREFIX}'
+end
+local function put(i)
+  local key, entry, readAtUs, ttlMs, lease = KEYS[i], ARGV[5 * i - 2], ARGV[5 * i - 1], ARGV[5 * i], ARGV[5 * i + 2]
+  if lease ~= '' and redis.pcall('GET', key) == lease then
+    if not isLate and not mayBeOvertaken(i) then
+      redis.call('SET', key, entry, 'PX', ttlMs)
+      return false
+    end
+    redis.call('DEL', key)
+    return 'late'
+  end
+  if mayBeOvertaken(i) and hasNoEntry(key) then return 'late' end
   if not isLate and redis.call('SET', key, entry, 'PX', ttlMs, 'NX') then return false end
   local head = redis.pcall('GETRANGE', key, 0, 16)
   if type(head) == 'string' and #head == 17 then
@@ -178,23 +201,22 @@ local function put(key, entry, readAtUs, ttlMs, id)
   return type(head) == 'table' and 'replaced'
 end
 local outcomes = {}
-for i = 1, entryCount do
-  outcomes[i] = put(KEYS[i], ARGV[4 * i - 1], ARGV[4 * i], ARGV[4 * i + 1], ARGV[4 * i + 2])
-end
+for i = 1, entryCount do outcomes[i] = put(i) end
 return outcomes`;
 
 const DROP_VALUES = `
 for _, key in ipairs(KEYS) do
-  if redis.pcall('GETRANGE', key, 0, 0) ~= 't' then redis.call('UNLINK', key) end
+  local kind = redis.pcall('GETRANGE', key, 0, 0)
+  if kind ~= 't' and kind ~= 'l' then redis.call('UNLINK', key) end
 end
 return {}`;
 
 const RELEASE_IF_OWNER = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
 const RENEW_IF_OWNER = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0`;
 
 /**

@@ -4,6 +4,7 @@ import type { TieredCache } from '../cache/tiered-cache.ts';
 import type { Dataset } from '../datasets/dataset.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
+import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
 import { readUnfinished } from './hot-keys.ts';
@@ -158,10 +159,4 @@ function withFirst<Id>(first: readonly string[], ids: ReadonlyMap<string, Id>): 
   return leading.size === 0
     ? [...ids.keys()]
     : [...leading, ...[...ids.keys()].filter((key) => !leading.has(key))];
-}
-
-function chunksOf<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  );
 }

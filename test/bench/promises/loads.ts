@@ -46,7 +46,7 @@ async function killLoader(
   try {
     await loader.order('source', { delayMs: NEVER_MS, fails: false });
     loader.order('burst', { id, waiters: 1, startAtMs: Date.now() }).catch(() => undefined);
-    while ((await admin.keys('prewarm:lease:*')).length === 0) await sleep(LOOK_AGAIN_MS);
+    while (!(await isLed(admin, id))) await sleep(LOOK_AGAIN_MS);
     const startAtMs = Date.now() + START_IN_MS;
     const bursts = waiting.map((client) => client.order('burst', { id, waiters: WAITERS, startAtMs }));
     await sleep(2 * START_IN_MS);
@@ -57,6 +57,12 @@ async function killLoader(
   } finally {
     await loader.end();
   }
+}
+
+/** A lease is in the entry's place. */
+async function isLed(admin: Redis, id: string): Promise<boolean> {
+  const [entryKey] = await admin.keys(`prewarm:entry:*:${id}`);
+  return entryKey !== undefined && (await admin.get(entryKey))?.startsWith('l:') === true;
 }
 
 export async function measureStaleValue(redis: BenchRedis): Promise<Promised[]> {

@@ -251,7 +251,7 @@ describe('what Prewarm keeps in Redis', () => {
   it('is reached by every script, with keys of one slot', async () => {
     const entry = keys.entry('d', 1, '1', '7');
     const answers = await redis.run(async (client) => [
-      await client.putEntries(1, entry, Date.now() + 60_000, '', 'v0000000000000001', 1, 1_000, '7'),
+      await client.putEntries(1, entry, Date.now() + 60_000, '', 'v0000000000000001', 1, 1_000, '7', ''),
       await client.set(keys.lease(entry), 'me', 'PX', 1_000, 'NX'),
       await client.renewIfOwner(keys.lease(entry), 'me', 2_000),
       await client.releaseIfOwner(keys.lease(entry), 'me'),
@@ -290,6 +290,7 @@ describe('what Prewarm keeps in Redis', () => {
           1,
           9_000,
           '7',
+          '',
         ),
       );
     expect(await putAll()).toEqual(names.map(() => [null]));
