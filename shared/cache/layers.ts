@@ -62,6 +62,8 @@ export type Found = Entry | LeaseMark | undefined;
 const MISSES_EXPECTED_ABOVE = 0.05;
 /** What one answer changes of the share that is expected. */
 const MISSES_WEIGHT = 0.02;
+/** Of a container that has asked for nothing yet; 35 hits later it expects hits. */
+const MISSES_AT_FIRST = 0.1;
 
 /** Keys that are asked for together at most: so few that a list finds one as soon as a map would. */
 const BATCH_KEYS_MAX = 100;
@@ -92,7 +94,7 @@ export class Layers {
   #drops = 0;
   #batch: Batch | undefined;
   /** From 0 to 1, of what Redis is asked for. */
-  #missShare = 0;
+  #missShare = MISSES_AT_FIRST;
 
   constructor(redis: GuardedRedis, options: LayersOptions) {
     this.#memory = new MemoryLayer({
@@ -182,8 +184,10 @@ export class Layers {
   }
 
   /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
-  askForMany(keys: readonly string[]): Promise<readonly Found[]> {
-    return this.#lookUp(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
+  async askForMany(keys: readonly string[]): Promise<readonly Found[]> {
+    const found = await this.#lookUp(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
+    this.#expectMisses(found);
+    return found;
   }
 
   /** Takes leases where Redis has nothing of `keys`; answers what it has. */

@@ -57,10 +57,11 @@ function openContainer(duringLoad: (ids: readonly number[]) => Promise<void> = a
   return { guard, cache, loads, entryKey: (id) => cache.entryKeys([String(id)])[0] as string };
 }
 
-/** Some misses, after which it expects more. */
-async function expectingMisses(container: Container): Promise<Container> {
-  for (let id = 900; id < 910; id++) await container.cache.get(id);
-  container.loads.length = 0;
+/** Some hits, after which it expects more. */
+async function expectingHits(container: Container): Promise<Container> {
+  const ids = Array.from({ length: 50 }, (_, index) => 800 + index);
+  await openContainer().cache.getMany(ids);
+  await container.cache.getMany(ids);
   return container;
 }
 
@@ -69,45 +70,45 @@ async function commandsDuring(work: () => Promise<unknown>): Promise<Record<stri
   await redis.config('RESETSTAT');
   await work();
   const stats = await redis.info('commandstats');
-  const counts = [...stats.matchAll(/^cmdstat_([\w|]+):calls=(\d+)/gm)].map(([, name, calls]) => [
-    name,
-    Number(calls),
-  ]);
-  return Object.fromEntries(counts.filter(([name]) => !['config|resetstat', 'info'].includes(String(name))));
+  const counts: Record<string, number> = {};
+  for (const [, command = '', calls] of stats.matchAll(/^cmdstat_(\w+)\S*:calls=(\d+)/gm)) {
+    // A client sends a script's text the first time.
+    const name = command === 'evalsha' ? 'eval' : command;
+    if (name !== 'config' && name !== 'info') counts[name] = (counts[name] ?? 0) + Number(calls);
+  }
+  return counts;
 }
 
 describe('a miss', () => {
   it('where misses are expected takes two commands: one reads or takes the lease, one stores in its place', async () => {
-    const { cache } = await expectingMisses(openContainer());
+    const { cache } = openContainer();
     stopClock();
     await cache.look();
     const commands = await commandsDuring(async () => {
       for (const id of [1, 2, 3]) await cache.get(id);
     });
     // All but three of the SETs is what the script does.
-    expect(commands).toEqual({ set: 6, evalsha: 3, time: 3, zmscore: 3, get: 3 });
+    expect(commands).toEqual({ set: 6, eval: 3, time: 3, zmscore: 3, get: 3 });
   });
 
   it('where hits are expected costs hits one MGET, and itself one command more', async () => {
-    const { cache } = openContainer();
-    await cache.get(8);
+    const { cache } = await expectingHits(openContainer());
     stopClock();
     await cache.look();
     const commands = await commandsDuring(() => cache.get(4));
-    expect(commands).toEqual({ mget: 1, set: 2, evalsha: 1, time: 1, zmscore: 1, get: 1 });
+    expect(commands).toEqual({ mget: 1, set: 2, eval: 1, time: 1, zmscore: 1, get: 1 });
   });
 
   it('of ten containers at once is loaded once, whatever each of them expects', async () => {
     const containers = Array.from({ length: 10 }, () => openContainer(() => redis.ping().then(() => {})));
-    for (const container of containers.slice(0, 5)) await expectingMisses(container);
-    for (const { loads } of containers) loads.length = 0;
+    for (const container of containers.slice(0, 5)) await expectingHits(container);
     const reads = await Promise.all(containers.map(({ cache }) => cache.get(5)));
     expect(new Set(reads.map(({ json }) => json)).size).toBe(1);
     expect(containers.flatMap(({ loads }) => loads)).toEqual([[5]]);
   });
 
   it('of many readers in one turn is loaded once, and leaves no lease', async () => {
-    const { cache, loads, entryKey } = await expectingMisses(openContainer());
+    const { cache, loads, entryKey } = openContainer();
     const reads = await Promise.all([6, 6, 7, 6, 7].map((id) => cache.get(id)));
     expect(reads.map(({ layer }) => layer)).toEqual(['miss', 'miss', 'miss', 'miss', 'miss']);
     expect(loads.flat().toSorted()).toEqual([6, 7]);
@@ -149,7 +150,7 @@ describe('a lease in the place of an entry', () => {
   });
 
   it('is given back when nothing is stored, as of what does not exist at its first request', async () => {
-    const { cache, entryKey } = await expectingMisses(openContainer());
+    const { cache, entryKey } = openContainer();
     expect(await cache.get(7_777_777)).toMatchObject({ json: null });
     expect(await redis.get(entryKey(7_777_777))).toBeNull();
   });
@@ -158,7 +159,7 @@ describe('a lease in the place of an entry', () => {
     stopClock();
     const container = openContainer();
     await moveRedisAlong(container.guard);
-    const { cache, entryKey } = await expectingMisses(container);
+    const { cache, entryKey } = container;
     await cache.get(25);
     await redis.del(entryKey(25));
     // A look is due, which goes with the read.
@@ -198,16 +199,16 @@ describe('a lease in the place of an entry', () => {
 
 describe('where leases cannot be had in place', () => {
   it('values of another type cost themselves a load, and their neighbours nothing', async () => {
-    const { cache, entryKey, loads } = await expectingMisses(openContainer());
+    const { cache, entryKey, loads } = openContainer();
     await redis.rpush(entryKey(30), 'not', 'ours');
-    const reads = await Promise.all([30, 900, 31].map((id) => cache.get(id)));
-    expect(reads.map(({ json }) => JSON.parse(json ?? '').id)).toEqual([30, 900, 31]);
+    const reads = await Promise.all([30, 31].map((id) => cache.get(id)));
+    expect(reads.map(({ json }) => JSON.parse(json ?? '').id)).toEqual([30, 31]);
     expect(loads.flat().toSorted()).toEqual([30, 31]);
     expect(await redis.type(entryKey(30))).toBe('string');
   });
 
   it('a full Redis is read from', async () => {
-    const reader = await expectingMisses(openContainer());
+    const reader = openContainer();
     await openContainer().cache.get(32);
     await redis.config('SET', 'maxmemory', '1');
     onTestFinished(async () => {

@@ -188,12 +188,13 @@ describe('a read', () => {
     await expect(new TieredCache(source, redis).getMany([22, 23])).rejects.toThrow(expected);
   });
 
-  it('of several keys in one turn is one command to Redis', async () => {
+  it('of several keys in one turn is one command to Redis, where hits are expected', async () => {
     await useOwnRedis();
     const loads = new Loads();
-    await open(loads).getMany([24, 25, 26]);
+    const others = Array.from({ length: 50 }, (_, index) => 100 + index);
+    await open(loads).getMany([24, 25, 26, ...others]);
     const cache = open(loads);
-    await cache.get(27);
+    await cache.getMany(others);
     const before = await calls('mget');
     const reads = await Promise.all([24, 25, 26, 24].map((id) => cache.get(id)));
     expect(await calls('mget')).toBe(before + 1);
