@@ -5,6 +5,7 @@ const CASE_GROUPS = [
   'l1',
   'l2',
   'many',
+  'miss',
   'stampede',
   'failing',
   'frozen',

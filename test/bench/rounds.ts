@@ -16,7 +16,7 @@ export type TimedSpec = SampleKind & {
 };
 
 /** By entrant, one a round; not of peers that failed. */
-export type Samples = ReadonlyMap<EntrantName, readonly Timing[]>;
+export type Samples<Sample = Timing> = ReadonlyMap<EntrantName, readonly Sample[]>;
 
 /** The ids of a case about memory fit twice; those of a case about Redis are five times as many, read in a cycle, so none is found in memory. */
 const MEMORY_ENTRIES_MAX = 1_000;
@@ -37,7 +37,8 @@ const PAUSE_MS = 1_000;
 /** Of the reads of a case about memory, those that may find their entry run out and go to Redis. */
 const STRAY_SHARE_MAX = 0.01;
 
-type Runner = { readonly client: ContestantClient; readonly count: number };
+type Runner = { readonly client: ContestantClient };
+type CountedRunner = Runner & { readonly count: number };
 
 export function openingOf(
   redis: BenchRedis,
@@ -69,7 +70,7 @@ export async function timeInRounds(
   const clients = await ContestantClient.openEach(openings, failures);
   for (const client of clients) client.pin();
   try {
-    const runners: Runner[] = [];
+    const runners: CountedRunner[] = [];
     for (const client of clients) {
       const { ids } = openings.get(client.name as EntrantName) as Opening;
       const count = await client.spare(failures, () => prepare(spec, ids, client));
@@ -100,7 +101,7 @@ async function prepare(spec: TimedSpec, ids: readonly string[], client: Contesta
  * Again after a pause: a machine that stood still for longer than a command may take makes reads fail, and has breakers
  * believe that Redis is gone. A process that is lost stays lost.
  */
-async function insist<T>(work: () => Promise<T>): Promise<T> {
+export async function insist<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();
@@ -112,16 +113,16 @@ async function insist<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Who fails in one round plays no more, and what it did before does not count. */
-async function runRounds(
-  runners: readonly Runner[],
+export async function runRounds<Each extends Runner, Sample>(
+  runners: readonly Each[],
   rounds: number,
   failures: Failures<EntrantName>,
-  take: (runner: Runner) => Promise<Timing>,
-): Promise<Samples> {
-  const samples = new Map(runners.map(({ client }) => [client.name as EntrantName, [] as Timing[]]));
+  take: (runner: Each) => Promise<Sample>,
+): Promise<Samples<Sample>> {
+  const samples = new Map(runners.map(({ client }) => [client.name as EntrantName, [] as Sample[]]));
   for (let round = 0; round < rounds; round++) {
     for (const offset of runners.keys()) {
-      const runner = runners[(round + offset) % runners.length] as Runner;
+      const runner = runners[(round + offset) % runners.length] as Each;
       const name = runner.client.name as EntrantName;
       if (failures.has(name)) continue;
       const sample = await runner.client.spare(failures, () => take(runner));
@@ -133,7 +134,7 @@ async function runRounds(
 }
 
 /** One that is about what the case is about: no entry ran out under it, and no read went elsewhere. */
-function takeGoodSample(spec: TimedSpec, { client, count }: Runner, admin: Redis): Promise<Timing> {
+function takeGoodSample(spec: TimedSpec, { client, count }: CountedRunner, admin: Redis): Promise<Timing> {
   return insist(async () => {
     const before = await keyspaceHits(admin);
     const timing = await client.order('sample', { ...spec, count });
@@ -155,7 +156,7 @@ async function keyspaceHits(admin: Redis): Promise<number> {
 }
 
 /** Far from the order in which they were put in, as requests are. */
-function shuffledIds(count: number): string[] {
+export function shuffledIds(count: number): string[] {
   return shuffled(
     Array.from({ length: count }, (_, index) => String(index + 1)),
     count,

@@ -6,6 +6,7 @@ import { runFailingLoad } from './failing-load.ts';
 import { runForeground } from './foreground.ts';
 import { runFrozenRedis } from './frozen-redis.ts';
 import { runMemory } from './memory.ts';
+import { runMiss } from './miss.ts';
 import { runPromises } from './promises.ts';
 import { runSearches } from './searches.ts';
 import { runStampede } from './stampede.ts';
@@ -25,6 +26,7 @@ const CASES: readonly Case[] = [
     group: spec.group,
     run: ({ rounds, redis }: CaseContext) => runTimedCase(spec, rounds, redis),
   })),
+  { group: 'miss', run: (context) => runMiss(context) },
   { group: 'stampede', run: ({ redis }) => runStampede(redis) },
   { group: 'failing', run: ({ redis }) => runFailingLoad(redis) },
   { group: 'frozen', run: ({ report }) => runFrozenRedis(report) },

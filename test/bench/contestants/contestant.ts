@@ -24,6 +24,8 @@ export type Setup = {
   readonly memoryEntriesMax: number;
   readonly memoryMs: number;
   readonly redisMs: number;
+  /** The source of the cases with a real one, for who goes there in a way of its own. @default - `load` is all there is */
+  readonly databaseUrl?: string;
   /** The source behind the caches; counted, and as slow or broken as the case wants it. */
   load(id: string): Promise<User>;
 };

@@ -12,6 +12,7 @@ const ENTRANTS = {
   'ioredis GET + JSON.parse, no time limit': { module: './ioredis.ts', variant: 'unlimited' },
   'ioredis MGET + JSON.parse': { module: './ioredis.ts', variant: 'parsed' },
   'ioredis MGET, text': { module: './ioredis.ts', variant: 'text' },
+  'ioredis + pg + lru-cache': { module: './by-hand.ts' },
   Prewarm: { module: './prewarm.ts' },
   'Prewarm + JSON.parse': { module: './prewarm.ts', variant: 'parsed' },
   'Prewarm, numeric ids': { module: './prewarm.ts', variant: 'numeric' },

@@ -1,8 +1,10 @@
-/** Prewarm as its functions use it: the users dataset over a guarded Redis, with the source of the case instead of Postgres. */
+/** Prewarm as its functions use it: the users dataset over a guarded Redis, with the source of the case instead of Postgres, or with Postgres. */
 import type { LoadedBatch, Source } from '../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../shared/cache/tiered-cache.ts';
+import { openCaches } from '../../../shared/caches.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
+import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
 import type { Contestant, Setup } from './contestant.ts';
 
@@ -13,6 +15,10 @@ export async function open(setup: Setup): Promise<Contestant> {
   const redis = new GuardedRedis(setup.redisUrl, REQUEST_GUARD);
   await redis.connect(CONNECT_TIMEOUT_MS);
   const close = () => redis.close();
+  if (setup.databaseUrl !== undefined) {
+    const caches = openCaches(redis, new Database(setup.databaseUrl));
+    return { ...readersWithNumbers(caches.users), close };
+  }
   if (setup.variant === 'numeric') return { ...readersWithNumbers(openCache<number>(setup, redis)), close };
   const cache = openCache<string>(setup, redis);
   return { ...(setup.variant === 'parsed' ? readersWithParse(cache) : readers(cache)), close };

@@ -8,6 +8,7 @@ import { startPostgres } from '../../../infra/local/servers/postgres.ts';
 import { startRedis } from '../../../infra/local/servers/redis.ts';
 import { migrate } from '../../../shared/postgres/migrate.ts';
 import { administer, withDatabase } from '../../support/test-servers.ts';
+import { pin } from '../processes/cpu-affinity.ts';
 import { ownFolder } from '../servers.ts';
 import { countTransactions } from './transactions.ts';
 
@@ -22,6 +23,8 @@ export type DeployServers = {
   makeDatabase(name: string): Promise<string>;
   /** Of all connections to it that have ended, since it was made, by PostgreSQL's own count. */
   transactionsOf(databaseUrl: string): Promise<number>;
+  /** Keeps PostgreSQL's connections that are opened from now on to one processor. */
+  pinPostgres(cpu: number): void;
   /** Stops Redis as a process, and lets it go on. */
   freeze(): void;
   thaw(): void;
@@ -50,6 +53,7 @@ export async function startDeployServers(
     postgresVersion,
     makeDatabase: (name) => copyTemplate(postgres.url, adminUrl, name),
     transactionsOf: (databaseUrl) => countTransactions(adminUrl, new URL(databaseUrl).pathname.slice(1)),
+    pinPostgres: (cpu) => pin(postgres.process.pid, cpu),
     freeze: () => void process.kill(redisServer.pid, 'SIGSTOP'),
     thaw: () => void process.kill(redisServer.pid, 'SIGCONT'),
     async stop() {

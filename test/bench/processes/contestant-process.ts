@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Contestant, Setup } from '../contestants/contestant.ts';
 import { importEntrant, variantOf } from '../contestants/index.ts';
-import { userOf } from '../sample-users.ts';
-import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample } from './orders.ts';
+import { type User, userOf } from '../sample-users.ts';
+import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample, Timing } from './orders.ts';
 import { Sampler } from './sampler.ts';
 import { takeOrders } from './take-orders.ts';
 
@@ -15,10 +15,13 @@ const FILL_PAUSE_MS = 100;
 
 let contestant: Contestant;
 let sampler: Sampler;
+let redisPort: number;
 /** The source behind the caches. */
 const source = { loads: 0, lastLoadMs: 0, delayMs: 0, fails: false };
+/** The real one, of the cases that have it. */
+let postgres: { readonly load: (id: string) => Promise<User>; readonly statements: () => number } | undefined;
 
-async function load(id: string): Promise<Record<string, unknown>> {
+async function load(id: string): Promise<User> {
   source.loads++;
   const beganMs = performance.now();
   if (source.delayMs > 0) await sleep(source.delayMs);
@@ -29,10 +32,21 @@ async function load(id: string): Promise<Record<string, unknown>> {
 
 async function open(opening: Opening): Promise<void> {
   const { open: openContestant } = await importEntrant(opening.entrant);
-  const setup: Setup = { ...opening.setup, variant: variantOf(opening.entrant), load };
+  const { databaseUrl, redisUrl } = opening.setup;
+  redisPort = Number(new URL(redisUrl).port);
+  if (databaseUrl !== undefined) postgres = await openPostgres(databaseUrl);
+  const variant = variantOf(opening.entrant);
+  const setup: Setup = { ...opening.setup, variant, load: postgres?.load ?? load };
   contestant = await openContestant(setup);
   const refill = setup.layer === 'l1' ? () => fill(opening.ids) : async () => undefined;
   sampler = new Sampler(contestant, opening.ids, refill);
+}
+
+async function openPostgres(databaseUrl: string): Promise<typeof postgres> {
+  const { openBareUsers } = await import('../contestants/bare-users.ts');
+  const { countStatements } = await import('./count-statements.ts');
+  const loadText = openBareUsers(databaseUrl);
+  return { load: async (id) => JSON.parse(await loadText(id)) as User, statements: countStatements() };
 }
 
 /** Reads every id once, so that it is in Redis, and in memory as far as it fits. */
@@ -63,7 +77,8 @@ async function verify({ mode, ids }: Check): Promise<void> {
   for (const [index, id] of ids.entries()) {
     const read = reads[index];
     const user = contestant.toUser ? contestant.toUser(read) : read;
-    if (!isDeepStrictEqual(user, userOf(id))) throw new Error(`${mode} of id ${id} answered something else.`);
+    const expected = (await postgres?.load(id)) ?? userOf(id);
+    if (!isDeepStrictEqual(user, expected)) throw new Error(`${mode} of id ${id} answered something else.`);
   }
 }
 
@@ -71,6 +86,19 @@ async function readAll(mode: Mode, ids: readonly string[]): Promise<readonly unk
   if (mode === 'getMany') return (await contestant.getMany?.(ids)) ?? [];
   if (mode === 'probe') return ids.map((id) => contestant.probe?.(id));
   return Promise.all(ids.map((id) => contestant.get?.(id)));
+}
+
+async function sampleMisses(sample: Sample): Promise<Timing> {
+  const before = postgres?.statements() ?? 0;
+  const timing = await sampler.take(sample);
+  const statements = (postgres?.statements() ?? 0) - before;
+  if (statements === sample.count) return timing;
+  throw new Error(`${statements} statements were sent in ${sample.count} misses.`);
+}
+
+async function countTripsOf(misses: number): Promise<number> {
+  const { countTrips } = await import('./count-trips.ts');
+  return countTrips(redisPort, () => sampleMisses({ mode: 'get', concurrency: 1, count: misses }));
 }
 
 /** All waiters ask for one id at `startAtMs`, which other processes are given too. */
@@ -116,6 +144,8 @@ const orders: Orders = {
   verify,
   calibrate: async (sample) => sampler.calibrate(sample),
   sample: async (sample: Sample) => sampler.take(sample),
+  sampleMisses,
+  countTrips: countTripsOf,
   source: async (behaviour) => void Object.assign(source, behaviour),
   burst,
   readOnce,

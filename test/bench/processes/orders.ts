@@ -54,6 +54,10 @@ export type Orders = {
   /** How many calls make a sample long enough. */
   calibrate(kind: SampleKind): Promise<number>;
   sample(sample: Sample): Promise<Timing>;
+  /** A sample whose calls are misses, each with one statement to Postgres; throws if they were not. */
+  sampleMisses(sample: Sample): Promise<Timing>;
+  /** Round trips to Redis of so many misses, one after the other. */
+  countTrips(misses: number): Promise<number>;
   source(behaviour: { readonly delayMs: number; readonly fails: boolean }): Promise<void>;
   burst(burst: Burst): Promise<BurstResult>;
   readOnce(read: OneRead): Promise<OneReadResult>;

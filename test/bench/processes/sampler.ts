@@ -109,8 +109,9 @@ export class Sampler {
     let left = count;
     const readOn = async () => {
       while (left-- > 0) {
-        this.#cursor = (this.#cursor + 1) % asked.length;
-        this.lastRead = await read(asked[this.#cursor]);
+        const place = this.#cursor % asked.length;
+        this.#cursor = place + 1;
+        this.lastRead = await read(asked[place]);
       }
     };
     await Promise.all(Array.from({ length: concurrency }, readOn));

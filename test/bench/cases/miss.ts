@@ -1,0 +1,186 @@
+/** Reads of what neither memory nor Redis has: loaded from a real Postgres and stored in Redis, all awaited. */
+import type { Redis } from 'ioredis';
+import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
+import { startDeployServers } from '../deploy/servers.ts';
+import { Failures } from '../failures.ts';
+import { ContestantClient } from '../processes/contestant-client.ts';
+import { SERVER_CPU } from '../processes/cpu-affinity.ts';
+import type { Timing } from '../processes/orders.ts';
+import { microseconds, times } from '../report/format.ts';
+import { insist, openingOf, runRounds, type Samples, shuffledIds } from '../rounds.ts';
+import type { BenchRedis } from '../servers.ts';
+import { median, pairedRatio } from '../statistics.ts';
+import type { CaseResult, Verdict } from './case-result.ts';
+
+const FLOOR: EntrantName = 'ioredis + pg + lru-cache';
+const ENTRANTS: readonly EntrantName[] = [FLOOR, PREWARM, ...PEERS];
+
+/** `count` misses make a sample long enough. */
+const KINDS = [
+  { name: '1 at a time', concurrency: 1, count: 40 },
+  { name: '10 at a time', concurrency: 10, count: 100 },
+] as const;
+const MISSES_PER_ROUND = KINDS.reduce((sum, { count }) => sum + count, 0);
+/** Code is compiled and connections are open after so many. */
+const ROUNDS_UNCOUNTED = 5;
+/** A sample that was disturbed is taken again, with other ids. */
+const ROUNDS_SPARE = 10;
+const MISSES_FOR_TRIPS = 40;
+const VERIFIED_IDS = 50;
+const TIME_RATIO_MAX = 1.15;
+const CPU_RATIO_MAX = 1.3;
+
+/** One of each of `KINDS`. */
+type Timings = readonly Timing[];
+type Measured = {
+  readonly samples: Samples<Timings>;
+  /** To Redis, for each miss. */
+  readonly trips: ReadonlyMap<string, number>;
+};
+
+type Options = {
+  readonly redis: BenchRedis;
+  readonly rounds: number;
+  report(step: string): void;
+};
+
+export async function runMiss({ redis, rounds, report }: Options): Promise<CaseResult> {
+  const failures = new Failures<EntrantName>(isPeer);
+  const ids = shuffledIds((ROUNDS_UNCOUNTED + rounds + ROUNDS_SPARE) * MISSES_PER_ROUND + VERIFIED_IDS);
+  const servers = await startDeployServers(ids.length, report);
+  try {
+    servers.pinPostgres(SERVER_CPU);
+    const databaseUrl = await servers.makeDatabase('miss');
+    const clients = await openAll(redis, databaseUrl, ids.slice(VERIFIED_IDS), failures);
+    const measuring = prepare(clients, ids.slice(0, VERIFIED_IDS), failures).then(() =>
+      measure(clients, rounds, redis.admin, failures),
+    );
+    return describe(await measuring.finally(() => closeAll(clients)), failures);
+  } finally {
+    await servers.stop();
+    await redis.admin.flushall();
+  }
+}
+
+/** Each on a Redis database of its own, so that the same ids are misses for all. */
+function openAll(
+  redis: BenchRedis,
+  databaseUrl: string,
+  ids: readonly string[],
+  failures: Failures<EntrantName>,
+): Promise<readonly ContestantClient[]> {
+  const openings = ENTRANTS.map((entrant) => {
+    const opening = openingOf(redis, 'l2', entrant);
+    return [entrant, { ...opening, setup: { ...opening.setup, databaseUrl }, ids }] as const;
+  });
+  return ContestantClient.openEach(new Map(openings), failures);
+}
+
+async function prepare(
+  clients: readonly ContestantClient[],
+  ids: readonly string[],
+  failures: Failures<EntrantName>,
+): Promise<void> {
+  for (const client of clients) {
+    client.pin();
+    await client.spare(failures, () => insist(() => client.order('verify', { mode: 'get', ids })));
+  }
+}
+
+async function measure(
+  clients: readonly ContestantClient[],
+  rounds: number,
+  admin: Redis,
+  failures: Failures<EntrantName>,
+): Promise<Measured> {
+  const runners = clients.map((client) => ({ client }));
+  const take = async ({ client }: (typeof runners)[number]) => {
+    const timings: Timing[] = [];
+    for (const kind of KINDS) timings.push(await insist(() => takeSample(client, kind, admin)));
+    return timings;
+  };
+  await runRounds(runners, ROUNDS_UNCOUNTED, failures, take);
+  const samples = await runRounds(runners, rounds, failures, take);
+  return { samples, trips: await countTrips(clients, failures) };
+}
+
+async function countTrips(
+  clients: readonly ContestantClient[],
+  failures: Failures<EntrantName>,
+): Promise<Measured['trips']> {
+  const trips = new Map<string, number>();
+  for (const client of clients) {
+    if (failures.has(client.name)) continue;
+    const count = () => insist(() => client.order('countTrips', MISSES_FOR_TRIPS));
+    trips.set(client.name, ((await client.spare(failures, count)) ?? Number.NaN) / MISSES_FOR_TRIPS);
+  }
+  return trips;
+}
+
+/** One whose users were all loaded, which the process counts, and are all in Redis afterwards. */
+async function takeSample(
+  client: ContestantClient,
+  { concurrency, count }: (typeof KINDS)[number],
+  admin: Redis,
+): Promise<Timing> {
+  const before = await countKeys(admin);
+  const timing = await client.order('sampleMisses', { mode: 'get', concurrency, count });
+  const stored = (await countKeys(admin)) - before;
+  if (stored >= count) return timing;
+  throw new Error(`${client.name}: ${stored} of ${count} misses were stored.`);
+}
+
+/** Of all databases: only one contestant is busy. */
+async function countKeys(admin: Redis): Promise<number> {
+  const counts = (await admin.info('keyspace')).matchAll(/^db\d+:keys=(\d+)/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+async function closeAll(clients: readonly ContestantClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client.close()));
+}
+
+function describe({ samples, trips }: Measured, failures: Failures<EntrantName>): CaseResult {
+  const figures = ['to the floor', 'CPU µs', 'CPU ratio'];
+  return {
+    title: 'A miss, from Postgres',
+    how: `Ids that nobody has read before, so that neither memory nor Redis has them: each is loaded from Postgres by one statement (they are counted), and is in Redis when it is answered. The floor is written by hand: GET, the statement of Prewarm's dataset over a pool with the settings of Prewarm's, SET. The peers load as it does, and parse. Redis and Postgres have one processor together, and who is measured has the other one. Each contestant in a process of its own, one sample of each per round.`,
+    columns: [...KINDS.flatMap(({ name }) => [`${name}: median µs`, ...figures]), 'round trips to Redis'],
+    rows: ENTRANTS.map((name) =>
+      failures.row(name, () => [...cellsOf(samples, name), trips.get(name)?.toFixed(1) ?? '']),
+    ),
+    verdicts: KINDS.flatMap((_, kind) => verdictsOf(samples, kind)),
+    raw: { samples: Object.fromEntries(samples), trips: Object.fromEntries(trips) },
+  };
+}
+
+function cellsOf(samples: Samples<Timings>, name: EntrantName): string[] {
+  return KINDS.flatMap((_, kind) => [
+    microseconds(median(figuresOf(samples, name, kind, 'wallNs'))),
+    times(ratioOf(samples, name, kind, 'wallNs')),
+    microseconds(median(figuresOf(samples, name, kind, 'cpuNs'))),
+    times(ratioOf(samples, name, kind, 'cpuNs')),
+  ]);
+}
+
+function verdictsOf(samples: Samples<Timings>, kind: number): Verdict[] {
+  const what = `Prewarm to ${FLOOR}, ${KINDS[kind]?.name}`;
+  const value = (figure: keyof Timing) => ratioOf(samples, PREWARM, kind, figure);
+  return [
+    { what, value: value('wallNs'), unit: '×', atMost: TIME_RATIO_MAX },
+    { what: `CPU of ${what}`, value: value('cpuNs'), unit: '×', atMost: CPU_RATIO_MAX },
+  ];
+}
+
+function ratioOf(samples: Samples<Timings>, name: EntrantName, kind: number, figure: keyof Timing): number {
+  return pairedRatio(figuresOf(samples, name, kind, figure), figuresOf(samples, FLOOR, kind, figure));
+}
+
+function figuresOf(
+  samples: Samples<Timings>,
+  name: EntrantName,
+  kind: number,
+  figure: keyof Timing,
+): number[] {
+  return (samples.get(name) ?? []).map((timings) => timings[kind]?.[figure] ?? Number.NaN);
+}
