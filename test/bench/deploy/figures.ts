@@ -18,6 +18,8 @@ export type DeployFigures = {
   readonly after: StretchFigures;
   /** Sent to Postgres from the deploy to the last of those requests, by containers and warm-up. */
   readonly statements: number;
+  /** What is left of them without those that the same requests cost in the steady state. */
+  readonly statementsBeyond: number;
 };
 
 /** One of a row of equal spans of time. */
@@ -31,13 +33,15 @@ export type Span = {
 type Request = { readonly dueMs: number; readonly latencyMs: number; readonly outcome: Outcome };
 
 export function figuresOf(rehearsal: Rehearsal, plan: Plan): DeployFigures {
-  const { steady, after, warmUp } = rehearsal;
+  const { steady, steadyStatements, after, warmUp } = rehearsal;
   const measured = plan.measuredRequests / plan.containers;
   const sent = after.answers.reduce((sum, { statements }) => sum + (statements[measured - 1] ?? 0), 0);
+  const statements = sent + (warmUp?.statements ?? 0);
   return {
     steady: describe(requestsOf(steady, plan)),
     after: describe(requestsOf(after, plan).filter(({ dueMs }) => dueMs < measured * plan.paceMs)),
-    statements: sent + (warmUp?.statements ?? 0),
+    statements,
+    statementsBeyond: statements - steadyStatements,
   };
 }
 

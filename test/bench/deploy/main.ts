@@ -16,7 +16,7 @@ import { splitTrace, type TraceParts } from './trace/split-trace.ts';
 import { type Trace, usersNeeded } from './trace/trace.ts';
 
 /** The run is given up then; it should take half of it. */
-const DEADLINE_MS = 10 * 60_000;
+const DEADLINE_MS = 15 * 60_000;
 
 type Input = {
   readonly options: DeployOptions;

@@ -3,12 +3,12 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DEPLOY_ENTRANTS, type DeployEntrant } from './contestants/index.ts';
 import { RATE_DEFAULT, REQUESTS_DEFAULT } from './plan.ts';
+import { BUILT_IN_TRACES, type BuiltInTrace } from './trace/zipf.ts';
 
 export type DeployOptions = {
-  /** @default - the built-in one */
   readonly trace:
-    | { readonly path: string; readonly name: string; readonly about: string | undefined }
-    | undefined;
+    | BuiltInTrace
+    | { readonly path: string; readonly name: string; readonly about: string | undefined };
   readonly entrants: readonly DeployEntrant[];
   readonly requests: number;
   readonly rate: number;
@@ -16,7 +16,8 @@ export type DeployOptions = {
 };
 
 export const USAGE = `npm run bench:deploy -- [options]
-  --trace FILE      requests to read, one id a line, compressed if FILE ends in .gz; by default Zipf's law
+  --trace FILE      requests to read, one id a line, compressed if FILE ends in .gz; or one that is built in, by
+                    Zipf's law: zipf, the default, or long-tail, of which a third misses however warm the caches are
   --name NAME       what files and the documentation call the trace; by default as its file is called
   --about TEXT      what the documentation says of the trace
   --only A,B        of ${DEPLOY_ENTRANTS.join(', ')}
@@ -31,7 +32,7 @@ const REQUESTS_MIN = 50;
 const REQUESTS_MAX = 10_000;
 
 const SPEC = {
-  trace: { type: 'string' },
+  trace: { type: 'string', default: 'zipf' },
   name: { type: 'string' },
   about: { type: 'string' },
   only: { type: 'string' },
@@ -59,17 +60,25 @@ export function readDeployOptions(args: readonly string[]): DeployOptions | unde
   };
 }
 
-type TraceValues = { trace?: string; name?: string; about?: string };
+type TraceValues = { trace: string; name?: string; about?: string };
 
 function readTraceOptions({ trace, name, about }: TraceValues): DeployOptions['trace'] {
-  if (trace === undefined) {
-    if (name !== undefined || about !== undefined) throw new Error('--name and --about are of a --trace.');
-    return undefined;
+  if (isBuiltIn(trace)) {
+    if (name !== undefined || about !== undefined)
+      throw new Error('--name and --about are of a --trace from a file.');
+    return trace;
   }
   const called = name ?? basename(trace).replace(/\..*$/, '').toLowerCase();
-  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(called) || called === 'zipf')
-    throw new Error('--name must be of lower case letters, digits and hyphens, at most 40, and not "zipf".');
+  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(called) || isBuiltIn(called)) {
+    throw new Error(
+      `--name must be of lower case letters, digits and hyphens, at most 40, and not ${BUILT_IN_TRACES.join(' or ')}.`,
+    );
+  }
   return { path: trace, name: called, about };
+}
+
+function isBuiltIn(name: string): name is BuiltInTrace {
+  return BUILT_IN_TRACES.some((trace) => trace === name);
 }
 
 function readEntrants(text: string | undefined): readonly DeployEntrant[] {

@@ -14,6 +14,8 @@ export type Stretch = { readonly answers: readonly PacedAnswers[]; readonly busy
 export type Rehearsal = {
   readonly entrant: DeployEntrant;
   readonly steady: Stretch;
+  /** Sent to Postgres for the requests that are measured after the deploy, by the old containers: as if there were none. */
+  readonly steadyStatements: number;
   readonly after: Stretch;
   /** Of the deployment; undefined for those who have none. */
   readonly warmUp: WarmUp | undefined;
@@ -41,22 +43,23 @@ export async function rehearse(context: Context): Promise<Rehearsal> {
   const databaseUrl = await servers.makeDatabase(`deploy_${entrant.toLowerCase().replace(/\W+/g, '_')}`);
   const situation = { ...context, databaseUrl };
   await servers.redis.flushall();
-  const steady = await serveBefore(situation);
+  const { steady, steadyStatements } = await serveBefore(situation);
   const before = await servers.transactionsOf(databaseUrl);
   await servers.redis.flushall();
   const { after, warmUp } = await serveAfter(situation);
   const transactions = (await servers.transactionsOf(databaseUrl)) - before;
   checkCounts(entrant, transactions, after, warmUp);
-  return { entrant, steady, after, warmUp, transactions };
+  return { entrant, steady, steadyStatements, after, warmUp, transactions };
 }
 
-async function serveBefore(situation: Situation): Promise<Stretch> {
-  const { history, steady } = situation.parts;
+async function serveBefore(situation: Situation): Promise<Pick<Rehearsal, 'steady' | 'steadyStatements'>> {
+  const { parts, plan } = situation;
   const fleet = await startFleet(situation);
   try {
-    await fillCaches(situation, fleet, history);
+    await fillCaches(situation, fleet, parts.history);
     situation.report(`${situation.entrant}: steady state`);
-    return await serve(fleet, steady, situation);
+    const steady = await serve(fleet, parts.steady, situation);
+    return { steady, steadyStatements: await fleet.replay(parts.after.slice(0, plan.measuredRequests)) };
   } finally {
     await fleet.end();
   }

@@ -5,7 +5,14 @@ import { takeOrders } from '../../processes/take-orders.ts';
 import { waitUntil } from '../../processes/wait-until.ts';
 import { type DeployContestant, WrongAnswerError } from '../contestants/contestant.ts';
 import { openContestant } from '../contestants/index.ts';
-import type { ContainerOpening, ContainerOrders, Outcome, PacedAnswers, PacedRequests } from './orders.ts';
+import type {
+  ContainerOpening,
+  ContainerOrders,
+  Outcome,
+  PacedAnswers,
+  PacedRequests,
+  Replayed,
+} from './orders.ts';
 
 let contestant: DeployContestant;
 let statements = 0;
@@ -27,13 +34,14 @@ function countStatements(database: Database): void {
   };
 }
 
-async function replay(userIds: readonly number[]): Promise<number> {
+async function replay(userIds: readonly number[]): Promise<Replayed> {
+  const before = statements;
   let failed = 0;
   for (const userId of userIds) {
     if ((await outcomeOf(userId)) === 'failed') failed++;
     await nextTurn(); // each request is an event of its own: what came from Redis meanwhile is heard
   }
-  return failed;
+  return { failed, statements: statements - before };
 }
 
 async function answer({ userIds, startAtMs, paceMs }: PacedRequests): Promise<PacedAnswers> {

@@ -4,10 +4,10 @@ import type { Run } from '../../../../infra/local/processes/run.ts';
 import { openFew } from '../../processes/contestant-client.ts';
 import { OrderedProcess } from '../../processes/ordered-process.ts';
 import { deal } from '../trace/split-trace.ts';
-import type { ContainerOpening, ContainerOrders, PacedAnswers } from './orders.ts';
+import type { ContainerOpening, ContainerOrders, PacedAnswers, Replayed } from './orders.ts';
 
 const PROGRAM = fileURLToPath(new URL('./container-process.ts', import.meta.url));
-const ORDER_TIMEOUT_MS = 120_000;
+const ORDER_TIMEOUT_MS = 240_000;
 /** By then all containers have their requests and wait for the first one. */
 const START_DELAY_MS = 300;
 
@@ -25,12 +25,17 @@ export class Fleet {
     return new Fleet(await openFew(Array.from({ length: count }, () => () => startContainer(run, opening))));
   }
 
-  /** As fast as they can, in the order of the requests but for that. Throws when a read failed. */
-  async replay(userIds: readonly number[]): Promise<void> {
+  /**
+   * As fast as they can, in the order of the requests but for that. Answers how many statements went to Postgres. Throws
+   * when a read failed.
+   */
+  async replay(userIds: readonly number[]): Promise<number> {
     const hands = deal(userIds, this.#containers.length);
-    const failed = await this.#all((container, place) => container.order('replay', hands[place] ?? []));
-    const sum = failed.reduce((total, count) => total + count, 0);
-    if (sum > 0) throw new Error(`${sum} of ${userIds.length} reads failed without any load.`);
+    const replayed = await this.#all((container, place) => container.order('replay', hands[place] ?? []));
+    const sumOf = (count: keyof Replayed) => replayed.reduce((sum, each) => sum + each[count], 0);
+    if (sumOf('failed') > 0)
+      throw new Error(`${sumOf('failed')} of ${userIds.length} reads failed without any load.`);
+    return sumOf('statements');
   }
 
   async flush(): Promise<void> {

@@ -27,10 +27,13 @@ export type PacedAnswers = {
   readonly statements: readonly number[];
 };
 
+/** How many reads failed, and what was sent to Postgres for all of them. */
+export type Replayed = { readonly failed: number; readonly statements: number };
+
 export type ContainerOrders = {
   open(opening: ContainerOpening): Promise<void>;
-  /** Reads one after the other, and answers how many of them failed. */
-  replay(userIds: readonly number[]): Promise<number>;
+  /** Reads one after the other. */
+  replay(userIds: readonly number[]): Promise<Replayed>;
   flush(): Promise<void>;
   answer(requests: PacedRequests): Promise<PacedAnswers>;
   close(): Promise<void>;

@@ -33,6 +33,7 @@ function rehearsalOf(entrant: DeployEntrant, misses: number): Rehearsal {
   return {
     entrant,
     steady: { answers: steady, busy: 0.2 },
+    steadyStatements: 20,
     after: { answers: after, busy: 0.3 },
     warmUp: undefined,
     transactions: 0,
@@ -50,6 +51,11 @@ describe('the figures after a deploy', () => {
   it("count the warm-up's statements", () => {
     const warmUp = { statements: 7 } as Rehearsal['warmUp'];
     expect(figuresOf({ ...rehearsalOf('Prewarm', 5), warmUp }, plan).statements).toBe(507);
+  });
+
+  it("tell the statements beyond the steady state's, with the warm-up's", () => {
+    const warmUp = { statements: 7 } as Rehearsal['warmUp'];
+    expect(figuresOf({ ...rehearsalOf('Prewarm', 5), warmUp }, plan).statementsBeyond).toBe(487);
   });
 });
 
@@ -88,6 +94,28 @@ describe('verdicts', () => {
 
   it('are not reached by who is as cold as a peer', () => {
     expect(reached([rehearsalOf('Prewarm', 5), rehearsalOf('bentocache', 5)])).toEqual([false, false, false]);
+  });
+
+  it('are about the queries beyond the steady state, of whom and of the best peer', () => {
+    // Of 500 queries after the deploy 470 would have been made without it, or 20.
+    const coldTail = { ...rehearsalOf('Prewarm', 0), steadyStatements: 470 };
+    const peers = [
+      rehearsalOf('bentocache', 5),
+      { ...rehearsalOf('layered-loader', 5), steadyStatements: 0 },
+    ];
+    const { rows, verdicts, columns } = resultOf({ title: '', how: '' }, [coldTail, ...peers], plan);
+    const place = 1 + columns.indexOf('Postgres queries steady');
+    expect(rows.map((cells) => cells.slice(place, place + 4))).toEqual([
+      ['470', '500', '30', '0.06×'],
+      ['20', '500', '480', '1.00×'],
+      ['0', '500', '500', '1.04×'],
+    ]);
+    expect(verdicts[2]?.value).toBe(30 / 480);
+  });
+
+  it('leave out the queries where no peer felt the deploy', () => {
+    const unmoved = { ...rehearsalOf('bentocache', 5), steadyStatements: 500 };
+    expect(reached([rehearsalOf('Prewarm', 5), unmoved])).toHaveLength(2);
   });
 
   it('leave out a peer that failed, which has its line', () => {

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { users } from '../../../../shared/datasets/users.ts';
 import { makePlan } from '../../../bench/deploy/plan.ts';
 import { readTrace } from '../../../bench/deploy/trace/read-trace.ts';
 import { deal, requestsMin, splitTrace } from '../../../bench/deploy/trace/split-trace.ts';
 import { USERS_MAX } from '../../../bench/deploy/trace/trace.ts';
-import { ZIPF_USERS, zipfTrace } from '../../../bench/deploy/trace/zipf.ts';
+import { ZIPF_LAWS, zipfTrace } from '../../../bench/deploy/trace/zipf.ts';
 
 let folder: string;
 
@@ -45,23 +46,41 @@ describe('a trace in a file', () => {
   });
 });
 
-describe("the trace by Zipf's law", () => {
+/** How often each user is read, the most read first. */
+function countsOf(trace: readonly number[]): number[] {
+  const counts = [...Map.groupBy(trace, (id) => id).values()].map((some) => some.length);
+  return counts.sort((a, b) => b - a);
+}
+
+describe("a trace by Zipf's law", () => {
+  const { zipf, 'long-tail': longTail } = ZIPF_LAWS;
+
   it('is the same every time, and a shorter one is its beginning', () => {
-    const trace = zipfTrace(1_000);
-    expect(zipfTrace(1_000)).toEqual(trace);
-    expect(zipfTrace(10)).toEqual(trace.slice(0, 10));
+    const trace = zipfTrace(zipf, 1_000);
+    expect(zipfTrace(zipf, 1_000)).toEqual(trace);
+    expect(zipfTrace(zipf, 10)).toEqual(trace.slice(0, 10));
   });
 
   it('reads the user of the first rank twice as often as that of the second, of so many users', () => {
-    const counts = [...Map.groupBy(zipfTrace(200_000), (id) => id).values()].map((some) => some.length);
-    const [first = 0, second = 1] = counts.sort((a, b) => b - a);
+    const counts = countsOf(zipfTrace(zipf, 200_000));
+    const [first = 0, second = 1] = counts;
     expect(first / second).toBeCloseTo(2, 0);
     expect(first / 200_000).toBeCloseTo(1 / 10.48, 2); // one of the sum of 1 / r up to 20,000
-    expect(counts.length).toBeLessThanOrEqual(ZIPF_USERS);
+    expect(counts.length).toBeLessThanOrEqual(zipf.usersRead);
+  });
+
+  it('with a long tail leaves a quarter of its requests to users that a warm-up has no room for', () => {
+    const trace = zipfTrace(longTail, 100_000);
+    const counts = countsOf(trace);
+    const mostRead = counts.slice(0, users.warmIdsMax).reduce((sum, count) => sum + count, 0);
+    expect((counts[0] ?? 0) / (counts[1] ?? 1)).toBeCloseTo(2 ** 0.8, 0);
+    expect(counts.length).toBeGreaterThan(2 * users.warmIdsMax);
+    expect(mostRead).toBeLessThan(0.75 * trace.length);
+    expect(trace.every((id) => id >= 1 && id <= longTail.users)).toBe(true);
   });
 
   it('scatters the popular users over the ids', () => {
-    const popular = [...Map.groupBy(zipfTrace(50_000), (id) => id)]
+    const popular = [...Map.groupBy(zipfTrace(zipf, 50_000), (id) => id)]
       .sort(([, a], [, b]) => b.length - a.length)
       .slice(0, 100);
     const mean = popular.reduce((sum, [id]) => sum + id, 0) / popular.length;
