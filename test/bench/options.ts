@@ -11,6 +11,7 @@ const CASE_GROUPS = [
   'frozen',
   'import',
   'memory',
+  'scan',
   'warm-up',
   'foreground',
   'searches',

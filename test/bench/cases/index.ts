@@ -8,6 +8,7 @@ import { runFrozenRedis } from './frozen-redis.ts';
 import { runMemory } from './memory.ts';
 import { runMiss } from './miss.ts';
 import { runPromises } from './promises.ts';
+import { runScan } from './scan.ts';
 import { runSearches } from './searches.ts';
 import { runStampede } from './stampede.ts';
 import { runTimedCase, TIMED_CASES } from './timed.ts';
@@ -36,6 +37,7 @@ const CASES: readonly Case[] = [
     run: async ({ redis }) => (await import('./cold-import.ts')).runColdImport(redis),
   },
   { group: 'memory', run: ({ report }) => runMemory(report) },
+  { group: 'scan', run: ({ redis }) => runScan(redis) },
   { group: 'warm-up', run: ({ report }) => runWarmUp(report) },
   { group: 'foreground', run: ({ report }) => runForeground(report) },
   { group: 'searches', run: ({ report }) => runSearches(report) },

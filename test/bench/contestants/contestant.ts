@@ -40,6 +40,8 @@ export type Contestant = {
   readonly fill?: (id: string) => unknown;
   /** What was read, as a user, to check it. @default - the read itself is the user */
   readonly toUser?: (read: unknown) => unknown;
+  /** Whether memory answered what was read. @default - whether it was answered at once */
+  readonly isFromMemory?: (read: unknown) => boolean;
   readonly close: () => unknown;
 };
 

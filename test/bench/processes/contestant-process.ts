@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Contestant, Setup } from '../contestants/contestant.ts';
 import { importEntrant, variantOf } from '../contestants/index.ts';
 import { type User, userOf } from '../sample-users.ts';
-import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample, Timing } from './orders.ts';
+import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample, Scan, Timing } from './orders.ts';
 import { Sampler } from './sampler.ts';
 import { takeOrders } from './take-orders.ts';
 
@@ -12,6 +12,8 @@ import { takeOrders } from './take-orders.ts';
 const FILL_BATCH = 50;
 const FILL_TRIES_MAX = 20;
 const FILL_PAUSE_MS = 100;
+/** Promises that are awaited one in the other until memory has answered; more than any library needs. */
+const MEMORY_STEPS_MAX = 500;
 
 let contestant: Contestant;
 let sampler: Sampler;
@@ -101,6 +103,32 @@ async function countTripsOf(misses: number): Promise<number> {
   return countTrips(redisPort, () => sampleMisses({ mode: 'get', concurrency: 1, count: misses }));
 }
 
+async function countHits(scan: Scan): Promise<Awaited<ReturnType<Orders['countHits']>>> {
+  const { ids, uncounted, lists, readsPerList } = scan;
+  const loads = source.loads;
+  let hits = 0;
+  for (const [place, id] of ids.entries()) {
+    if ((await isInMemory(id)) && place >= uncounted) hits++;
+    const list = lists[Math.floor(place / readsPerList) % lists.length];
+    if (list !== undefined && place % readsPerList === 0) await contestant.getMany?.(list);
+  }
+  return { hits, loads: source.loads - loads };
+}
+
+/** What memory has is answered without a load, before the process could hear of anything; who asks Redis beside it says so itself. */
+async function isInMemory(id: string): Promise<boolean> {
+  const loads = source.loads;
+  let isAnswered = false;
+  const reading = Promise.resolve(contestant.get?.(id)).then((read) => {
+    isAnswered = true;
+    return read;
+  });
+  for (let steps = 0; steps < MEMORY_STEPS_MAX && !isAnswered; steps++) await undefined;
+  const wasAtOnce = isAnswered && source.loads === loads;
+  const read = await reading;
+  return contestant.isFromMemory?.(read) ?? wasAtOnce;
+}
+
 /** All waiters ask for one id at `startAtMs`, which other processes are given too. */
 async function burst(order: Burst): Promise<Awaited<ReturnType<Orders['burst']>>> {
   source.loads = 0;
@@ -145,6 +173,7 @@ const orders: Orders = {
   calibrate: async (sample) => sampler.calibrate(sample),
   sample: async (sample: Sample) => sampler.take(sample),
   sampleMisses,
+  countHits,
   countTrips: countTripsOf,
   source: async (behaviour) => void Object.assign(source, behaviour),
   burst,

@@ -32,6 +32,14 @@ export type Timing = {
 /** Ids of one batch read. */
 export const MANY = 50;
 
+/** Reads in turn, of which the first are `uncounted`; after every `readsPerList` of them one of `lists`, in a cycle. */
+export type Scan = {
+  readonly ids: readonly string[];
+  readonly uncounted: number;
+  readonly lists: readonly (readonly string[])[];
+  readonly readsPerList: number;
+};
+
 export type Burst = { readonly id: string; readonly waiters: number; readonly startAtMs: number };
 export type BurstResult = {
   readonly loads: number;
@@ -58,6 +66,8 @@ export type Orders = {
   sampleMisses(sample: Sample): Promise<Timing>;
   /** Round trips to Redis of so many misses, one after the other. */
   countTrips(misses: number): Promise<number>;
+  /** How many of the reads memory answered, and how often the source was asked. */
+  countHits(scan: Scan): Promise<{ readonly hits: number; readonly loads: number }>;
   source(behaviour: { readonly delayMs: number; readonly fails: boolean }): Promise<void>;
   burst(burst: Burst): Promise<BurstResult>;
   readOnce(read: OneRead): Promise<OneReadResult>;
