@@ -7,9 +7,9 @@ import { administer } from '../../support/test-servers.ts';
 const END_TIMEOUT_MS = 5_000;
 const LOOK_AGAIN_MS = 50;
 
-/** PostgreSQL begins each connection with one of its own, and the next one asks whether the server is a standby. */
+/** PostgreSQL begins each connection with one of its own. */
 const COUNTED = `
-SELECT xact_commit + xact_rollback - 2 * sessions AS transactions
+SELECT xact_commit + xact_rollback - sessions AS transactions
 FROM pg_stat_database WHERE datname = $1`;
 const CONNECTED = 'SELECT count(*)::int AS connections FROM pg_stat_activity WHERE datname = $1';
 

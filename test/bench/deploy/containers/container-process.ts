@@ -1,6 +1,7 @@
 /** A process that stands for one Lambda container: one contestant, one request at a time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Database } from '../../../../shared/postgres/database.ts';
+import { countStatements } from '../../processes/count-statements.ts';
 import { takeOrders } from '../../processes/take-orders.ts';
 import { waitUntil } from '../../processes/wait-until.ts';
 import { type DeployContestant, WrongAnswerError } from '../contestants/contestant.ts';
@@ -17,11 +18,11 @@ import type {
 const CONNECT_TRIES_MAX = 10;
 
 let contestant: DeployContestant;
-let statements = 0;
+/** With what a pool asks on its own: whether a server is a standby, and whether an idle connection is still there. */
+const statementsSent = countStatements();
 
 async function open({ entrant, redisUrl, databaseUrl }: ContainerOpening): Promise<void> {
   const database = new Database(databaseUrl);
-  countStatements(database);
   const opening = openContestant(entrant, { redisUrl, database });
   // For everybody, because the reading function does so: what a first load would wait for, and its first statement.
   [contestant] = await Promise.all([opening, connect(database)]);
@@ -38,23 +39,14 @@ async function connect(database: Database): Promise<void> {
   }
 }
 
-/** All that a container sends to Postgres goes through this one method. */
-function countStatements(database: Database): void {
-  const query = database.query.bind(database);
-  database.query = (...statement) => {
-    statements++;
-    return query(...statement);
-  };
-}
-
 async function replay(userIds: readonly number[]): Promise<Replayed> {
-  const before = statements;
+  const before = statementsSent();
   let failed = 0;
   for (const userId of userIds) {
     if ((await outcomeOf(userId)) === 'failed') failed++;
     await nextTurn(); // each request is an event of its own: what came from Redis meanwhile is heard
   }
-  return { failed, statements: statements - before };
+  return { failed, statements: statementsSent() - before };
 }
 
 async function answer({ userIds, startAtMs, paceMs }: PacedRequests): Promise<PacedAnswers> {
@@ -64,7 +56,7 @@ async function answer({ userIds, startAtMs, paceMs }: PacedRequests): Promise<Pa
     await waitUntil(dueMs);
     answers.outcomes.push(await outcomeOf(userId));
     answers.latenciesMs.push(roundToUs(performance.now() - dueMs));
-    answers.statements.push(statements);
+    answers.statements.push(statementsSent());
     dueMs += paceMs;
   }
   return answers;
