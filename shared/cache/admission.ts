@@ -21,6 +21,8 @@ const UNREPORTED_BYTES_MAX = 16_384;
 const KEY_BYTES = 160;
 const HEADER_BYTES = 51;
 
+const NONE_SEEN: ReadonlySet<string> = new Set();
+
 export type Verdict = {
   readonly isStored: boolean;
   /** Asked for before: worth a place in memory, even if another one must leave it. */
@@ -63,19 +65,15 @@ export class Admission {
     this.#count(entry.kind === 'value' ? AGAIN : ABSENT, key, entry);
   }
 
-  /** What becomes of what was loaded for `loadedKeys` under `generation`, in their order. Never rejects. */
+  /** What becomes of what was `loaded` under `generation`, in its order. Never rejects. */
   async judge(
     generation: string,
-    loadedKeys: readonly string[],
-    entries: readonly Entry[],
+    loaded: readonly { readonly key: string; readonly entry: Entry }[],
   ): Promise<Verdict[]> {
     this.#generation = generation;
-    const asked = loadedKeys.filter((_, place) => this.#needsSecondRequest(entries[place] as Entry));
-    const seen = asked.length > 0 ? await this.#ask(asked) : new Set<string>();
-    return entries.map((entry, place) => {
-      const key = loadedKeys[place] as string;
-      return this.#decide(key, entry, seen.has(key));
-    });
+    const asked = loaded.filter(({ entry }) => this.#needsSecondRequest(entry)).map(({ key }) => key);
+    const seen = asked.length > 0 ? await this.#ask(asked) : NONE_SEEN;
+    return loaded.map(({ key, entry }) => this.#decide(key, entry, seen.has(key)));
   }
 
   /** Call it beside the storing, which need not wait for the answer. Never rejects. */

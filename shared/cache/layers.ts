@@ -5,7 +5,14 @@ import { Generation, type Storable } from './generation.ts';
 import { newToken } from './lease.ts';
 import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.ts';
 import { ReadCounts } from './read-counts.ts';
-import { type Cleared, type LookUp, type PutOutcome, RedisLayer, readEntries } from './redis-layer.ts';
+import {
+  type Cleared,
+  type LookUp,
+  type PutOutcome,
+  RedisLayer,
+  readEntries,
+  type Write,
+} from './redis-layer.ts';
 import { WallClock } from './wall-clock.ts';
 
 /** Taken before a load begins; says for what its result may be stored when it ends. */
@@ -217,14 +224,9 @@ export class Layers {
    * Into Redis, each entry only if nothing newer is there, and at once where the lease of its token is. Answers undefined
    * when Redis did not answer.
    */
-  async putInRedis(
-    ticket: LoadTicket,
-    keys: readonly string[],
-    entries: readonly Entry[],
-    tokens?: readonly string[],
-  ): Promise<PutOutcome[] | undefined> {
-    if (keys.length === 0) return [];
-    const outcomes = await this.#redis.put(ticket.generation, keys, entries, ticket.storable, tokens);
+  async putInRedis(ticket: LoadTicket, writes: readonly Write[]): Promise<PutOutcome[] | undefined> {
+    if (writes.length === 0) return [];
+    const outcomes = await this.#redis.put(ticket.generation, writes, ticket.storable);
     const replaced = outcomes?.filter((outcome) => outcome === 'replaced').length ?? 0;
     if (replaced > 0) this.#onCorrupt(replaced);
     return outcomes;

@@ -45,6 +45,17 @@ const GOLDEN_RATIO = 0.618033988749895;
 /** Keys of which Redis has something that is replaced: it is stale, or a tombstone. */
 export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
 
+const REPLACED: Verdict = { isStored: true, wasSeen: true };
+const NONE_KNOWN: ReadonlySet<string> = new Set();
+
+/** One of those that are loaded together. */
+type Item<Id> = {
+  readonly id: Id;
+  readonly key: string;
+  readonly lead: Lead;
+  readonly replaces: 'stale' | 'tombstone' | undefined;
+};
+
 export class Loader<Id> {
   readonly #source: Source<Id>;
   readonly #layers: Layers;
@@ -126,7 +137,8 @@ export class Loader<Id> {
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
     const keys = ids.map((id) => this.#source.key(id));
-    const outcomes = await this.#layers.putInRedis(ticket, keys, entries);
+    const writes = entries.map((entry, place) => ({ key: keys[place] as string, entry }));
+    const outcomes = await this.#layers.putInRedis(ticket, writes);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
     const stored = [...entries.keys()].filter((place) => typeof outcomes[place] !== 'object');
@@ -170,7 +182,7 @@ export class Loader<Id> {
   }
 
   async #loadOne(id: Id, key: string, lead: Lead, stored: Stored): Promise<Entry> {
-    const [entry] = await this.#loadAndStore([id], [key], [lead], stored);
+    const [entry] = await this.#loadAndStore([{ id, key, lead, replaces: stored.get(key) }]);
     return entry as Entry;
   }
 
@@ -201,9 +213,13 @@ export class Loader<Id> {
     leads: ReadonlyMap<string, Lead>,
     stored: Stored,
   ): void {
-    const ids = keys.map((key) => wanted.get(key) as Id);
-    const led = keys.map((key) => leads.get(key) as Lead);
-    const batch = this.#loadAndStore(ids, keys, led, stored);
+    const items = keys.map((key) => ({
+      id: wanted.get(key) as Id,
+      key,
+      lead: leads.get(key) as Lead,
+      replaces: stored.get(key),
+    }));
+    const batch = this.#loadAndStore(items);
     batch.catch(reportFailure);
     for (const [place, key] of keys.entries()) {
       const flight = this.#loads.run(key, async () => (await batch)[place] as Entry);
@@ -217,79 +233,83 @@ export class Loader<Id> {
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    * What is refused for a tombstone that was there when the load began is newer all the same, and not loaded again: the
-   * database's clock was set back, and says otherwise. What is `stored` already, stale, is replaced whatever it is.
+   * database's clock was set back, and says otherwise. What is stale in Redis is replaced whatever it is.
    */
   async #loadAndStore(
-    ids: readonly Id[],
-    keys: readonly string[],
-    leads: readonly Lead[],
-    stored: Stored,
+    items: readonly Item<Id>[],
     reloads = 0,
-    known: ReadonlySet<string> = new Set(),
+    known: ReadonlySet<string> = NONE_KNOWN,
   ): Promise<Entry[]> {
     const ticket = this.#layers.beginLoad();
-    const loaded = await this.#loadOrRelease(ids, ticket, leads);
-    const verdicts = await this.#judge(ticket.generation, keys, loaded, stored);
-    const isStored = (place: number) => verdicts[place]?.isStored === true;
+    const loaded = await this.#loadOrRelease(items, ticket);
+    const verdicts = await this.#judge(ticket.generation, items, loaded);
     const [outcomes] = await Promise.all([
-      this.#putAndRelease(ticket, keys, loaded, isStored, leads),
+      this.#putAndRelease(ticket, items, loaded, verdicts),
       this.#admission.reportIfDue(),
     ]);
-    const tombstones = tombstonesOf(keys, outcomes ?? []);
-    const isOvertaken = tombstones.size > 0;
+    const tombstones = tombstonesOf(items, outcomes ?? []);
     if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
-      const without = ids.map(() => WITHOUT_LEASE);
-      return this.#loadAndStore(ids, keys, without, stored, reloads + 1, tombstones);
+      const again = items.map((item) => ({ ...item, lead: WITHOUT_LEASE }));
+      return this.#loadAndStore(again, reloads + 1, tombstones);
     }
     const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
     const isLate = outcomes?.includes('late') ?? false;
-    if (isOvertaken || isLate) return entries;
-    for (const [place, entry] of entries.entries()) {
-      const amongMany = ids.length > 1 || !(verdicts[place] as Verdict).wasSeen;
-      this.#layers.putInMemory(ticket, keys[place] as string, entry, amongMany);
-    }
+    if (tombstones.size === 0 && !isLate) this.#putInMemory(ticket, items, entries, verdicts);
     return entries;
+  }
+
+  #putInMemory(
+    ticket: LoadTicket,
+    items: readonly Item<Id>[],
+    entries: readonly Entry[],
+    verdicts: readonly Verdict[],
+  ): void {
+    for (const [place, { key }] of items.entries()) {
+      const amongMany = items.length > 1 || verdicts[place]?.wasSeen === false;
+      this.#layers.putInMemory(ticket, key, entries[place] as Entry, amongMany);
+    }
   }
 
   /** What replaces something that is stored is not refused; what was there before an invalidation was counted already. */
   async #judge(
     generation: string,
-    keys: readonly string[],
+    items: readonly Item<Id>[],
     entries: readonly Entry[],
-    stored: Stored,
   ): Promise<readonly Verdict[]> {
-    const places = [...keys.keys()].filter((place) => !stored.has(keys[place] as string));
-    for (const [place, key] of keys.entries())
-      if (stored.get(key) === 'stale') this.#admission.countReplaced(key, entries[place] as Entry);
+    const loaded = items.map(({ key, replaces }, place) => ({
+      key,
+      replaces,
+      entry: entries[place] as Entry,
+    }));
+    for (const { key, replaces, entry } of loaded)
+      if (replaces === 'stale') this.#admission.countReplaced(key, entry);
     const judged = await this.#admission.judge(
       generation,
-      places.map((place) => keys[place] as string),
-      places.map((place) => entries[place] as Entry),
+      loaded.filter(({ replaces }) => replaces === undefined),
     );
-    const verdicts = keys.map((): Verdict => ({ isStored: true, wasSeen: true }));
-    for (const [index, place] of places.entries()) verdicts[place] = judged[index] as Verdict;
-    return verdicts;
+    let next = 0;
+    return loaded.map(({ replaces }) => (replaces === undefined ? (judged[next++] as Verdict) : REPLACED));
   }
 
   /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
   async #putAndRelease(
     ticket: LoadTicket,
-    keys: readonly string[],
+    items: readonly Item<Id>[],
     entries: readonly Entry[],
-    isStored: (place: number) => boolean,
-    leads: readonly Lead[],
+    verdicts: readonly Verdict[],
   ): Promise<(PutOutcome | undefined)[] | undefined> {
-    const putting = this.#putSome(ticket, keys, entries, isStored, leads);
+    const putting = this.#putSome(ticket, items, entries, verdicts);
     if (!this.#layers.putsInOneTrip) await putting;
-    const isReplaced = (place: number) => leads[place]?.isInPlace === true && isStored(place);
+    const isReplaced = (lead: Lead, place: number) => lead.isInPlace && verdicts[place]?.isStored === true;
+    const leads = items.map(({ lead }) => lead);
     const [outcomes] = await Promise.all([
       putting,
-      this.#releaseAll(leads.filter((_, place) => !isReplaced(place))),
+      this.#releaseAll(leads.filter((lead, place) => !isReplaced(lead, place))),
     ]);
-    const replaced = leads.filter((_, place) => isReplaced(place));
-    if (outcomes === undefined) await this.#releaseAll(replaced);
+    const replaced = leads.filter(isReplaced);
     for (const { stop } of replaced) stop();
+    if (outcomes === undefined) await this.#releaseAll(replaced);
     return outcomes;
   }
 
@@ -297,35 +317,32 @@ export class Loader<Id> {
     await Promise.all(leads.map((lead) => this.#lease.release(lead)));
   }
 
-  /** The outcomes in the order of `keys`, undefined where nothing was to be stored; undefined when Redis did not answer. */
+  /** The outcomes in the order of `items`, undefined where nothing was to be stored; undefined when Redis did not answer. */
   async #putSome(
     ticket: LoadTicket,
-    keys: readonly string[],
+    items: readonly Item<Id>[],
     entries: readonly Entry[],
-    isStored: (place: number) => boolean,
-    leads: readonly Lead[],
+    verdicts: readonly Verdict[],
   ): Promise<(PutOutcome | undefined)[] | undefined> {
-    const places = [...keys.keys()].filter(isStored);
-    const outcomes = await this.#layers.putInRedis(
-      ticket,
-      places.map((place) => keys[place] as string),
-      places.map((place) => entries[place] as Entry),
-      places.map((place) => (leads[place] as Lead).token),
+    const writes = items.flatMap(({ key, lead }, place) =>
+      verdicts[place]?.isStored ? [{ place, key, entry: entries[place] as Entry, token: lead.token }] : [],
     );
-    if (outcomes === undefined) return undefined;
-    const all = new Array<PutOutcome | undefined>(keys.length).fill(undefined);
-    for (const [index, place] of places.entries()) all[place] = outcomes[index];
+    const outcomes = await this.#layers.putInRedis(ticket, writes);
+    if (outcomes === undefined || writes.length === items.length) return outcomes;
+    const all = new Array<PutOutcome | undefined>(items.length).fill(undefined);
+    for (const [index, { place }] of writes.entries()) all[place] = outcomes[index];
     return all;
   }
 
-  async #loadOrRelease(ids: readonly Id[], ticket: LoadTicket, leads: readonly Lead[]): Promise<Entry[]> {
+  async #loadOrRelease(items: readonly Item<Id>[], ticket: LoadTicket): Promise<Entry[]> {
     const beganAtMs = performance.now();
     try {
+      const ids = items.map(({ id }) => id);
       const loaded = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
       this.#usualLoadMs += (performance.now() - beganAtMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
       return loaded;
     } catch (error) {
-      await this.#releaseAll(leads);
+      await this.#releaseAll(items.map(({ lead }) => lead));
       throw error;
     }
   }
@@ -361,12 +378,17 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
   }
 }
 
-/** Which of `keys` were refused for a tombstone, each with the tombstone's time. */
-function tombstonesOf(keys: readonly string[], outcomes: readonly (PutOutcome | undefined)[]): Set<string> {
-  const found = outcomes.map((outcome, place) =>
-    typeof outcome === 'object' && outcome.kind === 'tombstone' ? [`${outcome.readAtUs} ${keys[place]}`] : [],
+/** Which of `items` were refused for a tombstone, each with the tombstone's time. */
+function tombstonesOf(
+  items: readonly { readonly key: string }[],
+  outcomes: readonly (PutOutcome | undefined)[],
+): ReadonlySet<string> {
+  const found = outcomes.flatMap((outcome, place) =>
+    typeof outcome === 'object' && outcome.kind === 'tombstone'
+      ? [`${outcome.readAtUs} ${items[place]?.key}`]
+      : [],
   );
-  return new Set(found.flat());
+  return new Set(found);
 }
 
 /** What another process stored meanwhile, if it can be answered. */

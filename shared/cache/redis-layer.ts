@@ -53,11 +53,11 @@ type RedisLayerOptions = {
 };
 
 /** An entry on its way into Redis. */
-type Write = {
-  readonly id: string;
-  readonly entryKey: string;
-  readonly encoded: readonly (string | number)[];
-  readonly token: string;
+export type Write = {
+  readonly key: string;
+  readonly entry: Entry;
+  /** Of the lease in its place. @default - none */
+  readonly token?: string;
 };
 
 export class RedisLayer {
@@ -117,27 +117,17 @@ export class RedisLayer {
 
   /**
    * Stores the entries, each only if nothing read later is there, Redis' clock has not passed `notAfterMs`, and no tombstone
-   * of after `sinceMs` is gone. `tokens` are those of the leases in their places, where there are some. Answers what became
-   * of each, or undefined when Redis did not answer.
+   * of after `sinceMs` is gone. Answers what became of each, or undefined when Redis did not answer.
    */
   async put(
     generation: string,
-    ids: readonly string[],
-    entries: readonly Entry[],
+    writes: readonly Write[],
     storable: Storable,
-    tokens: readonly string[] = [],
   ): Promise<PutOutcome[] | undefined> {
     try {
-      const nowMs = Date.now();
-      const stored = ids.map((id, place) => ({
-        id,
-        entryKey: this.entryKey(generation, id),
-        encoded: encodeFor(entries[place] as Entry, nowMs),
-        token: tokens[place] ?? '',
-      }));
       const answers = this.#redis.isCluster
-        ? await this.#putInCluster(stored, storable)
-        : await this.#putTogether(stored, storable);
+        ? await this.#putInCluster(generation, writes, storable)
+        : await this.#putTogether(generation, writes, storable);
       return answers.map(outcomeOf);
     } catch (error) {
       ignoreUnavailable(error);
@@ -185,16 +175,22 @@ export class RedisLayer {
 
   /** Some in one script, which saves both sides the work of a command each. */
   async #putTogether(
-    stored: readonly Write[],
+    generation: string,
+    writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
-    const chunks = chunksOf(stored, PUT_TOGETHER_MAX);
-    const firstKeys = chunks.map(([first]) => (first as Write).entryKey);
+    const nowMs = Date.now();
+    const chunks = chunksOf(writes, PUT_TOGETHER_MAX);
+    const firstKeys = chunks.map(([first]) => this.entryKey(generation, (first as Write).key));
     const answers = await this.#redis.batch(firstKeys, (commands, index) => {
-      const chunk = chunks[index] as Write[];
-      const keys = [...chunk.map(({ entryKey }) => entryKey), this.#invalidatedKey];
-      const some = chunk.flatMap(({ encoded, id, token }) => [...encoded, id, token]);
-      return commands.putEntries(keys.length, ...keys, notAfterMs, sinceMs, ...some);
+      const entryKeys: string[] = [];
+      const encoded: (string | number)[] = [];
+      for (const write of chunks[index] as Write[]) {
+        entryKeys.push(this.entryKey(generation, write.key));
+        encoded.push(...encodeFor(write.entry, nowMs), write.key, write.token ?? '');
+      }
+      entryKeys.push(this.#invalidatedKey);
+      return commands.putEntries(entryKeys.length, ...entryKeys, notAfterMs, sinceMs, ...encoded);
     });
     return (answers as (string | null)[][]).flat();
   }
@@ -204,19 +200,22 @@ export class RedisLayer {
    * two leaves a tombstone that is younger than all else, and not evicted in this moment.
    */
   async #putInCluster(
-    stored: readonly Write[],
+    generation: string,
+    writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
     const [forgottenMs, ...invalidatedMs] = await this.#redis.run((redis) =>
-      redis.zmscore(this.#invalidatedKey, '', ...stored.map(({ id }) => id)),
+      redis.zmscore(this.#invalidatedKey, '', ...writes.map(({ key }) => key)),
     );
     const isRecent = (atMs: string | null | undefined) => atMs != null && Number(atMs) >= sinceMs;
     const isListWhole = forgottenMs != null && !isRecent(forgottenMs);
-    const entryKeys = stored.map(({ entryKey }) => entryKey);
+    const nowMs = Date.now();
+    const entryKeys = writes.map(({ key }) => this.entryKey(generation, key));
     const answers = await this.#redis.batch(entryKeys, (commands, place) => {
-      const { id, entryKey, encoded, token } = stored[place] as Write;
-      const told = isListWhole && !isRecent(invalidatedMs[place]) ? id : '';
-      return commands.putEntries(1, entryKey, notAfterMs, '', ...encoded, told, token);
+      const { key, entry, token = '' } = writes[place] as Write;
+      const id = isListWhole && !isRecent(invalidatedMs[place]) ? key : '';
+      const encoded = encodeFor(entry, nowMs);
+      return commands.putEntries(1, entryKeys[place] as string, notAfterMs, '', ...encoded, id, token);
     });
     return (answers as (string | null)[][]).flat();
   }

@@ -95,6 +95,7 @@ function addressBook(cluster: Cluster): (key: string) => Redis | undefined {
 
 /** `items` in their order, `size` at a time. */
 export function chunksOf<T>(items: readonly T[], size: number): T[][] {
+  if (items.length > 0 && items.length <= size) return [[...items]];
   return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),
   );
