@@ -73,6 +73,11 @@ export class Generation {
     return this.#current;
   }
 
+  /** Redis has told of it. */
+  get isKnown(): boolean {
+    return this.#current !== '0';
+  }
+
   /** From where on the next look must tell what was invalidated, by Redis' clock. */
   get sinceMs(): number {
     return Math.max(0, this.#redisNowMs - this.#driftMaxMs);

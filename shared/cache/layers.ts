@@ -307,10 +307,12 @@ export class Layers {
     const askedAtMs = this.#clock.nowMs();
     const isLookDue = !this.#generation.isRecent(askedAtMs);
     if (keys.length === 0 && !isLookDue) return [];
-    const { current: generation, sinceMs } = this.#generation;
+    const { current: generation, sinceMs, isKnown } = this.#generation;
+    // A lease of the wrong generation would be left there.
+    const token = isKnown ? asking.token : undefined;
     const drops = this.#drops;
     const asked = isLookDue ? this.#askLook(askedAtMs) : undefined;
-    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined, asking.token);
+    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined, token);
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
     if (asked !== undefined) this.#heed(found, asked);
