@@ -59,11 +59,16 @@ export class Step {
     this.#plan = plan;
   }
 
-  /** Warms a batch, with its retries. */
-  async warm(batch: WarmBatch, onLoaded: (loadMs: number) => void): Promise<BatchOutcome> {
+  /** Warms a batch, with its retries; calls `onFailed` after each try that failed. */
+  async warm(
+    batch: WarmBatch,
+    onLoaded: (loadMs: number) => void,
+    onFailed: () => void,
+  ): Promise<BatchOutcome> {
     const keys = batch.keys.length;
     let isSlow = false;
     const retriesMax = async (error: unknown) => {
+      onFailed();
       isSlow = isTooLate(error) && (await this.#isDatabaseWell());
       if (!isSlow) return Number.POSITIVE_INFINITY;
       return keys > 1 ? SLOW_BATCH_RETRIES : SLOW_KEY_RETRIES;

@@ -20,7 +20,7 @@ export type WarmedTarget = {
 /** Somebody who clears in the middle of warm-ups again and again is left to the next one. */
 const REPEATS_MAX = 2;
 
-/** Loads and stores under way at once: Redis stores what was loaded while Postgres loads what comes next. */
+/** Batches under way at once: Redis stores what was loaded while Postgres loads what comes next, and some may wait to be tried again. */
 const UNDER_WAY_MAX = 4;
 
 /** More keys that are too slow each for themselves are not the keys' fault. */
@@ -37,7 +37,7 @@ const GONE = 'gone from Redis again, which is not full';
 
 export type WarmTargetOptions = {
   readonly signal: AbortSignal;
-  /** Somebody may wait for it: it does not rest while the database keeps its speed. */
+  /** Somebody may wait for it: it rests no longer than it works, while the database and Redis keep their speed. */
   readonly isUrgent: boolean;
   readonly evictions: EvictionWatch;
 };
@@ -100,20 +100,16 @@ export class TargetWarming {
    */
   async #warmBatches(batches: readonly WarmBatch[]): Promise<void> {
     const waiting = [...batches];
-    const loading = new Set<Promise<void>>();
     const underWay = new Set<Promise<void>>();
     const { evictions } = this.#options;
     while (!this.#step.isHopeless && !evictions.sawEviction) {
-      if (waiting.length === 0) {
-        if (underWay.size === 0) break;
+      if (waiting.length > 0 && underWay.size < UNDER_WAY_MAX) {
+        const { rested, ended } = this.#beginBatch(waiting.shift() as WarmBatch, waiting);
+        keepUntilSettled(underWay, ended);
+        await rested;
+      } else if (underWay.size > 0) {
         await Promise.race(underWay); // it may be parted
-      } else if (loading.size >= this.#pace.lanes) await Promise.race(loading);
-      else if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
-      else {
-        const { loaded, stored } = this.#beginBatch(waiting.shift() as WarmBatch, waiting);
-        keepUntilSettled(loading, loaded);
-        keepUntilSettled(underWay, stored);
-      }
+      } else break;
     }
     await Promise.all(underWay);
     if (this.#step.isHopeless || !evictions.sawEviction) this.#step.leave(waiting);
@@ -121,21 +117,28 @@ export class TargetWarming {
   }
 
   /**
-   * `loaded` resolves when another load may begin, which is before this one is stored; neither rejects. A load that is
-   * repeated, because it could not be stored, is not waited for: the two connections are the limit then.
+   * `rested` resolves when another load may begin, which is before this one is stored, or tried again; neither rejects.
+   * What is tried again may be loaded beside others: the two connections are the limit then.
    */
-  #beginBatch(batch: WarmBatch, waiting: WarmBatch[]): { loaded: Promise<void>; stored: Promise<void> } {
-    const { promise: loaded, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#options;
-    const onLoaded = (loadMs: number) => resolve(rest(this.#pace.observe(loadMs), signal));
+  #beginBatch(batch: WarmBatch, waiting: WarmBatch[]): { rested: Promise<void>; ended: Promise<void> } {
+    const { promise: rested, resolve } = Promise.withResolvers<void>();
+    let loadedAtMs = 0;
+    const onLoaded = (loadMs: number) => {
+      resolve(rest(this.#pace.observeLoad(loadMs), this.#options.signal));
+      loadedAtMs = performance.now();
+    };
+    const onFailed = () => {
+      this.#pace.observeFailure();
+      resolve();
+    };
     const warm = async () => {
-      const outcome = await this.#step.warm(batch, onLoaded);
-      if (outcome !== 'warmed') this.#pace.observeFailure();
+      const outcome = await this.#step.warm(batch, onLoaded, onFailed);
+      if (outcome === 'warmed') this.#pace.observeStore(performance.now() - loadedAtMs);
       resolve();
       if (outcome === 'warmed') await this.#watch(batch);
       if (outcome === 'slow') await this.#part(batch, waiting);
     };
-    return { loaded, stored: warm() };
+    return { rested, ended: warm() };
   }
 
   async #watch(batch: WarmBatch): Promise<void> {

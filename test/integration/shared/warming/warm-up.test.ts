@@ -19,7 +19,8 @@ vi.mock('../../../../shared/warming/retry.ts', async (importOriginal) => {
   const { retry, WARMUP_RETRY } = await importOriginal<typeof Retry>();
   const policy = { ...WARMUP_RETRY, delaysMs: WARMUP_RETRY.delaysMs.map(() => 1) };
   return {
-    retry: (...[name, operation, signal]: Parameters<typeof retry>) => retry(name, operation, signal, policy),
+    retry: (...[name, operation, signal, , retriesMax]: Parameters<typeof retry>) =>
+      retry(name, operation, signal, policy, retriesMax),
   };
 });
 
@@ -185,14 +186,14 @@ describe('a warm-up', () => {
     const report = await start({ targets: [target('all', 100, failing, away)] });
     expect(report).toMatchObject({ status: 'failed', planned: 100, warmed: 0, failed: 100 });
     expect(report.steps[1]?.failures).toEqual([
-      { cause: 'down', keys: 2 },
-      { cause: 'not tried any more', keys: 98 },
+      { cause: 'down', keys: 4 },
+      { cause: 'not tried any more', keys: 96 },
     ]);
-    // All tries of the two that were begun.
-    expect(failing).toHaveBeenCalledTimes(2 * 4);
+    // All tries of the four that were begun.
+    expect(failing).toHaveBeenCalledTimes(4 * 4);
     // Those that failed all their tries may do so each time: the next run does not begin with them.
     const left = await readUnfinished(redis, NO_TARGET.dataset);
-    expect(left).toEqual(range(98).map((index) => `all-${index + 2}`));
+    expect(left).toEqual(range(96).map((index) => `all-${index + 4}`));
   });
 
   it('stops when its lock is taken away, and leaves the new owner its lock', async () => {

@@ -1,83 +1,98 @@
-/** How hard a warm-up works the database, by what the database shows of it. */
+/** How hard a warm-up works the database and Redis, by what they show of it. */
 import { expect, it } from 'vitest';
 import { Pace } from '../../../../shared/warming/pace.ts';
 
-/** A pace that has seen a database of this speed. */
-function paceAt(loadMs: number): Pace {
+const STORE_MS = 6;
+
+/** One batch: answers how long to rest after its load, beside which the one before is stored. */
+function warmOne(pace: Pace, loadMs: number, storeMs = STORE_MS): number {
+  const restMs = pace.observeLoad(loadMs);
+  pace.observeStore(storeMs);
+  return restMs;
+}
+
+const warmAll = (pace: Pace, loadsMs: readonly number[]) => loadsMs.map((loadMs) => warmOne(pace, loadMs));
+
+/** A pace that has seen servers of this speed. */
+function paceAt(loadMs: number, storeMs?: number): Pace {
   const pace = new Pace(true);
-  observeAll(pace, [loadMs, loadMs, loadMs]);
+  for (let batch = 0; batch < 3; batch++) warmOne(pace, loadMs, storeMs);
   return pace;
 }
 
-const observeAll = (pace: Pace, loadsMs: readonly number[]) => loadsMs.map((loadMs) => pace.observe(loadMs));
-
-it('two loads at once and no rests, as long as the database keeps its speed', () => {
+it('rests as long as a load and a store took, as long as both keep their speed', () => {
   const pace = new Pace(true);
-  expect(observeAll(pace, [9, 12, 10, 11, 13, 9, 10])).toEqual([0, 0, 0, 0, 0, 0, 0]);
-  expect(pace.lanes).toBe(2);
+  expect(warmAll(pace, [9, 12, 10, 11, 13, 9, 10])).toEqual([9, 18, 16, 17, 19, 15, 16]);
 });
 
-it('one load at once when loads take twice as long, after the second one that does', () => {
+it('what works half of the time works a quarter of it when loads take twice as long, after the second one that does', () => {
   const pace = paceAt(10);
-  pace.observe(20);
-  expect(pace.lanes).toBe(2);
-  expect(pace.observe(20)).toBe(0);
-  expect(pace.lanes).toBe(1);
+  expect(warmOne(pace, 20)).toBe(20 + STORE_MS);
+  expect(warmOne(pace, 20)).toBe(3 * (20 + STORE_MS));
+});
+
+it('the same of stores: a Redis that takes twice as long, or holds up who sends too much', () => {
+  const pace = paceAt(10);
+  expect(warmOne(pace, 10, 12)).toBe(10 + STORE_MS);
+  expect(warmOne(pace, 10, 12)).toBe(10 + 12);
+  expect(warmOne(pace, 10, 12)).toBe(3 * (10 + 12));
 });
 
 it('one load that happens to be slow, or that fails, changes nothing', () => {
   const pace = paceAt(10);
   pace.observeFailure();
-  expect(observeAll(pace, [10, 11, 80, 10, 10]).at(-1)).toBe(0);
-  expect(pace.lanes).toBe(2);
+  expect(warmAll(pace, [10, 11, 80, 10, 10]).at(-1)).toBe(10 + STORE_MS);
 });
 
-it('rests when loads take longer still: three times the load at eight times its usual duration', () => {
-  const pace = paceAt(10);
-  expect(observeAll(pace, [80, 80, 80]).at(-1)).toBe(3 * 80);
-  expect(pace.lanes).toBe(1);
+it('an eighth of the speed is given a sixteenth of the time', () => {
+  const pace = paceAt(3);
+  expect(warmAll(pace, [24, 24, 24]).at(-1)).toBe(15 * (24 + STORE_MS));
 });
 
 it('no rest is longer than a second', () => {
   const pace = paceAt(10);
-  expect(observeAll(pace, [900, 900, 900]).at(-1)).toBe(1_000);
+  expect(warmAll(pace, [900, 900, 900]).at(-1)).toBe(1_000);
 });
 
-it('spares a database whose loads fail', () => {
+it('spares servers that fail', () => {
   const pace = paceAt(10);
   pace.observeFailure();
   pace.observeFailure();
-  expect(pace.lanes).toBe(1);
+  expect(warmOne(pace, 10)).toBe(1_000);
 });
 
-it('works harder again as soon as the database has recovered', () => {
+it('works harder again as soon as they have recovered', () => {
   const pace = paceAt(10);
-  observeAll(pace, [80, 80, 80]);
-  observeAll(pace, [10, 10]);
-  expect(pace.lanes).toBe(2);
+  warmAll(pace, [80, 80, 80]);
+  expect(warmAll(pace, [10, 10]).at(-1)).toBe(10 + STORE_MS);
 });
 
 it('soon takes quicker loads for the usual ones: the first ones of a connection are slow', () => {
   const pace = paceAt(50);
-  observeAll(pace, [10, 10, 10, 10, 10, 10, 10, 10]);
-  observeAll(pace, [20, 20]);
-  expect(pace.lanes).toBe(1);
+  warmAll(pace, [10, 10, 10, 10, 10, 10, 10, 10]);
+  expect(warmAll(pace, [20, 20]).at(-1)).toBeGreaterThan(2 * (20 + STORE_MS));
 });
 
 it('does not take slow loads for the usual ones, however many there are', () => {
   const pace = paceAt(10);
-  for (let load = 0; load < 200; load++) pace.observe(20);
-  expect(pace.lanes).toBe(1);
+  for (let load = 0; load < 200; load++) warmOne(pace, 20);
+  expect(warmOne(pace, 20)).toBe(3 * (20 + STORE_MS));
 });
 
-it('without hurry there is one load at a time, and a tenth of a second after each', () => {
+it('without hurry there is a tenth of a second after each load', () => {
   const pace = new Pace(false);
-  expect(observeAll(pace, [2, 2, 2])).toEqual([100, 100, 100]);
-  expect(pace.lanes).toBe(1);
+  expect(warmAll(pace, [2, 2, 2])).toEqual([100, 100, 100]);
 });
 
 it('without hurry too, a slow database is given the longer rest', () => {
   const pace = new Pace(false);
-  observeAll(pace, [20, 20, 20]);
-  expect(observeAll(pace, [160, 160, 160]).at(-1)).toBe(3 * 160);
+  warmAll(pace, [20, 20, 20]);
+  expect(warmAll(pace, [160, 160, 160]).at(-1)).toBe(1_000);
+});
+
+it('without hurry the rests of many loads are shorter, so that all of them are done within the time of a run', () => {
+  const pace = new Pace(false);
+  pace.expect(4_500);
+  expect(warmAll(pace, [2, 2])).toEqual([10, 10]);
+  expect(warmOne(pace, 20)).toBe(20 + STORE_MS);
 });
