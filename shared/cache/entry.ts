@@ -67,6 +67,15 @@ export function decodeEntry(encoded: string): Entry | undefined {
   return { kind, readAtUs, freshUntilMs, staleUntilMs, json: kind === 'value' ? encoded.slice(TEXT) : null };
 }
 
+/** So much of an entry's text tells until when it is fresh. */
+export const FRESH_HEAD = STALE_UNTIL;
+
+/** Until when the value is fresh whose text begins like this; undefined where it is none. */
+export function freshUntilOf(head: string): number | undefined {
+  const freshUntilMs = numberAt(head, FRESH_UNTIL, STALE_UNTIL);
+  return KINDS.get(head.charAt(0)) === 'value' && freshUntilMs > 0 ? freshUntilMs : undefined;
+}
+
 const DIGIT_0 = 48;
 /** So many digits make a small integer, with which V8 reckons faster than with a double. */
 const SMALL_DIGITS = 8;

@@ -5,7 +5,10 @@ import type { Database } from '../postgres/database.ts';
 export type Dataset<Id> = Omit<Source<Id>, 'load'> & {
   /** How a warm-up's report names the step that warms it. */
   readonly warmStep: string;
-  /** How many of them a warm-up puts into the cache at most, the most read first. */
+  /**
+   * No more of them are ever warmed. Below it, a warm-up goes on as long as what is left is read and Redis has room; of what
+   * nobody has read yet it takes 20,000 at most.
+   */
   readonly warmIdsMax: number;
   /** Ids that one statement of a warm-up loads: as many as surely take well under a second. */
   readonly warmBatchSize: number;

@@ -37,7 +37,7 @@ export const users: Dataset<number> = {
   name: 'users',
   schemaVersion: 1,
   warmStep: 'top-users',
-  warmIdsMax: 20_000,
+  warmIdsMax: 1_000_000,
   warmBatchSize: 250,
   memoryEntriesMax: 900,
   timing: {

@@ -17,7 +17,7 @@ export const keys = {
   warmupReports: 'prewarm:{warmup}:reports',
   /** What a new container fills its memory with: the keys that were warmed last, the most read first. */
   warmupManifest: 'prewarm:{warmup}:manifest',
-  /** What the last warm-up had no time for: where the next one begins. */
+  /** When that was begun which the last warm-up had no time to end: what was warmed since then is warm. */
   warmupUnfinished: 'prewarm:{warmup}:unfinished',
   /** The fencing number of the warm-up that wrote these two. */
   warmupHotKeysOrder: 'prewarm:{warmup}:hot-keys-order',

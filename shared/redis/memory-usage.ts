@@ -12,6 +12,11 @@ export function readMemoryUsageBytes(redis: GuardedRedis): Promise<number | unde
   return sumOfInfo(redis, 'memory', 'used_memory');
 }
 
+/** How many it may use; the same otherwise, and 0 where it has no limit. */
+export function readMaxMemoryBytes(redis: GuardedRedis): Promise<number | undefined> {
+  return sumOfInfo(redis, 'memory', 'maxmemory');
+}
+
 /** How many keys it has evicted since it was started, because it was full; the same otherwise. */
 export function readEvictedKeys(redis: GuardedRedis): Promise<number | undefined> {
   return sumOfInfo(redis, 'stats', 'evicted_keys');

@@ -358,7 +358,7 @@ local function maxMemory()
 end`;
 
 /** What cannot be evicted must stay small where the memory is: of a dataset's ranking, a part of it, at so much a key. */
-const RANKING_SHARE = 0.05;
+const RANKING_SHARE = 0.1;
 const RANKED_KEY_BYTES = 140;
 
 /**

@@ -1,11 +1,16 @@
-/** Notices that Redis is full, and evicts what a warm-up stored while it stores more: the hottest, which came first. */
+/** Notices that Redis is full, and evicts what a warm-up stored while it stores more: the hottest, which came first; or that it will be. */
 import { RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { readEvictedKeys } from '../redis/memory-usage.ts';
+import { readEvictedKeys, readMaxMemoryBytes } from '../redis/memory-usage.ts';
 import type { WarmTarget } from './target.ts';
 
 /** Of each target: one in a hundred that is gone is found nine times of ten. */
 const SAMPLE = 200;
+
+/** Of the server's memory, for what is warmed of all datasets. Readers store a third, the rankings are a tenth. */
+const WARM_SHARE = 0.5;
+/** Of each target, so many are weighed. */
+const WEIGHED_SAMPLE = 100;
 
 type Stored = { readonly generation: string; readonly keys: string[] };
 
@@ -45,6 +50,17 @@ export class EvictionWatch {
     for (const [target, stored] of this.#stored) {
       if (await isIncomplete(target, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
     }
+  }
+
+  /** Whether all that was stored is less than what warm-ups may take. What the server does not tell is no limit. Never rejects. */
+  async hasRoom(): Promise<boolean> {
+    const maxBytes = await readMaxMemoryBytes(this.#redis).catch(ignoreUnavailable);
+    if (!maxBytes) return true;
+    let bytes = 0;
+    for (const [target, { keys }] of this.#stored) {
+      bytes += keys.length * (await target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE)));
+    }
+    return bytes < maxBytes * WARM_SHARE;
   }
 
   #readEvicted(): Promise<number | undefined> {

@@ -1,4 +1,4 @@
-/** What a warm-up leaves for others: the keys that new containers fill their memory with, and those that it had no time for. */
+/** What a warm-up leaves for others: the keys that new containers fill their memory with, and what it had no time to end. */
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
@@ -7,6 +7,9 @@ import { withOwnTypes } from '../redis/own-types.ts';
 /** Keys by dataset, the most read first. */
 export type HotKeys = ReadonlyMap<string, readonly string[]>;
 
+/** By dataset, when that was begun which had to be left unfinished, in ms; undefined where all was done. */
+type Unfinished = ReadonlyMap<string, number | undefined>;
+
 /** A text that is longer was not written by us. */
 const TEXT_LENGTH_MAX = 8_000_000;
 
@@ -14,7 +17,7 @@ type KeptKeys = {
   /** Those that are registered: what is kept of others is forgotten. */
   readonly datasets: readonly string[];
   readonly manifest: HotKeys;
-  readonly unfinished: HotKeys;
+  readonly unfinished: Unfinished;
 };
 
 /**
@@ -26,18 +29,16 @@ export async function keepHotKeys(
   { datasets, manifest, unfinished }: KeptKeys,
 ): Promise<void> {
   const [oldManifest, oldUnfinished] = await redis.readTexts([keys.warmupManifest, keys.warmupUnfinished]);
-  const encodeWith = (old: string | null | undefined, kept: HotKeys) => {
-    const all = new Map([...decode(old), ...kept]);
-    return encode(new Map([...all].filter(([dataset]) => datasets.includes(dataset))));
-  };
+  const encodeWith = <T>(old: ReadonlyMap<string, T>, kept: ReadonlyMap<string, T>) =>
+    encode([...new Map([...old, ...kept])].filter(([dataset]) => datasets.includes(dataset)));
   await withOwnTypes(redis, { [keys.warmupHotKeysOrder]: 'string' }, (client) =>
     client.setHotKeys(
       keys.warmupManifest,
       keys.warmupUnfinished,
       keys.warmupHotKeysOrder,
       fence,
-      encodeWith(oldManifest, manifest),
-      encodeWith(oldUnfinished, unfinished),
+      encodeWith(decode(oldManifest, isTexts), manifest),
+      encodeWith<number | undefined>(decode(oldUnfinished, isTime), unfinished),
     ),
   );
 }
@@ -48,34 +49,39 @@ export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
     await withOwnTypes(redis, { [keys.warmupManifest]: 'string' }, (client) =>
       client.get(keys.warmupManifest),
     ),
+    isTexts,
   );
 }
 
-/** What the last warm-up had planned and not begun. Throws `RedisUnavailableError`. */
-export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<readonly string[]> {
+/** When that was begun which the last warm-up left unfinished, if it did. Throws `RedisUnavailableError`. */
+export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<number | undefined> {
   const [text] = await redis.readTexts([keys.warmupUnfinished]);
-  return decode(text).get(dataset) ?? [];
+  return decode(text, isTime).get(dataset);
 }
 
-function encode(hotKeys: HotKeys): string {
-  const some = [...hotKeys].filter(([, keys]) => keys.length > 0);
+function encode(parts: readonly (readonly [string, unknown])[]): string {
+  const some = parts.filter(([, part]) => part !== undefined && !(Array.isArray(part) && part.length === 0));
   return some.length === 0 ? '' : JSON.stringify(Object.fromEntries(some));
 }
 
 /** What is not of this form costs its warmth and nothing else. */
-function decode(text: string | null | undefined): HotKeys {
-  const hotKeys = new Map<string, readonly string[]>();
-  if (text == null || text.length > TEXT_LENGTH_MAX) return hotKeys;
+function decode<T>(text: string | null | undefined, isPart: (value: unknown) => value is T): Map<string, T> {
+  const parts = new Map<string, T>();
+  if (text == null || text.length > TEXT_LENGTH_MAX) return parts;
   try {
-    for (const [dataset, keys] of Object.entries(JSON.parse(text) ?? {})) {
-      if (isTexts(keys)) hotKeys.set(dataset, keys);
+    for (const [dataset, part] of Object.entries(JSON.parse(text) ?? {})) {
+      if (isPart(part)) parts.set(dataset, part);
     }
   } catch (error) {
-    log.warn('The hot keys of the last warm-up cannot be read.', { error });
+    log.warn('What the last warm-up left cannot be read.', { error });
   }
-  return hotKeys;
+  return parts;
 }
 
 function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number';
 }

@@ -18,10 +18,12 @@ const HALF_LIFE_MS = 4 * HOUR_MS;
 /** A key whose reads weigh less than one a day ago is not popular any more. */
 const REMEMBERED_MS = 24 * HOUR_MS;
 /**
- * The least popular beyond it are forgotten: about 7 MB of Redis a dataset, and fewer where that is more than a twentieth of
- * its memory. A crawler's single reads are the first of them.
+ * The least popular beyond it are forgotten, and before that what is more than a tenth of Redis' memory: about 120 MB a
+ * dataset at most. A crawler's single reads are the first of them.
  */
-const KEYS_MAX = 50_000;
+const KEYS_MAX = 1_000_000;
+/** What is left is not worth a batch, when all of it together is a smaller part of what is read. */
+const NEGLIGIBLE_SHARE = 0.001;
 /** Redis answers nobody else while it runs a script or a range: 0.9 ms for so many, measured on one core. */
 const ADDED_TOGETHER_MAX = 200;
 const READ_TOGETHER_MAX = 1_000;
@@ -111,18 +113,82 @@ export function addReads(
 }
 
 /**
- * The keys that were read most, best first, at most `limit`, with their scores. When Redis has lost what it knew, what
- * the last warm-up had saved in `database` is put back first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
+ * The keys that were read most. When Redis has lost what it knew, what the last warm-up had saved in `database` is put back
+ * first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
  */
-export async function mostRead(
-  redis: GuardedRedis,
-  database: Database,
-  dataset: string,
-  limit: number,
-): Promise<Popular[]> {
+export async function mostRead(redis: GuardedRedis, database: Database, dataset: string): Promise<Ranking> {
   const mark = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
   if (mark === null) await restore(redis, database, dataset);
-  return readTop(redis, dataset, limit);
+  return new Ranking(redis, dataset, await redis.run((client) => client.zcard(keys.popularity(dataset))));
+}
+
+/** A dataset's keys, the most read first, piece by piece. Whoever is read meanwhile only moves up, so none comes twice. */
+export class Ranking {
+  readonly #redis: GuardedRedis;
+  readonly #dataset: string;
+  /** How many there are, with the mark. */
+  readonly #known: number;
+  readonly #oldestMs = Date.now() - REMEMBERED_MS;
+  /** The next ones score no more; so many that score the same came already. */
+  #from = { score: '(+inf', ties: 0 };
+  #taken = 0;
+  #firstScore: number | undefined;
+  /** Of all that came. */
+  #weight = 0;
+
+  constructor(redis: GuardedRedis, dataset: string, known: number) {
+    this.#redis = redis;
+    this.#dataset = dataset;
+    this.#known = known;
+  }
+
+  get known(): number {
+    return this.#known;
+  }
+
+  /**
+   * At most `limit`; fewer where there are no more, and none where all that is left is next to nothing of what is read.
+   * Throws `RedisUnavailableError`, and begins there again then.
+   */
+  async next(limit: number): Promise<Popular[]> {
+    const popular: Popular[] = [];
+    let from = this.#from;
+    while (popular.length < limit) {
+      const count = Math.min(READ_TOGETHER_MAX, limit - popular.length);
+      const flat = await this.#readPage(from, count);
+      for (let place = 0; place < flat.length; place += 2) {
+        const score = flat[place + 1] as string;
+        from = { score, ties: score === from.score ? from.ties + 1 : 1 };
+        popular.push({ key: flat[place] as string, score: Number(score) });
+      }
+      if (this.#isRestNegligible(popular[0])) return [];
+      if (flat.length < 2 * count) break;
+    }
+    this.#from = from;
+    for (const { score } of popular) this.#weight += this.#weightOf(score);
+    this.#taken += popular.length;
+    return popular;
+  }
+
+  #readPage({ score, ties }: { score: string; ties: number }, count: number): Promise<string[]> {
+    const key = keys.popularity(this.#dataset);
+    // Below +inf, which is the mark.
+    return this.#redis.run((client) =>
+      client.zrange(key, score, String(this.#oldestMs), 'BYSCORE', 'REV', 'LIMIT', ties, count, 'WITHSCORES'),
+    );
+  }
+
+  /** None of the rest weighs more than `first`, and even if all of it did. */
+  #isRestNegligible(first: Popular | undefined): boolean {
+    if (first === undefined) return true;
+    return (this.#known - this.#taken) * this.#weightOf(first.score) < NEGLIGIBLE_SHARE * this.#weight;
+  }
+
+  /** In reads of the first key of all. */
+  #weightOf(score: number): number {
+    this.#firstScore ??= score;
+    return 2 ** ((score - this.#firstScore) / HALF_LIFE_MS);
+  }
 }
 
 /** Forgets what was read of `keysToForget`, until it is read again. Throws `RedisUnavailableError`. */
@@ -174,36 +240,6 @@ async function restore(redis: GuardedRedis, database: Database, dataset: string)
     log.info('What people read is known from Postgres again.', { dataset, keys: saved.length });
   await add(redis, dataset, 0, saved);
   await inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', WHOLE));
-}
-
-async function readTop(redis: GuardedRedis, dataset: string, limit: number): Promise<Popular[]> {
-  const oldestMs = Date.now() - REMEMBERED_MS;
-  const popular: Popular[] = [];
-  while (popular.length < limit) {
-    const count = Math.min(READ_TOGETHER_MAX, limit - popular.length);
-    const page = await readPage(redis, dataset, oldestMs, popular.length, count);
-    popular.push(...page);
-    if (page.length < count) break;
-  }
-  return popular;
-}
-
-async function readPage(
-  redis: GuardedRedis,
-  dataset: string,
-  oldestMs: number,
-  offset: number,
-  count: number,
-): Promise<Popular[]> {
-  const key = keys.popularity(dataset);
-  // Below +inf, which is the mark.
-  const flat = await redis.run((client) =>
-    client.zrange(key, '(+inf', String(oldestMs), 'BYSCORE', 'REV', 'LIMIT', offset, count, 'WITHSCORES'),
-  );
-  return Array.from({ length: flat.length / 2 }, (_, index) => ({
-    key: flat[2 * index] as string,
-    score: Number(flat[2 * index + 1]),
-  }));
 }
 
 /** `beganAtMs` as the script takes it: '' for now, or 0 where the scores are whole. */

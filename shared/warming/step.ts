@@ -9,9 +9,9 @@ import {
   StatementTimeoutError,
 } from '../errors.ts';
 import { log } from '../logger.ts';
+import type { PlanPart, WarmBatch } from './plan.ts';
 import type { KeyCounts, StepReport } from './report.ts';
 import { type Attempt, retry } from './retry.ts';
-import type { WarmBatch, WarmPlan } from './target.ts';
 
 /** How often a batch that takes too long is tried, which one of its keys may be to blame for: several are parted instead. */
 const SLOW_BATCH_RETRIES = 0;
@@ -28,9 +28,9 @@ export class Step {
   readonly #signal: AbortSignal;
   readonly #isDatabaseWell: () => Promise<boolean>;
   readonly #warmed = new Map<WarmBatch, Warmed>();
-  readonly #unfinished: WarmBatch[] = [];
+  readonly #planned: WarmBatch[] = [];
   readonly #failedKeys = new Map<string, number>();
-  #plan: Pick<WarmPlan, 'batches' | 'keysFromReads'> | undefined;
+  #keysFromReads: number | undefined;
   #attempts = 0;
   #failed = false;
   #isHopeless = false;
@@ -55,8 +55,11 @@ export class Step {
     }
   }
 
-  plan(plan: Pick<WarmPlan, 'batches' | 'keysFromReads'>): void {
-    this.#plan = plan;
+  /** Takes on what is to be warmed, and what is warm already. */
+  plan({ batches, found, keysFromReads }: PlanPart): void {
+    this.#planned.push(...batches, ...found.keys());
+    for (const [batch, warmed] of found) this.#warmed.set(batch, warmed);
+    this.#keysFromReads = (this.#keysFromReads ?? 0) + keysFromReads;
   }
 
   /** Warms a batch, with its retries; calls `onFailed` after each try that failed. */
@@ -77,16 +80,10 @@ export class Step {
       this.#warmed.set(batch, await this.#retry(({ signal }) => batch.warm(signal, onLoaded), retriesMax));
       return 'warmed';
     } catch (error) {
-      if (this.#signal.aborted) this.#unfinished.push(batch);
-      else if (isSlow) return 'slow';
+      if (isSlow && !this.#signal.aborted) return 'slow';
       this.#fail(error, keys);
       return 'failed';
     }
-  }
-
-  /** Not begun, because the run must end. */
-  leave(batches: readonly WarmBatch[]): void {
-    this.#unfinished.push(...batches);
   }
 
   /** The batches that were stored under another generation: a clear has made them invisible since, and they count no more. */
@@ -137,19 +134,14 @@ export class Step {
   /** The keys whose values were stored, in the order of the plan: the most read come first. */
   get storedKeys(): string[] {
     const stored = new Set([...this.#warmed.values()].flatMap(({ storedKeys }) => storedKeys));
-    return keysOf(this.#plan?.batches ?? []).filter((key) => stored.has(key));
-  }
-
-  /** What the next run should begin with. A batch that failed all its tries is not among it: it may do so each time. */
-  get unfinishedKeys(): string[] {
-    return keysOf(this.#unfinished);
+    return keysOf(this.#planned).filter((key) => stored.has(key));
   }
 
   /** What was planned and neither warmed nor found newer has failed, whether it was tried or given up. */
   report(): StepReport {
     this.pause();
     const results = [...this.#warmed.values()];
-    const planned = keysOf(this.#plan?.batches ?? []).length;
+    const planned = this.#planned.reduce((sum, { keys }) => sum + keys.length, 0);
     const warmed = results.reduce((sum, { storedKeys }) => sum + storedKeys.length, 0) - this.#lost;
     const absent = results.reduce((sum, each) => sum + each.absent, 0);
     const skipped = results.reduce((sum, { newerStored }) => sum + newerStored, 0);
@@ -163,7 +155,7 @@ export class Step {
       durationMs: Math.round(this.#tookMs),
       attempts: this.#attempts,
       ...counts,
-      ...(this.#plan && { plannedFromReads: this.#plan.keysFromReads }),
+      ...(this.#keysFromReads !== undefined && { plannedFromReads: this.#keysFromReads }),
       ...this.#confirmed,
       failures: untriedKeys > 0 ? [...tried, { cause: 'not tried any more', keys: untriedKeys }] : tried,
     };

@@ -4,17 +4,18 @@ import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { type EvictionWatch, sampleOf } from './eviction-watch.ts';
 import { Pace } from './pace.ts';
+import type { PlanPart, WarmBatch, WarmPlan } from './plan.ts';
 import type { StepReport } from './report.ts';
 import { Step } from './step.ts';
-import type { WarmBatch, WarmPlan, WarmTarget } from './target.ts';
+import type { WarmTarget } from './target.ts';
 
 export type WarmedTarget = {
   readonly report: StepReport;
   readonly dataset: string;
   /** Undefined when nothing could be chosen. */
   readonly plan: WarmPlan | undefined;
-  /** Chosen, and not begun or not ended when the run had to end. */
-  readonly unfinishedKeys: readonly string[];
+  /** The run had to end before all of it was warmed. */
+  readonly isUnfinished: boolean;
 };
 
 /** Somebody who clears in the middle of warm-ups again and again is left to the next one. */
@@ -31,6 +32,8 @@ const CONFIRMED_SAMPLE = 1_000;
 
 /** What is dropped of a full Redis beyond what it held: room for what is stored again, and for what others store. */
 const KEPT_SHARE = 0.9;
+
+const NOTHING: PlanPart = { batches: [], found: new Map(), keysFromReads: 0 };
 
 const EVICTED = 'evicted by Redis, which is full';
 const GONE = 'gone from Redis again, which is not full';
@@ -62,10 +65,32 @@ export class TargetWarming {
   async warm(): Promise<void> {
     this.#step.resume();
     this.#plan = await this.#step.attempt(0, () => this.#target.plan());
-    this.#step.plan(this.#plan ?? { batches: [], keysFromReads: 0 });
-    await this.#warmBatches(this.#plan?.batches ?? []);
+    this.#pace.expect(this.#plan?.batchesMax ?? 0);
+    await this.#warmPart(this.#plan ?? NOTHING);
+    while (await this.#mayGoOn()) {
+      const part = await this.#step.attempt(0, async () => this.#plan?.more());
+      if (part === undefined) break;
+      await this.#warmPart(part);
+    }
     await this.#repeatCleared();
     this.#step.pause();
+  }
+
+  async #warmPart(part: PlanPart): Promise<void> {
+    this.#step.plan(part);
+    for (const [batch, { generation }] of part.found) {
+      this.#options.evictions.add(this.#target, batch.keys, generation);
+    }
+    await this.#warmBatches(part.batches);
+  }
+
+  /** The next part is read less than what there is: it must not cost any of it. */
+  async #mayGoOn(): Promise<boolean> {
+    const { evictions } = this.#options;
+    if (this.#step.isHopeless || evictions.sawEviction) return false;
+    if (await evictions.hasRoom()) return true;
+    log.info('What is read less has no room in Redis.', { step: this.#target.step });
+    return false;
   }
 
   /** Looks up what was stored. Where Redis was too small for it, what is read least of it gives way to the rest. */
@@ -79,8 +104,8 @@ export class TargetWarming {
         log.warn('What was warmed could not be looked up again.', { step: this.#target.step, error });
       });
     }
-    const { plan, unfinishedKeys } = { plan: this.#plan, unfinishedKeys: this.#step.unfinishedKeys };
-    return { report: this.#step.report(), dataset: this.#target.dataset, plan, unfinishedKeys };
+    const { dataset } = this.#target;
+    return { report: this.#step.report(), dataset, plan: this.#plan, isUnfinished: this.#step.isHopeless };
   }
 
   /** What was warmed before a clear that came meanwhile is cold again, and is warmed again. */
@@ -112,8 +137,8 @@ export class TargetWarming {
       } else break;
     }
     await Promise.all(underWay);
-    if (this.#step.isHopeless || !evictions.sawEviction) this.#step.leave(waiting);
-    else this.#step.giveUp(waiting, 'not stored: Redis is full, and evicts what is read more');
+    if (!this.#step.isHopeless && evictions.sawEviction)
+      this.#step.giveUp(waiting, 'not stored: Redis is full, and evicts what is read more');
   }
 
   /**

@@ -112,7 +112,9 @@ async function keepKeys(
 ): Promise<StepReport> {
   const planned = warmed.flatMap((target) => (target.plan ? [{ ...target, plan: target.plan }] : []));
   const manifest = new Map(planned.map(({ dataset, plan }) => [dataset, plan.hotKeys]));
-  const unfinished = new Map(planned.map(({ dataset, unfinishedKeys }) => [dataset, unfinishedKeys]));
+  const unfinished = new Map(
+    planned.map(({ dataset, plan, isUnfinished }) => [dataset, isUnfinished ? plan.beganAtMs : undefined]),
+  );
   const datasets = targets.map(({ dataset }) => dataset);
   const keep = async () => {
     if (planned.length === 0) return;

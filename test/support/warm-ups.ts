@@ -4,8 +4,9 @@ import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
+import type { WarmPlan } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
-import type { WarmPlan, WarmTarget } from '../../shared/warming/target.ts';
+import type { WarmTarget } from '../../shared/warming/target.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 
 type Registered = typeof datasets;
@@ -49,6 +50,20 @@ export async function runWarmUp(
   });
   return { report, plans };
 }
+
+/** There is nothing to do. */
+export const NO_PLAN: WarmPlan = {
+  batches: [],
+  found: new Map(),
+  keysFromReads: 0,
+  more: async () => undefined,
+  batchesMax: 0,
+  beganAtMs: 1,
+  batchesOf: () => [],
+  setAside: async () => {},
+  hotKeys: [],
+  save: async () => {},
+};
 
 /** What a plan warms, in its order. */
 export function keysOf(plan: WarmPlan | undefined): string[] {

@@ -9,8 +9,9 @@ import { users } from '../../shared/datasets/users.ts';
 import { environment } from '../../shared/environment.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
+import type { WarmBatch } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
-import type { WarmBatch, WarmTarget } from '../../shared/warming/target.ts';
+import type { WarmTarget } from '../../shared/warming/target.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 import { offer } from './program-actions.ts';
 
@@ -70,7 +71,7 @@ function watched(target: WarmTarget): WarmTarget {
   });
   const plan = async () => {
     const planned = await target.plan();
-    return { ...planned, batches: planned.batches.map(watch) };
+    return Object.assign(planned, { batches: planned.batches.map(watch) });
   };
   return { ...target, plan };
 }

@@ -188,7 +188,7 @@ describe('ids that JavaScript cannot hold', () => {
 
   it('that were read are left out', async () => {
     await addReads(redis, users.name, new Map([[TOO_HIGH, 100]]));
-    await mostRead(redis, database, users.name, 10);
+    await mostRead(redis, database, users.name);
     const { report } = await run();
     expect(report).toMatchObject({ status: 'success', warmed: 105 });
   });

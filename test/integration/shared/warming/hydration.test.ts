@@ -459,19 +459,20 @@ describe('hot keys', () => {
   /** Higher than those of the runs before: in an hour. */
   const FENCE = (Date.now() + 3_600_000) * 1_000;
   const hot = (...read: string[]): HotKeys => new Map([[users.name, read]]);
-  const none: HotKeys = new Map();
+  const since = (atMs?: number) => new Map([[users.name, atMs]]);
+  const none = new Map<string, number>();
   const keep = (
     fence: number,
     manifest: HotKeys,
-    unfinished: HotKeys,
+    unfinished: ReadonlyMap<string, number | undefined>,
     registered = [users.name, userSearch.name],
   ) => keepHotKeys(redis, fence, { datasets: registered, manifest, unfinished });
 
   it('of a later run are not replaced by those of an earlier one that ends late', async () => {
-    await keep(FENCE + 20, hot('of-20'), hot('left-by-20'));
-    await keep(FENCE + 19, hot('of-19'), hot('left-by-19'));
+    await keep(FENCE + 20, hot('of-20'), since(20));
+    await keep(FENCE + 19, hot('of-19'), since(19));
     expect((await readManifest(redis)).get(users.name)).toEqual(['of-20']);
-    expect(await readUnfinished(redis, users.name)).toEqual(['left-by-20']);
+    expect(await readUnfinished(redis, users.name)).toBe(20);
     await keep(FENCE + 21, hot('of-21'), none);
     expect((await readManifest(redis)).get(users.name)).toEqual(['of-21']);
   });
@@ -490,9 +491,9 @@ describe('hot keys', () => {
   });
 
   it('of a run that did everything leave nothing to do', async () => {
-    await keep(FENCE + 20, hot('a'), hot('b'));
-    await keep(FENCE + 21, hot('a'), hot());
-    expect(await readUnfinished(redis, users.name)).toEqual([]);
+    await keep(FENCE + 20, hot('a'), since(20));
+    await keep(FENCE + 21, hot('a'), since());
+    expect(await readUnfinished(redis, users.name)).toBeUndefined();
     expect(await redis.run((client) => client.exists(keys.warmupUnfinished))).toBe(0);
   });
 });

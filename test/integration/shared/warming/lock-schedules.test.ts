@@ -7,6 +7,7 @@ import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.t
 import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { NO_PLAN } from '../../../support/warm-ups.ts';
 
 /** Who waits for the lock asks again at once. */
 vi.mock('node:timers/promises', async (importOriginal) => ({
@@ -70,11 +71,11 @@ function targetOf({ version, worksFor, isStopped }: Run, traceId: string, stop: 
       if (isStopped) stop.abort(new Error('told to end'));
       else warmed.push(`${traceId} warmed version ${version}`);
       active--;
-      const nothing = { batches: [], hotKeys: [], keysFromReads: 0 };
-      return { ...nothing, save: async () => {}, batchesOf: () => [], setAside: async () => {} };
+      return NO_PLAN;
     },
     generation: async () => '1',
     missing: async () => [],
+    bytesOfOne: async () => 0,
     drop: async () => {},
     isDatabaseWell: async () => true,
   };

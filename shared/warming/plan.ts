@@ -1,0 +1,205 @@
+/** What a warm-up chooses of a dataset: what people read, part by part, in batches that one statement loads each. */
+import { FRESH_HEAD, freshUntilOf } from '../cache/entry.ts';
+import type { Warmed } from '../cache/loader.ts';
+import type { TieredCache } from '../cache/tiered-cache.ts';
+import type { Dataset } from '../datasets/dataset.ts';
+import { log } from '../logger.ts';
+import type { Database } from '../postgres/database.ts';
+import { chunksOf } from '../redis/batch.ts';
+import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { readUnfinished } from './hot-keys.ts';
+import { forgetReads, mostRead, type Popular, type Ranking, savePopularity } from './popularity.ts';
+
+/** Some keys that one statement loads. */
+export type WarmBatch = {
+  readonly keys: readonly string[];
+  /** Loads and stores them. In between it calls `onLoaded`, from when on the database has no work with them. */
+  warm(signal: AbortSignal, onLoaded: (loadMs: number) => void): Promise<Warmed>;
+};
+
+/** A part of what is to be warmed: what is read more than all that comes after it. */
+export type PlanPart = {
+  /** The most read first. */
+  readonly batches: readonly WarmBatch[];
+  /** What is warm already, because the last run came so far and no further. */
+  readonly found: ReadonlyMap<WarmBatch, Warmed>;
+  /** How many of the keys were chosen because people read them; the others are a guess of the database's. */
+  readonly keysFromReads: number;
+};
+
+/** Its first part, which is warmed whatever it is worth. */
+export type WarmPlan = PlanPart & {
+  /** The next part; undefined where all that is left is hardly read. Throws `RedisUnavailableError`. */
+  more(): Promise<PlanPart | undefined>;
+  /** How many batches all parts together may have. */
+  readonly batchesMax: number;
+  /** Since when what is warm counts as `found`: kept for the next run, if this one comes to no end. */
+  readonly beganAtMs: number;
+  /** Batches of some of the planned keys. */
+  batchesOf(keys: readonly string[], size?: number): WarmBatch[];
+  /** Next time they are left out, until people have read them again. Throws `RedisUnavailableError`. */
+  setAside(keys: readonly string[]): Promise<void>;
+  /** What a new container should have in its memory, the most read first. */
+  readonly hotKeys: readonly string[];
+  /** Keeps the most read where it survives Redis. */
+  save(): Promise<void>;
+};
+
+/**
+ * How much is chosen at once. So many are warmed in a second, and kept in Postgres; more only as long as people read them,
+ * and never a guess of the database's.
+ */
+const PART_KEYS = 20_000;
+
+/**
+ * Of the time that what is warmed stays fresh, which is two intervals of the schedule and some: what a run had no time to
+ * end is not begun anew for so long. What it warmed outlives the run after the next one then.
+ */
+const CARRIED_ON_SHARE = 0.45;
+/** Nothing that was warmed is fresh for a smaller share of the time: it must not expire together. */
+const FRESH_SHARE_MIN = 0.9;
+
+/** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
+export const NAMED_TOGETHER_MAX = 250;
+
+type Chosen<Id> = {
+  readonly dataset: Dataset<Id>;
+  readonly cache: TieredCache<Id>;
+  readonly redis: GuardedRedis;
+  readonly database: Database;
+};
+
+/** What the last run left unfinished is carried on, if it was begun lately. */
+export async function makePlan<Id>(chosen: Chosen<Id>): Promise<WarmPlan> {
+  const { dataset, redis, database } = chosen;
+  const [unfinishedSinceMs, ranking] = await Promise.all([
+    readUnfinished(redis, dataset.name),
+    mostRead(redis, database, dataset.name),
+  ]);
+  const nowMs = Date.now();
+  const isCarriedOn = isRecent(unfinishedSinceMs, nowMs, dataset.timing.warmFreshMs * CARRIED_ON_SHARE);
+  const plan = new Plan(chosen, ranking, isCarriedOn ? unfinishedSinceMs : nowMs, isCarriedOn);
+  await plan.begin();
+  return plan;
+}
+
+class Plan<Id> implements WarmPlan {
+  batches: readonly WarmBatch[] = [];
+  found: PlanPart['found'] = new Map();
+  keysFromReads = 0;
+  hotKeys: readonly string[] = [];
+  batchesMax = 0;
+  readonly beganAtMs: number;
+  readonly #isCarriedOn: boolean;
+  readonly #chosen: Chosen<Id>;
+  readonly #ranking: Ranking;
+  /** What is kept: the first part, without what was set aside. */
+  #kept: readonly Popular[] = [];
+  /** How many more may be chosen. */
+  #left: number;
+
+  constructor(chosen: Chosen<Id>, ranking: Ranking, beganAtMs: number, isCarriedOn: boolean) {
+    this.#chosen = chosen;
+    this.#ranking = ranking;
+    this.beganAtMs = beganAtMs;
+    this.#isCarriedOn = isCarriedOn;
+    this.#left = chosen.dataset.warmIdsMax;
+  }
+
+  async begin(): Promise<void> {
+    const { dataset } = this.#chosen;
+    this.#kept = await this.#takeNext();
+    const read = keysOfPopular(dataset, this.#kept);
+    const keys = await this.#fillUp(read);
+    ({ batches: this.batches, found: this.found } = await this.#partOf(keys, read.length));
+    this.keysFromReads = read.length;
+    this.hotKeys = keys.slice(0, dataset.memoryEntriesMax);
+    const keysMax = Math.min(dataset.warmIdsMax, Math.max(keys.length, this.#ranking.known));
+    this.batchesMax = Math.ceil(keysMax / dataset.warmBatchSize);
+  }
+
+  async more(): Promise<PlanPart | undefined> {
+    const popular = await this.#takeNext();
+    if (popular.length === 0) return undefined;
+    const keys = keysOfPopular(this.#chosen.dataset, popular);
+    return this.#partOf(keys, keys.length);
+  }
+
+  batchesOf(keys: readonly string[], size = this.#chosen.dataset.warmBatchSize): WarmBatch[] {
+    const { dataset, cache } = this.#chosen;
+    const idsOf = (some: readonly string[]) => some.map((key) => dataset.idOf(key) as Id);
+    return chunksOf(keys, size).map((some) => ({
+      keys: some,
+      warm: (signal, onLoaded) => cache.warm(idsOf(some), { signal, onLoaded }),
+    }));
+  }
+
+  async setAside(keys: readonly string[]): Promise<void> {
+    this.#kept = this.#kept.filter(({ key }) => !keys.includes(key));
+    await forgetReads(this.#chosen.redis, this.#chosen.dataset.name, keys);
+  }
+
+  save(): Promise<void> {
+    return savePopularity(this.#chosen.database, this.#chosen.dataset.name, this.#kept);
+  }
+
+  async #takeNext(): Promise<Popular[]> {
+    const popular = await this.#ranking.next(Math.min(PART_KEYS, this.#left));
+    this.#left -= popular.length;
+    return popular;
+  }
+
+  /** As far as the first part has room, with what the database thinks that people would read. */
+  async #fillUp(read: readonly string[]): Promise<readonly string[]> {
+    const { dataset, database } = this.#chosen;
+    const keysMax = Math.min(PART_KEYS, dataset.warmIdsMax);
+    if (read.length >= keysMax) return read;
+    try {
+      const guessed = (await dataset.rank(database, keysMax)).map((id) => dataset.key(id));
+      return [...new Set([...read, ...guessed])].slice(0, keysMax);
+    } catch (error) {
+      if (read.length === 0) throw error;
+      log.warn('What people read is warmed, and nothing else.', { dataset: dataset.name, error });
+      return read;
+    }
+  }
+
+  async #partOf(keys: readonly string[], keysFromReads: number): Promise<PlanPart> {
+    if (!this.#isCarriedOn) return { batches: this.batchesOf(keys), found: new Map(), keysFromReads };
+    const generation = await this.#chosen.cache.currentGeneration();
+    const isFound = await this.#areFresh(keys);
+    const found = this.batchesOf(keys.filter((_, place) => isFound[place])).map((batch) => {
+      const warmed = { storedKeys: [], absent: 0, newerStored: batch.keys.length, generation };
+      return [batch, warmed] as const;
+    });
+    const batches = this.batchesOf(keys.filter((_, place) => !isFound[place]));
+    return { batches, found: new Map(found), keysFromReads };
+  }
+
+  /** Which of them were warmed since this was begun, or are fresh for as long. */
+  async #areFresh(keys: readonly string[]): Promise<boolean[]> {
+    const { dataset, cache, redis } = this.#chosen;
+    const freshUntilMs = this.beganAtMs + dataset.timing.warmFreshMs * FRESH_SHARE_MIN - 1;
+    const fresh: boolean[] = [];
+    for (const some of chunksOf(cache.entryKeys(keys), NAMED_TOGETHER_MAX)) {
+      const heads = await redis.batch(some, (commands, place) =>
+        commands.getrange(some[place] as string, 0, FRESH_HEAD - 1),
+      );
+      fresh.push(...heads.map((head) => (freshUntilOf(String(head)) ?? 0) >= freshUntilMs));
+    }
+    return fresh;
+  }
+}
+
+/** A time that has not come yet is of a clock that was set back. */
+function isRecent(atMs: number | undefined, nowMs: number, withinMs: number): atMs is number {
+  return atMs !== undefined && atMs <= nowMs && nowMs - atMs <= withinMs;
+}
+
+/** Best first. Without what is no key of the dataset's, or not the only spelling of one. */
+function keysOfPopular<Id>(dataset: Dataset<Id>, popular: readonly Popular[]): string[] {
+  return popular.flatMap(({ key }) => {
+    const id = dataset.idOf(key);
+    return id !== undefined && dataset.key(id) === key ? [key] : [];
+  });
+}

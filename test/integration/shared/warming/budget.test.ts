@@ -1,0 +1,205 @@
+/** How much is warmed of a table that is larger than what is warmed at once: as long as it is read and has room; and over several runs. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import type { Dataset } from '../../../../shared/datasets/dataset.ts';
+import { users } from '../../../../shared/datasets/users.ts';
+import { Database } from '../../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../../shared/redis/keys.ts';
+import type { WarmPlan } from '../../../../shared/warming/plan.ts';
+import { addReads } from '../../../../shared/warming/popularity.ts';
+import type { WarmupReport } from '../../../../shared/warming/report.ts';
+import type { WarmTarget } from '../../../../shared/warming/target.ts';
+import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import {
+  type IsolatedServers,
+  isolatedServers,
+  type OwnRedis,
+  startOwnRedis,
+} from '../../../support/servers.ts';
+
+/** So many are warmed whatever they are worth. */
+const FIRST = 20_000;
+const BATCH = 1_000;
+const MINUTE_MS = 60_000;
+
+let servers: IsolatedServers;
+let database: Database;
+let server: OwnRedis;
+let redis: GuardedRedis;
+
+beforeAll(async () => {
+  servers = await isolatedServers({ seeded: false });
+  database = new Database(servers.databaseUrl);
+});
+afterAll(async () => {
+  await database.close();
+  await servers.dispose();
+});
+beforeEach(async () => {
+  await database.query('DELETE FROM prewarm_popularity');
+  server = await startOwnRedis();
+  redis = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 });
+});
+afterEach(async () => {
+  redis.close();
+  await server.stop();
+});
+
+const range = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
+
+/** Rows of a table that has every id. */
+function rowsOf(rows: Partial<Dataset<number>> = {}): Dataset<number> {
+  return {
+    ...users,
+    warmBatchSize: BATCH,
+    load: async (_, ids) => ({ readAtUs: Date.now() * 1_000, values: ids.map((id) => `{"id":${id}}`) }),
+    ...rows,
+  };
+}
+
+/** Each of them so often. */
+function read(ids: readonly number[], times: number): Promise<void> {
+  return addReads(redis, users.name, new Map(ids.map((id) => [String(id), times])));
+}
+
+function targetOf(dataset: Dataset<number>): WarmTarget {
+  const registered = { users: dataset };
+  return warmTargetsOf(redis, database, openCaches(redis, database, registered), registered)[0] as WarmTarget;
+}
+
+async function run(dataset: Dataset<number>, stop = new AbortController()): Promise<WarmupReport> {
+  return warmUp({
+    traceId: crypto.randomUUID(),
+    trigger: 'manual',
+    redis,
+    connect: () => database.connect(),
+    targets: [targetOf(dataset)],
+    signal: stop.signal,
+    recordMetrics: async () => {},
+  });
+}
+
+/** In the plan's order. */
+async function allKeysOf(plan: WarmPlan): Promise<string[]> {
+  const planned: string[] = [];
+  for (let part = await Promise.resolve(plan as Pick<WarmPlan, 'batches'> | undefined); part; ) {
+    planned.push(...part.batches.flatMap((batch) => batch.keys));
+    part = await plan.more();
+  }
+  return planned;
+}
+
+const planned = async (dataset: Dataset<number>) => allKeysOf(await targetOf(dataset).plan());
+
+describe('what is warmed', () => {
+  it('is all that people read, the most read first, however flat their reads are', async () => {
+    await read(range(1, 30_000), 1);
+    await read(range(30_001, 15_000), 3);
+    const chosen = await planned(rowsOf());
+    expect(chosen).toHaveLength(45_000);
+    expect(new Set(chosen)).toHaveProperty('size', 45_000);
+    expect(new Set(chosen.slice(0, 15_000))).toEqual(new Set(range(30_001, 15_000).map(String)));
+  });
+
+  it('is no more than the first of it when all the rest together is hardly read', async () => {
+    await read(range(1, FIRST), 1_000);
+    await read(range(FIRST + 1, 15_000), 1);
+    expect(await planned(rowsOf())).toHaveLength(FIRST);
+    await read(range(FIRST + 1, 15_000), 2); // three reads each are more than a thousandth
+    expect(await planned(rowsOf())).toHaveLength(FIRST + 15_000);
+  });
+
+  it('is no more than the dataset says', async () => {
+    await read(range(1, 45_000), 1);
+    expect(await planned(rowsOf({ warmIdsMax: 33_000 }))).toHaveLength(33_000);
+  });
+
+  it('is a guess of the database for the first of it only', async () => {
+    const asked: number[] = [];
+    const rank = async (_: Database, limit: number) => {
+      asked.push(limit);
+      return range(1, limit);
+    };
+    await read(range(FIRST + 1, 3), 1);
+    const chosen = await planned(rowsOf({ rank }));
+    expect(chosen).toHaveLength(FIRST);
+    expect(chosen.slice(0, 3).sort()).toEqual(range(FIRST + 1, 3).map(String));
+    expect(asked).toEqual([FIRST]);
+  });
+
+  it('leaves half of Redis to others, and evicts nothing for what is read less', async () => {
+    await redis.run((client) =>
+      client.config('SET', 'maxmemory', '96mb', 'maxmemory-policy', 'volatile-lru'),
+    );
+    await read(range(1, 40_000), 2);
+    await read(range(40_001, 20_000), 1);
+    const json = JSON.stringify({ text: 'x'.repeat(1_200) });
+    const load: Dataset<number>['load'] = async (_, ids) => ({
+      readAtUs: Date.now() * 1_000,
+      values: ids.map(() => json),
+    });
+    const report = await run(rowsOf({ load }));
+    expect(report).toMatchObject({ status: 'success', planned: 40_000, warmed: 40_000 });
+    expect(await redis.run((client) => client.info('stats'))).toContain('evicted_keys:0');
+  });
+});
+
+describe('a run that is cut short', () => {
+  const KEYS = 45_000;
+
+  /** Stops the run in its `at`th load; tells what was loaded until then. */
+  async function runUntil(at: number, rows: Partial<Dataset<number>> = {}) {
+    const loaded: number[] = [];
+    const stop = new AbortController();
+    const load: Dataset<number>['load'] = async (_, ids) => {
+      if (loaded.push(...ids) === at * BATCH) stop.abort(new Error('told to end'));
+      return { readAtUs: Date.now() * 1_000, values: ids.map((id) => `{"id":${id}}`) };
+    };
+    return { report: await run(rowsOf({ load, ...rows }), stop), loaded };
+  }
+
+  const untilDone = () => runUntil(Number.POSITIVE_INFINITY);
+
+  it('is carried on by the next one, and both load each key once', async () => {
+    await read(range(1, KEYS), 1);
+    const first = await runUntil(30);
+    expect(first.report).toMatchObject({ status: 'partial', aborted: 'told to end' });
+    const next = await untilDone();
+    expect(next.report).toMatchObject({ status: 'success', planned: KEYS, failed: 0 });
+    expect(next.report.warmed + next.report.skipped).toBe(KEYS);
+    // Of the last loads of the first one it is not known whether they were stored: two, beside each other.
+    expect(first.loaded.length + next.loaded.length).toBeLessThanOrEqual(KEYS + 2 * BATCH);
+    expect(new Set([...first.loaded, ...next.loaded])).toHaveProperty('size', KEYS);
+    // All is done: the next one begins anew.
+    expect((await untilDone()).loaded).toHaveLength(KEYS);
+  });
+
+  it('leaves next to nothing in Redis, however much it left', async () => {
+    await read(range(1, KEYS), 1);
+    await runUntil(1);
+    expect(await redis.run((client) => client.strlen(keys.warmupUnfinished))).toBeLessThan(100);
+  });
+
+  it('is not carried on when what it warmed would not outlive the run after the next one', async () => {
+    await read(range(1, FIRST), 1);
+    await runUntil(10);
+    const longAgo = JSON.stringify({ [users.name]: Date.now() - 40 * MINUTE_MS });
+    await redis.run((client) => client.set(keys.warmupUnfinished, longAgo));
+    expect((await untilDone()).loaded).toHaveLength(FIRST);
+  });
+
+  it('and cleared after it was found is warmed again', async () => {
+    await read(range(1, FIRST), 1);
+    await runUntil(10);
+    const caches = openCaches(redis, database);
+    let isCleared = false;
+    const load: Dataset<number>['load'] = async (_, ids) => {
+      if (!isCleared) await caches.users.clear();
+      isCleared = true;
+      return { readAtUs: Date.now() * 1_000, values: ids.map((id) => `{"id":${id}}`) };
+    };
+    const report = await run(rowsOf({ load }));
+    expect(report).toMatchObject({ status: 'success', planned: FIRST, warmed: FIRST, skipped: 0 });
+  });
+});
