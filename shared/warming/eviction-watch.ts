@@ -1,4 +1,5 @@
 /** Notices that Redis is full, and evicts what a warm-up stored while it stores more: the hottest, which came first; or that it will be. */
+import type { Warmed } from '../cache/loader.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readEvictedKeys, readMaxMemoryBytes } from '../redis/memory-usage.ts';
@@ -12,7 +13,12 @@ const WARM_SHARE = 0.5;
 /** Of each target, so many are weighed. */
 const WEIGHED_SAMPLE = 100;
 
-type Stored = { readonly generation: string; readonly keys: string[] };
+type Stored = {
+  readonly generation: string;
+  readonly keys: string[];
+  /** How many others were there already. */
+  found: number;
+};
 
 export class EvictionWatch {
   readonly #redis: GuardedRedis;
@@ -33,11 +39,14 @@ export class EvictionWatch {
     this.#evictedBefore = await this.#readEvicted();
   }
 
-  /** Takes in what was stored, under which generation. */
-  add(target: WarmTarget, keys: readonly string[], generation: string): void {
-    const stored = this.#stored.get(target);
-    if (stored?.generation === generation) stored.keys.push(...keys);
-    else this.#stored.set(target, { generation, keys: [...keys] }); // what was there before was cleared
+  /** Takes in what was stored, under which generation, and how much was there already. */
+  add(target: WarmTarget, { storedKeys, newerStored, generation }: Warmed): void {
+    const before = this.#stored.get(target);
+    // What was there under another one was cleared.
+    const stored = before?.generation === generation ? before : { generation, keys: [], found: 0 };
+    stored.keys.push(...storedKeys);
+    stored.found += newerStored;
+    this.#stored.set(target, stored);
   }
 
   /**
@@ -57,8 +66,8 @@ export class EvictionWatch {
     const maxBytes = await readMaxMemoryBytes(this.#redis).catch(ignoreUnavailable);
     if (!maxBytes) return true;
     let bytes = 0;
-    for (const [target, { keys }] of this.#stored) {
-      bytes += keys.length * (await target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE)));
+    for (const [target, { keys, found }] of this.#stored) {
+      bytes += (keys.length + found) * (await target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE)));
     }
     return bytes < maxBytes * WARM_SHARE;
   }

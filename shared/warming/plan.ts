@@ -13,16 +13,19 @@ import { forgetReads, mostRead, type Popular, type Ranking, savePopularity } fro
 /** Some keys that one statement loads. */
 export type WarmBatch = {
   readonly keys: readonly string[];
-  /** Loads and stores them. In between it calls `onLoaded`, from when on the database has no work with them. */
-  warm(signal: AbortSignal, onLoaded: (loadMs: number) => void): Promise<Warmed>;
+  /**
+   * Loads and stores them. In between it calls `onLoaded`, from when on the database has no work with them; not if some were
+   * warm already.
+   */
+  warm(signal: AbortSignal, onLoaded: OnLoaded): Promise<Warmed>;
 };
+
+type OnLoaded = (loadMs: number) => void;
 
 /** A part of what is to be warmed: what is read more than all that comes after it. */
 export type PlanPart = {
   /** The most read first. */
   readonly batches: readonly WarmBatch[];
-  /** What is warm already, because the last run came so far and no further. */
-  readonly found: ReadonlyMap<WarmBatch, Warmed>;
   /** How many of the keys were chosen because people read them; the others are a guess of the database's. */
   readonly keysFromReads: number;
 };
@@ -33,7 +36,7 @@ export type WarmPlan = PlanPart & {
   more(): Promise<PlanPart | undefined>;
   /** How many batches all parts together may have. */
   readonly batchesMax: number;
-  /** Since when what is warm counts as `found`: kept for the next run, if this one comes to no end. */
+  /** What was warmed since then is not warmed again: kept for the next run, if this one comes to no end. */
   readonly beganAtMs: number;
   /** Batches of some of the planned keys. */
   batchesOf(keys: readonly string[], size?: number): WarmBatch[];
@@ -59,9 +62,6 @@ const CARRIED_ON_SHARE = 0.45;
 /** Nothing that was warmed is fresh for a smaller share of the time: it must not expire together. */
 const FRESH_SHARE_MIN = 0.9;
 
-/** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
-export const NAMED_TOGETHER_MAX = 250;
-
 type Chosen<Id> = {
   readonly dataset: Dataset<Id>;
   readonly cache: TieredCache<Id>;
@@ -85,7 +85,6 @@ export async function makePlan<Id>(chosen: Chosen<Id>): Promise<WarmPlan> {
 
 class Plan<Id> implements WarmPlan {
   batches: readonly WarmBatch[] = [];
-  found: PlanPart['found'] = new Map();
   keysFromReads = 0;
   hotKeys: readonly string[] = [];
   batchesMax = 0;
@@ -111,7 +110,7 @@ class Plan<Id> implements WarmPlan {
     this.#kept = await this.#takeNext();
     const read = keysOfPopular(dataset, this.#kept);
     const keys = await this.#fillUp(read);
-    ({ batches: this.batches, found: this.found } = await this.#partOf(keys, read.length));
+    this.batches = this.batchesOf(keys);
     this.keysFromReads = read.length;
     this.hotKeys = keys.slice(0, dataset.memoryEntriesMax);
     const keysMax = Math.min(dataset.warmIdsMax, Math.max(keys.length, this.#ranking.known));
@@ -122,15 +121,14 @@ class Plan<Id> implements WarmPlan {
     const popular = await this.#takeNext();
     if (popular.length === 0) return undefined;
     const keys = keysOfPopular(this.#chosen.dataset, popular);
-    return this.#partOf(keys, keys.length);
+    return { batches: this.batchesOf(keys), keysFromReads: keys.length };
   }
 
   batchesOf(keys: readonly string[], size = this.#chosen.dataset.warmBatchSize): WarmBatch[] {
-    const { dataset, cache } = this.#chosen;
-    const idsOf = (some: readonly string[]) => some.map((key) => dataset.idOf(key) as Id);
     return chunksOf(keys, size).map((some) => ({
       keys: some,
-      warm: (signal, onLoaded) => cache.warm(idsOf(some), { signal, onLoaded }),
+      warm: (signal, onLoaded) =>
+        this.#isCarriedOn ? this.#warmRest(some, signal, onLoaded) : this.#warm(some, signal, onLoaded),
     }));
   }
 
@@ -164,30 +162,32 @@ class Plan<Id> implements WarmPlan {
     }
   }
 
-  async #partOf(keys: readonly string[], keysFromReads: number): Promise<PlanPart> {
-    if (!this.#isCarriedOn) return { batches: this.batchesOf(keys), found: new Map(), keysFromReads };
+  #warm(keys: readonly string[], signal: AbortSignal, onLoaded?: OnLoaded): Promise<Warmed> {
+    const { dataset, cache } = this.#chosen;
+    const ids = keys.map((key) => dataset.idOf(key) as Id);
+    return cache.warm(ids, onLoaded ? { signal, onLoaded } : { signal });
+  }
+
+  /** Without what is warm already. How long a part of a batch takes says nothing of the others. */
+  async #warmRest(keys: readonly string[], signal: AbortSignal, onLoaded: OnLoaded): Promise<Warmed> {
     const generation = await this.#chosen.cache.currentGeneration();
-    const isFound = await this.#areFresh(keys);
-    const found = this.batchesOf(keys.filter((_, place) => isFound[place])).map((batch) => {
-      const warmed = { storedKeys: [], absent: 0, newerStored: batch.keys.length, generation };
-      return [batch, warmed] as const;
-    });
-    const batches = this.batchesOf(keys.filter((_, place) => !isFound[place]));
-    return { batches, found: new Map(found), keysFromReads };
+    const isFresh = await this.#areFresh(keys);
+    const rest = keys.filter((_, place) => !isFresh[place]);
+    if (rest.length === keys.length) return this.#warm(keys, signal, onLoaded);
+    if (rest.length === 0) return { storedKeys: [], absent: 0, newerStored: keys.length, generation };
+    const warmed = await this.#warm(rest, signal);
+    return { ...warmed, newerStored: warmed.newerStored + keys.length - rest.length };
   }
 
   /** Which of them were warmed since this was begun, or are fresh for as long. */
   async #areFresh(keys: readonly string[]): Promise<boolean[]> {
     const { dataset, cache, redis } = this.#chosen;
     const freshUntilMs = this.beganAtMs + dataset.timing.warmFreshMs * FRESH_SHARE_MIN - 1;
-    const fresh: boolean[] = [];
-    for (const some of chunksOf(cache.entryKeys(keys), NAMED_TOGETHER_MAX)) {
-      const heads = await redis.batch(some, (commands, place) =>
-        commands.getrange(some[place] as string, 0, FRESH_HEAD - 1),
-      );
-      fresh.push(...heads.map((head) => (freshUntilOf(String(head)) ?? 0) >= freshUntilMs));
-    }
-    return fresh;
+    const entryKeys = cache.entryKeys(keys);
+    const heads = await redis.batch(entryKeys, (commands, place) =>
+      commands.getrange(entryKeys[place] as string, 0, FRESH_HEAD - 1),
+    );
+    return heads.map((head) => (freshUntilOf(String(head)) ?? 0) >= freshUntilMs);
   }
 }
 

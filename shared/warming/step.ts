@@ -55,10 +55,9 @@ export class Step {
     }
   }
 
-  /** Takes on what is to be warmed, and what is warm already. */
-  plan({ batches, found, keysFromReads }: PlanPart): void {
-    this.#planned.push(...batches, ...found.keys());
-    for (const [batch, warmed] of found) this.#warmed.set(batch, warmed);
+  /** Takes on what is to be warmed: the first part, or one more. */
+  plan({ batches, keysFromReads }: PlanPart): void {
+    this.#planned.push(...batches);
     this.#keysFromReads = (this.#keysFromReads ?? 0) + keysFromReads;
   }
 
@@ -77,7 +76,8 @@ export class Step {
       return keys > 1 ? SLOW_BATCH_RETRIES : SLOW_KEY_RETRIES;
     };
     try {
-      this.#warmed.set(batch, await this.#retry(({ signal }) => batch.warm(signal, onLoaded), retriesMax));
+      const warmed = await this.#retry(({ signal }) => batch.warm(signal, onLoaded), retriesMax);
+      this.#warmed.set(batch, withOwnKeys(warmed, batch));
       return 'warmed';
     } catch (error) {
       if (isSlow && !this.#signal.aborted) return 'slow';
@@ -133,8 +133,12 @@ export class Step {
 
   /** The keys whose values were stored, in the order of the plan: the most read come first. */
   get storedKeys(): string[] {
-    const stored = new Set([...this.#warmed.values()].flatMap(({ storedKeys }) => storedKeys));
-    return keysOf(this.#planned).filter((key) => stored.has(key));
+    const planned = new Set(this.#planned);
+    const parts = [...this.#warmed].filter(([batch]) => !planned.has(batch));
+    const inParts = new Set(parts.flatMap(([, { storedKeys }]) => storedKeys));
+    return this.#planned.flatMap(
+      (batch) => this.#warmed.get(batch)?.storedKeys ?? batch.keys.filter((key) => inParts.has(key)),
+    );
   }
 
   /** What was planned and neither warmed nor found newer has failed, whether it was tried or given up. */
@@ -194,6 +198,11 @@ export async function runOperation<T>(
   const step = new Step(name, signal);
   const value = await step.attempt(0, operation);
   return { value, report: step.report() };
+}
+
+/** Of a million keys it matters that each text is there once. */
+function withOwnKeys(warmed: Warmed, { keys }: WarmBatch): Warmed {
+  return warmed.storedKeys.length === keys.length ? { ...warmed, storedKeys: keys } : warmed;
 }
 
 function keysOf(batches: readonly WarmBatch[]): string[] {

@@ -6,7 +6,7 @@ import type { Database } from '../postgres/database.ts';
 import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
-import { makePlan, NAMED_TOGETHER_MAX, type WarmPlan } from './plan.ts';
+import { makePlan, type WarmPlan } from './plan.ts';
 
 export type WarmTarget = {
   readonly step: string;
@@ -52,6 +52,9 @@ async function isWell(database: Database): Promise<boolean> {
   );
   return (await within(WELL_WITHIN_MS, answered)) ?? false;
 }
+
+/** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
+const NAMED_TOGETHER_MAX = 250;
 
 async function missingOf(
   redis: GuardedRedis,

@@ -33,7 +33,7 @@ const CONFIRMED_SAMPLE = 1_000;
 /** What is dropped of a full Redis beyond what it held: room for what is stored again, and for what others store. */
 const KEPT_SHARE = 0.9;
 
-const NOTHING: PlanPart = { batches: [], found: new Map(), keysFromReads: 0 };
+const NOTHING: PlanPart = { batches: [], keysFromReads: 0 };
 
 const EVICTED = 'evicted by Redis, which is full';
 const GONE = 'gone from Redis again, which is not full';
@@ -78,9 +78,6 @@ export class TargetWarming {
 
   async #warmPart(part: PlanPart): Promise<void> {
     this.#step.plan(part);
-    for (const [batch, { generation }] of part.found) {
-      this.#options.evictions.add(this.#target, batch.keys, generation);
-    }
     await this.#warmBatches(part.batches);
   }
 
@@ -147,9 +144,11 @@ export class TargetWarming {
    */
   #beginBatch(batch: WarmBatch, waiting: WarmBatch[]): { rested: Promise<void>; ended: Promise<void> } {
     const { promise: rested, resolve } = Promise.withResolvers<void>();
-    let loadedAtMs = 0;
+    const { signal } = this.#options;
+    const beganAtMs = performance.now();
+    let loadedAtMs: number | undefined;
     const onLoaded = (loadMs: number) => {
-      resolve(rest(this.#pace.observeLoad(loadMs), this.#options.signal));
+      resolve(rest(this.#pace.observeLoad(loadMs), signal));
       loadedAtMs = performance.now();
     };
     const onFailed = () => {
@@ -158,7 +157,9 @@ export class TargetWarming {
     };
     const warm = async () => {
       const outcome = await this.#step.warm(batch, onLoaded, onFailed);
-      if (outcome === 'warmed') this.#pace.observeStore(performance.now() - loadedAtMs);
+      const endedAtMs = performance.now();
+      if (loadedAtMs === undefined && outcome === 'warmed') resolve(rest(endedAtMs - beganAtMs, signal));
+      else if (outcome === 'warmed') this.#pace.observeStore(endedAtMs - (loadedAtMs as number));
       resolve();
       if (outcome === 'warmed') await this.#watch(batch);
       if (outcome === 'slow') await this.#part(batch, waiting);
@@ -169,7 +170,7 @@ export class TargetWarming {
   async #watch(batch: WarmBatch): Promise<void> {
     const warmed = this.#step.warmedOf(batch);
     if (warmed === undefined) return; // cleared meanwhile
-    this.#options.evictions.add(this.#target, warmed.storedKeys, warmed.generation);
+    this.#options.evictions.add(this.#target, warmed);
     await this.#options.evictions.look();
   }
 

@@ -54,7 +54,6 @@ export async function runWarmUp(
 /** There is nothing to do. */
 export const NO_PLAN: WarmPlan = {
   batches: [],
-  found: new Map(),
   keysFromReads: 0,
   more: async () => undefined,
   batchesMax: 0,
