@@ -53,18 +53,16 @@ async function withTimeout<T>(
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(new OperationTimeoutError(name, timeoutMs)), timeoutMs);
   const either = AbortSignal.any([signal, over.signal]);
+  const ended = Promise.withResolvers<never>();
+  const onAbort = () => ended.reject(either.reason);
+  either.addEventListener('abort', onAbort);
   try {
-    return await Promise.race([operation(either), rejectOnAbort(either)]);
+    return await Promise.race([operation(either), ended.promise]);
   } finally {
     clearTimeout(timer);
+    // A signal that is listened to is kept for ever, and with it what the operation answered.
+    either.removeEventListener('abort', onAbort);
   }
-}
-
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 function waitFor(delayMs: number, signal: AbortSignal): Promise<void> {
