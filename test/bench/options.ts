@@ -13,6 +13,7 @@ const CASE_GROUPS = [
   'memory',
   'scan',
   'warm-up',
+  'large-table',
   'foreground',
   'searches',
   'promises',

@@ -5,6 +5,7 @@ import type { CaseResult } from './case-result.ts';
 import { runFailingLoad } from './failing-load.ts';
 import { runForeground } from './foreground.ts';
 import { runFrozenRedis } from './frozen-redis.ts';
+import { runLargeTable } from './large-table.ts';
 import { runMemory } from './memory.ts';
 import { runMiss } from './miss.ts';
 import { runPromises } from './promises.ts';
@@ -39,6 +40,7 @@ const CASES: readonly Case[] = [
   { group: 'memory', run: ({ report }) => runMemory(report) },
   { group: 'scan', run: ({ redis }) => runScan(redis) },
   { group: 'warm-up', run: ({ report }) => runWarmUp(report) },
+  { group: 'large-table', run: ({ report }) => runLargeTable(report) },
   { group: 'foreground', run: ({ report }) => runForeground(report) },
   { group: 'searches', run: ({ report }) => runSearches(report) },
   { group: 'promises', run: ({ redis, report }) => runPromises(redis, report) },

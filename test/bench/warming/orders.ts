@@ -12,6 +12,19 @@ export type Warming = { readonly tookMs: number; readonly statements: number };
 export type AtOnce = { readonly count: number; readonly startAtMs: number };
 export type Run = { readonly tookMs: number; readonly status: WarmupReport['status'] };
 
+/** What Redis had to do to know of so many reads. */
+export type Told = { readonly usPerFlush: number; readonly bytesPerKey: number };
+
+/** Memory is the largest of the process, until then. */
+export type LargeWarming = {
+  readonly tookMs: number;
+  readonly loaded: number;
+  readonly found: number;
+  readonly commands: number;
+  readonly bytesPerKey: number;
+  readonly memoryMiB: number;
+};
+
 export type WarmerOrders = {
   open(servers: Servers): Promise<void>;
   /** A whole warm-up of `users` users, from the lock to its release. */
@@ -27,6 +40,13 @@ export type WarmerOrders = {
   warmAtOnce(start: AtOnce): Promise<Run[]>;
   /** Their first command, and nothing else, by the bare driver; what each took in ms. */
   setAtOnce(start: AtOnce & { readonly key: string }): Promise<number[]>;
+  /** Small ones, until the table has so many. */
+  addRows(rows: number): Promise<void>;
+  /** Of so many keys, the first ones most. */
+  tellReads(keys: number): Promise<Told>;
+  /** A warm-up of all that was read, unless it is told to end before. */
+  warmLarge(kind: { readonly cutAfterMs?: number }): Promise<LargeWarming>;
+  clear(): Promise<void>;
   /** A warm-up that takes a while; answers whether it was aborted. */
   warmSlowly(): Promise<boolean>;
   close(): Promise<void>;
@@ -35,7 +55,13 @@ export type WarmerOrders = {
 export type ReaderOrders = {
   open(servers: Servers): Promise<void>;
   /** Reads at a fixed rate; answers what each took, counted from when it was due. */
-  read(reads: { readonly count: number; readonly apartMs: number; readonly seed: number }): Promise<number[]>;
+  read(reads: {
+    readonly count: number;
+    readonly apartMs: number;
+    readonly seed: number;
+    /** @default 0.03 */
+    readonly loadedShare?: number;
+  }): Promise<number[]>;
   /** Fills the memory of caches as a new container does. */
   hydrate(): Promise<Hydrated>;
   /** Reads a user over and over until it is another one; answers when the old one was answered last. */

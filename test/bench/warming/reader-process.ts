@@ -30,11 +30,11 @@ takeOrders({
     caches = openCaches(redis, database);
     await Promise.all([redis.connect(CONNECT_TIMEOUT_MS), database.connect()]);
   },
-  async read({ count, apartMs, seed }) {
+  async read({ count, apartMs, seed, loadedShare = LOADED_SHARE }) {
     const random = createRandom(seed);
     const latenciesMs: number[] = [];
     for (let dueMs = performance.now(); latenciesMs.length < count; dueMs += apartMs) {
-      const id = random() < LOADED_SHARE ? ++lastUnknownId : Math.ceil(random() * USERS_WARMED);
+      const id = random() < loadedShare ? ++lastUnknownId : Math.ceil(random() * USERS_WARMED);
       await waitUntil(dueMs);
       if (caches.users.probe(id) === undefined) await caches.users.get(id);
       latenciesMs.push(performance.now() - dueMs);

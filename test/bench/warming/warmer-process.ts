@@ -9,16 +9,20 @@ import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { keys } from '../../../shared/redis/keys.ts';
+import { addReads } from '../../../shared/warming/popularity.ts';
 import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
-import type { AtOnce, Run, Servers, WarmerOrders, Warming } from './orders.ts';
+import type { AtOnce, LargeWarming, Run, Servers, Told, WarmerOrders, Warming } from './orders.ts';
 
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
 const COMMAND_TIMEOUT_MS = 5_000;
 const TTL_MS = 3_600_000;
+const FLUSHED_TOGETHER = 200;
+const KIB_IN_MIB = 1_024;
 const LOCK_SECONDS = 30;
 /** Of each of its 80 batches, of which two are loaded at a time. */
 const SLOW_LOAD_MS = 500;
@@ -62,7 +66,11 @@ async function timed(work: () => Promise<number>): Promise<Warming> {
   return { tookMs: performance.now() - beganMs, statements };
 }
 
-function run(registered: Parameters<typeof warmTargetsOf>[3], trigger: Trigger): Promise<WarmupReport> {
+function run(
+  registered: Parameters<typeof warmTargetsOf>[3],
+  trigger: Trigger,
+  signal = new AbortController().signal,
+): Promise<WarmupReport> {
   const caches = openCaches(redis, database, registered ?? datasets);
   return warmUp({
     traceId: crypto.randomUUID(),
@@ -70,7 +78,7 @@ function run(registered: Parameters<typeof warmTargetsOf>[3], trigger: Trigger):
     redis,
     connect: () => database.connect(),
     targets: warmTargetsOf(redis, database, caches, registered),
-    signal: new AbortController().signal,
+    signal,
     recordMetrics: async () => {},
   });
 }
@@ -101,6 +109,60 @@ async function warmAtOnce(start: AtOnce): Promise<Run[]> {
 async function setAtOnce({ key, ...start }: AtOnce & { key: string }): Promise<number[]> {
   const sets = await atOnce(start, () => bareRedis.set(key, crypto.randomUUID(), 'EX', LOCK_SECONDS, 'NX'));
   return sets.map(([, tookMs]) => tookMs);
+}
+
+/** Nobody searches here. */
+async function addRows(rows: number): Promise<void> {
+  await barePool.query('DROP INDEX users_by_search_text');
+  await barePool.query(
+    `INSERT INTO users (id, username, display_name, follower_count)
+    SELECT n, 'user' || n, 'User ' || n, 0 FROM generate_series((SELECT max(id) + 1 FROM users), $1) n`,
+    [rows],
+  );
+  await barePool.query('VACUUM (ANALYZE) users');
+}
+
+async function tellReads(count: number): Promise<Told> {
+  await bareRedis.config('RESETSTAT');
+  const reads = Array.from({ length: count }, (_, index): [string, number] => [
+    String(index + 1),
+    Math.ceil(Math.sqrt(count / (index + 1))),
+  ]);
+  for (let from = 0; from < count; from += FLUSHED_TOGETHER) {
+    await addReads(redis, users.name, new Map(reads.slice(from, from + FLUSHED_TOGETHER)));
+  }
+  const stats = await bareRedis.info('commandstats');
+  const us = ['evalsha', 'eval'].map((name) =>
+    Number(new RegExp(`cmdstat_${name}:calls=\\d+,usec=(\\d+)`).exec(stats)?.[1] ?? 0),
+  );
+  const bytes = await bareRedis.memory('USAGE', keys.popularity(users.name), 'SAMPLES', 0);
+  return {
+    usPerFlush: us.reduce((sum, each) => sum + each) / (count / FLUSHED_TOGETHER),
+    bytesPerKey: Number(bytes) / count,
+  };
+}
+
+async function warmLarge({ cutAfterMs }: { cutAfterMs?: number }): Promise<LargeWarming> {
+  const numberIn = async (section: string, field: string) =>
+    Number(new RegExp(`${field}:(\\d+)`).exec(await bareRedis.info(section))?.[1]);
+  const numbers = async () =>
+    Promise.all([numberIn('stats', 'total_commands_processed'), numberIn('memory', 'used_memory')]);
+  const [commandsBefore, bytesBefore] = await numbers();
+  const beganMs = performance.now();
+  const stop = new AbortController();
+  const timer = cutAfterMs && setTimeout(() => stop.abort(new Error('told to end')), cutAfterMs);
+  const report = await run({ users }, 'manual', stop.signal);
+  const tookMs = performance.now() - beganMs;
+  clearTimeout(timer || undefined);
+  const [commands, bytes] = await numbers();
+  return {
+    tookMs,
+    loaded: report.warmed,
+    found: report.skipped,
+    commands: commands - commandsBefore,
+    bytesPerKey: (bytes - bytesBefore) / report.warmed,
+    memoryMiB: process.resourceUsage().maxRSS / KIB_IN_MIB,
+  };
 }
 
 async function warmSlowly(): Promise<boolean> {
@@ -156,6 +218,12 @@ takeOrders({
   keepWarming,
   warmAtOnce,
   setAtOnce,
+  addRows,
+  tellReads,
+  warmLarge,
+  clear: async () => {
+    await openCaches(redis, database).users.clear();
+  },
   warmSlowly,
   stop: async () => {
     isStopped = true;

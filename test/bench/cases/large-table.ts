@@ -1,0 +1,91 @@
+/** A warm-up of a million keys that people read, of a table of 1.1 million rows: how long, how large, and what readers feel of it. */
+import { milliseconds } from '../report/format.ts';
+import { quantile } from '../statistics.ts';
+import { HOT_KEYS, TABLE_ROWS } from '../warming/load.ts';
+import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
+import type { LargeWarming, Told } from '../warming/orders.ts';
+import type { CaseResult } from './case-result.ts';
+
+const READERS = 2;
+const APART_MS = 4;
+const READS_ALONE = 2_500;
+/** Somewhat less than the run takes. */
+const READS_BESIDE = 7_500;
+const CUT_AFTER_MS = 20_000;
+const TOOK_MAX_MS = 60_000;
+const MEMORY_MAX_MIB = 512;
+const P99_RATIO_MAX = 1.5;
+
+type Measured = {
+  readonly told: Told;
+  readonly whole: LargeWarming;
+  readonly cut: LargeWarming;
+  readonly carriedOn: LargeWarming;
+  readonly aloneMs: readonly number[];
+  readonly besideMs: readonly number[];
+};
+
+export async function runLargeTable(report: (step: string) => void): Promise<CaseResult> {
+  return describe(await withWarmingBench(READERS, report, (bench) => measure(bench, report)));
+}
+
+async function measure(bench: WarmingBench, report: (step: string) => void): Promise<Measured> {
+  const { warmer, servers } = bench;
+  report(`Adding rows, up to ${TABLE_ROWS.toLocaleString('en')}`);
+  await warmer.order('addRows', TABLE_ROWS);
+  report(`Telling of reads of ${HOT_KEYS.toLocaleString('en')} keys`);
+  const told = await warmer.order('tellReads', HOT_KEYS);
+  report('A whole warm-up, into an empty cache');
+  const whole = await warmer.order('warmLarge', {});
+  report('Readers alone');
+  await readAll(bench, READS_ALONE, 0); // compiles
+  const aloneMs = await readAll(bench, READS_ALONE, 1);
+  report('Readers beside a warm-up');
+  const warming = warmer.order('warmLarge', {});
+  const besideMs = await readAll(bench, READS_BESIDE, 2);
+  await warming;
+  report('One that is cut short, and the next one');
+  await warmer.order('clear');
+  const cut = await warmer.order('warmLarge', { cutAfterMs: CUT_AFTER_MS });
+  const carriedOn = await warmer.order('warmLarge', {});
+  await servers.redis.flushall('ASYNC');
+  return { told, whole, cut, carriedOn, aloneMs, besideMs };
+}
+
+async function readAll({ readers }: WarmingBench, count: number, seed: number): Promise<number[]> {
+  const reads = readers.map((reader, index) =>
+    reader.order('read', { count, apartMs: APART_MS, seed: seed * READERS + index, loadedShare: 0 }),
+  );
+  return (await Promise.all(reads)).flat();
+}
+
+function describe(measured: Measured): CaseResult {
+  const { told, whole, cut, carriedOn, aloneMs, besideMs } = measured;
+  const loadedTwice = cut.loaded + carriedOn.loaded - HOT_KEYS;
+  const row = (name: string, { tookMs, loaded, found, commands, memoryMiB }: LargeWarming) => [
+    name,
+    (tookMs / 1_000).toFixed(1),
+    loaded.toLocaleString('en'),
+    found.toLocaleString('en'),
+    commands.toLocaleString('en'),
+    memoryMiB.toFixed(0),
+  ];
+  return {
+    title: `A warm-up of ${HOT_KEYS.toLocaleString('en')} keys`,
+    how: `A table of ${TABLE_ROWS.toLocaleString('en')} small rows, of which so many were read, half as often with every fourfold rank. An urgent run into an empty cache; one that is told to end after ${CUT_AFTER_MS / 1_000} s, and the one after it. Telling of the reads took Redis ${told.usPerFlush.toFixed(0)} µs for each 200 keys, and ${told.bytesPerKey.toFixed(0)} bytes a key; an entry takes ${whole.bytesPerKey.toFixed(0)}. Readers, whose reads all end in memory or Redis: ${READERS}, each ${1_000 / APART_MS} a second; their p99 was ${milliseconds(quantile(aloneMs, 0.99))} ms alone and ${milliseconds(quantile(besideMs, 0.99))} ms beside a run.`,
+    columns: ['s', 'keys loaded', 'found warm', 'commands to Redis', 'MiB of the warmer'],
+    rows: [row('into an empty cache', whole), row('cut short', cut), row('the next one', carriedOn)],
+    verdicts: [
+      { what: 'A million keys', value: whole.tookMs, unit: 'ms', atMost: TOOK_MAX_MS },
+      { what: 'Memory of the warmer', value: whole.memoryMiB, unit: 'MiB', atMost: MEMORY_MAX_MIB },
+      { what: 'Keys loaded twice by both', value: loadedTwice, unit: 'keys', atMost: 1_000 },
+      {
+        what: 'p99 beside a run / alone',
+        value: quantile(besideMs, 0.99) / quantile(aloneMs, 0.99),
+        unit: '×',
+        atMost: P99_RATIO_MAX,
+      },
+    ],
+    raw: { told, whole, cut, carriedOn },
+  };
+}
