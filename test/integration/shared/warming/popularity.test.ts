@@ -25,7 +25,7 @@ let redis: GuardedRedis;
 beforeAll(async () => {
   servers = await isolatedServers();
   database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 30_000 });
 });
 afterAll(async () => {
   redis.close();
