@@ -35,7 +35,7 @@ const CASES: readonly Case[] = [
   {
     group: 'import',
     // CDK, which builds the bundles, takes a second to load.
-    run: async ({ redis }) => (await import('./cold-import.ts')).runColdImport(redis),
+    run: async ({ report }) => (await import('./cold-import.ts')).runColdImport(report),
   },
   { group: 'memory', run: ({ report }) => runMemory(report) },
   { group: 'scan', run: ({ redis }) => runScan(redis) },
