@@ -104,14 +104,14 @@ describe.concurrent('batches that always fail', () => {
 
 describe.concurrent('a warm-up whose time is nearly used up', () => {
   /**
-   * More than the first loads need on any machine; and less than 2.3 s, when a load that was given up after a second is
+   * More than the first load needs on any machine; and less than 2.3 s, when a load that was given up after a second is
    * tried again: that one would go on into the next run, and be counted there.
    */
   const RUNS_MS = 2_200;
 
-  /** Postgres stops answering at the third load, and the run's time ends soon after. */
+  /** Postgres stops answering at the second load, and the run's time ends soon after. */
   async function runShort({ first, databaseProxy }: World, traceId: string) {
-    const loading = databaseProxy.hangAt(USERS_LOAD, 3);
+    const loading = databaseProxy.hangAt(USERS_LOAD, 2);
     const remainingMs = CLOSING_MS + RUNS_MS;
     const run = first.call('invoke', 'manual', traceId, remainingMs);
     await loading;
@@ -139,7 +139,6 @@ describe.concurrent('a warm-up whose time is nearly used up', () => {
 
     expect(await runShort(world, 'two')).toMatchObject({ status: 'partial', skipped: one.size });
     const two = await world.stored();
-    expect(two.size).toBeGreaterThan(one.size);
     expect([...one].filter(([key, readAtUs]) => two.get(key) !== readAtUs)).toEqual([]);
 
     const { report: last } = await world.first.call('invoke', 'manual', 'three');
