@@ -61,7 +61,8 @@ export class Loader<Id> {
   readonly #layers: Layers;
   readonly #lease: Lease;
   readonly #admission: Admission;
-  readonly #loads = new SingleFlight<Entry>(LOAD_JOINABLE_MS);
+  /** Undefined for a refresh that another container makes. */
+  readonly #loads = new SingleFlight<Entry | undefined>(LOAD_JOINABLE_MS);
   /** From 0 to 1; begins anywhere, so that containers differ. */
   #jitter = Math.random();
   /** How long a load of this dataset takes as a rule, in ms. */
@@ -80,7 +81,7 @@ export class Loader<Id> {
     else this.#loads.forget(key);
   }
 
-  underWay(key: string): Promise<Entry> | undefined {
+  underWay(key: string): Promise<Entry | undefined> | undefined {
     return this.#loads.get(key);
   }
 
@@ -88,19 +89,25 @@ export class Loader<Id> {
    * What is loaded, here or by the container that leads. `stored` is what it replaces in Redis, `mark` the lease in its
    * place. Throws what the source throws.
    */
-  load(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry> {
-    return this.#runWith(mark, key, () =>
+  async load(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry> {
+    const loaded = await this.#runWith(mark, key, () =>
       mark?.isOurs
         ? this.#loadOne(id, key, this.#lease.keepInPlace(mark), stored)
         : this.#loadAsLeader(id, key, stored, mark !== undefined),
     );
+    return loaded ?? this.#loadAsLeader(id, key, stored, true);
   }
 
-  /** The same for what is stale, which is the answer while another container leads. */
-  refresh(id: Id, key: string, stale: Entry, stored: Stored, mark?: LeaseMark): Promise<Entry> {
+  /**
+   * The same for who has something stale; undefined while another container leads. What is stale is the answer of the caller
+   * alone, and of nobody who joins it:
+   *   1. A reads what is stale               3. B asks, and is told of it: nobody joins what is under way
+   *   2. another container invalidates it    4. A begins to refresh: B may join that, and must not be answered 1's
+   */
+  refresh(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry | undefined> {
     const refreshing = this.#runWith(mark, key, async () => {
       const turn = await this.#askForTurn(key, stored, mark);
-      if (turn === undefined) return stale;
+      if (turn === undefined) return undefined;
       return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
     });
     refreshing.catch(reportFailure);
@@ -152,7 +159,11 @@ export class Loader<Id> {
   }
 
   /** Joins the load under way for `key`, whose lease is another, or starts one by `work`, which takes over the one of `mark`. */
-  async #runWith(mark: LeaseMark | undefined, key: string, work: () => Promise<Entry>): Promise<Entry> {
+  async #runWith(
+    mark: LeaseMark | undefined,
+    key: string,
+    work: () => Promise<Entry | undefined>,
+  ): Promise<Entry | undefined> {
     const joined = this.#loads.get(key);
     if (joined === undefined) return this.#loads.run(key, work);
     if (mark !== undefined) await this.#lease.giveBack(mark);

@@ -262,7 +262,7 @@ export class TieredCache<Id> {
   /** The first caller of all containers refreshes, for a moment; the others, and it after that moment, get what there is. */
   async #serveStale(id: Id, key: string, stale: Entry, stored: Stored, mark?: LeaseMark): Promise<CacheRead> {
     if (this.#loader.underWay(key) === undefined)
-      return this.#firstOf(this.#loader.refresh(id, key, stale, stored, mark), key, stale);
+      return this.#firstOf(this.#loader.refresh(id, key, stored, mark), key, stale);
     if (mark !== undefined) await this.#loader.giveBack(mark);
     return this.#answer('stale', key, stale);
   }
@@ -271,7 +271,7 @@ export class TieredCache<Id> {
    * A failure, which is reported where it happens, counts as not in time, because there is something older to answer. What
    * comes later is stored all the same, if the container is not frozen by then.
    */
-  async #firstOf(refresh: Promise<Entry>, key: string, stale: Entry): Promise<CacheRead> {
+  async #firstOf(refresh: Promise<Entry | undefined>, key: string, stale: Entry): Promise<CacheRead> {
     const inTime = within(REFRESH_WAIT_MS, refresh).catch(() => undefined);
     const entry = (await inTime) ?? stale;
     return this.#answer(entry !== stale && isFresh(entry) ? 'miss' : 'stale', key, entry);
