@@ -1,6 +1,7 @@
-/** L1: the entries that this container keeps in its own memory, the least recently used out first. */
-import { LRUCache } from 'lru-cache';
+/** L1: the entries that this container keeps in its own memory; what is read again stays, whatever passes by once. */
 import type { Entry } from './entry.ts';
+import { Eviction, Place } from './eviction.ts';
+import { SeenKeys } from './seen-keys.ts';
 
 /** `l1` was put there by a read, `hydrated` before this container's first request. */
 export type MemoryOrigin = 'l1' | 'hydrated';
@@ -8,16 +9,24 @@ export type MemoryOrigin = 'l1' | 'hydrated';
 /** An answer from memory: frozen, because all who ask get the same one. */
 export type MemoryRead = { readonly json: string | null; readonly layer: MemoryOrigin };
 
-type MemoryEntry = {
-  readonly entry: Entry;
-  readonly origin: MemoryOrigin;
+/** Answered from memory until `untilMs` by the wall clock; never later than the entry is fresh. */
+class MemoryEntry extends Place {
+  entry: Entry;
+  origin: MemoryOrigin;
   /** Hits that nobody was told of yet: all that a hit pays for being counted, for the metrics and for the warmer. */
-  hits: number;
+  hits = 0;
   /** Made by the first hit: most entries of a scan never have one. */
   read: MemoryRead | undefined;
-  /** Answered from memory until this wall-clock time in ms; never later than the entry is fresh. */
-  readonly untilMs: number;
-};
+
+  constructor(key: string, entry: Entry, origin: MemoryOrigin) {
+    super(key);
+    this.entry = entry;
+    this.origin = origin;
+  }
+}
+
+/** Lists overwrite each other's keys: with so many times the places, hardly any before it is asked for again. */
+const ASKED_ONCE_PER_PLACE = 8;
 
 type MemoryOptions = {
   readonly entriesMax: number;
@@ -27,26 +36,24 @@ type MemoryOptions = {
 };
 
 /**
- * Expiry is a comparison with the wall clock here, not the LRU's own: its clock is monotonic, which may stand still
- * while a Lambda is frozen, and it believes a time for a moment after it read it.
+ * Expiry is a comparison with the wall clock: a monotonic one may stand still while a Lambda is frozen. A hit counts and
+ * sets a bit; it moves nothing.
  */
 export class MemoryLayer {
-  readonly #entries: LRUCache<string, MemoryEntry>;
+  readonly #entries = new Map<string, MemoryEntry>();
+  readonly #eviction: Eviction;
   /** Keys that were asked for among many, and have no place yet. */
-  readonly #askedOnce: LRUCache<string, true>;
+  readonly #askedOnce: SeenKeys;
+  readonly #entriesMax: number;
   readonly #keepMs: number;
   readonly #onHits: MemoryOptions['onHits'];
 
   constructor(options: MemoryOptions) {
-    this.#onHits = options.onHits;
+    this.#entriesMax = options.entriesMax;
     this.#keepMs = options.keepMs;
-    this.#entries = new LRUCache({
-      max: options.entriesMax,
-      dispose: (left, key) => {
-        if (left.hits > 0) this.#tellHits(key, left);
-      },
-    });
-    this.#askedOnce = new LRUCache({ max: options.entriesMax });
+    this.#onHits = options.onHits;
+    this.#eviction = new Eviction(options.entriesMax);
+    this.#askedOnce = new SeenKeys(options.entriesMax * ASKED_ONCE_PER_PLACE);
   }
 
   get(key: string, nowMs: number): MemoryRead | undefined {
@@ -54,59 +61,82 @@ export class MemoryLayer {
     if (found === undefined || nowMs >= found.untilMs) return undefined;
     found.read ??= Object.freeze({ json: found.entry.json, layer: found.origin });
     found.hits++;
+    found.wasHit = true;
     return found.read;
   }
 
   /** Whether `get` would find it; counts as no use of the entry. */
   has(key: string, nowMs: number): boolean {
-    const found = this.#entries.peek(key);
+    const found = this.#entries.get(key);
     return found !== undefined && nowMs < found.untilMs;
   }
 
   /** What was answered before and may be answered again if nothing newer can be had. */
   getStale(key: string, nowMs: number): Entry | undefined {
-    const found = this.#entries.peek(key);
+    const found = this.#entries.get(key);
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
   set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
-    const stored = this.#entries.peek(key);
+    const stored = this.#entries.get(key);
     // Two loads of one key may end in either order; the older one must not win here either.
     if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
-    this.#entries.set(key, {
-      entry,
-      origin,
-      hits: 0,
-      read: undefined,
-      untilMs: Math.min(nowMs + this.#keepMs, entry.freshUntilMs),
-    });
+    const memory = stored ?? this.#add(key, entry, nowMs, origin);
+    this.#tellHits(memory);
+    memory.entry = entry;
+    memory.origin = origin;
+    memory.read = undefined;
+    memory.untilMs = Math.min(nowMs + this.#keepMs, entry.freshUntilMs);
   }
 
   /**
-   * For what was asked for among many: a crawler asks so, for each key once, and would take the place of all that is hot.
-   * Where there is no room it gets one at its second request.
+   * For what was asked for among many: a crawler asks so, for each key once, and none of them is worth a place. Where there
+   * is no room a key gets one at its second request.
    */
   setAmongMany(key: string, entry: Entry, nowMs: number): void {
-    const hasRoom = this.#entries.size < this.#entries.max;
-    if (hasRoom || this.#entries.has(key) || this.#askedOnce.delete(key)) this.set(key, entry, nowMs);
-    else this.#askedOnce.set(key, true);
+    if (this.#hasRoom || this.#entries.has(key) || this.#askedOnce.take(key)) this.set(key, entry, nowMs);
+    else this.#askedOnce.add(key);
   }
 
   delete(key: string): void {
-    this.#entries.delete(key);
+    const stored = this.#entries.get(key);
+    if (stored === undefined) return;
+    this.#eviction.remove(stored);
+    this.#forget(stored);
   }
 
   clear(): void {
+    this.tellAllHits();
+    this.#eviction.clear();
     this.#entries.clear();
   }
 
   /** Tells of all hits that were not told of yet. */
   tellAllHits(): void {
-    for (const [key, entry] of this.#entries.entries()) if (entry.hits > 0) this.#tellHits(key, entry);
+    for (const memory of this.#entries.values()) this.#tellHits(memory);
   }
 
-  #tellHits(key: string, memory: MemoryEntry): void {
-    this.#onHits(key, memory.hits, memory.entry, memory.origin);
+  get #hasRoom(): boolean {
+    return this.#entries.size < this.#entriesMax;
+  }
+
+  /** What was hydrated is what people read: it begins as frequent. */
+  #add(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin): MemoryEntry {
+    if (!this.#hasRoom) this.#forget(this.#eviction.shift(nowMs) as MemoryEntry);
+    const added = new MemoryEntry(key, entry, origin);
+    this.#eviction.add(added, origin === 'hydrated');
+    this.#entries.set(key, added);
+    return added;
+  }
+
+  #forget(memory: MemoryEntry): void {
+    this.#entries.delete(memory.key);
+    this.#tellHits(memory);
+  }
+
+  #tellHits(memory: MemoryEntry): void {
+    if (memory.hits === 0) return;
+    this.#onHits(memory.key, memory.hits, memory.entry, memory.origin);
     memory.hits = 0;
   }
 }

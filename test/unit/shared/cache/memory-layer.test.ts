@@ -22,7 +22,7 @@ beforeEach(() => {
   });
 });
 
-it('the least recently used gives way, and a look without use is no use', () => {
+it('what was not hit gives way first, and a look without use is no hit', () => {
   for (const key of ['a', 'b', 'c']) memory.set(key, entry(key), NOW_MS);
   memory.get('a', NOW_MS);
   memory.has('b', NOW_MS);
