@@ -15,7 +15,7 @@ type Bundle = {
   readonly brings: readonly string[];
 };
 
-const DATA = ['ioredis', 'lru-cache', 'pg', 'prom-client', 'zod'];
+const DATA = ['ioredis', 'pg', 'prom-client', 'zod'];
 
 const bundles: Readonly<Record<FunctionFolder, Bundle>> = {
   read: { bytesMax: 690_000, fromRuntime: [], brings: [...DATA, '@middy/core'] },

@@ -52,10 +52,12 @@ export function showMachine(
 
 function packageVersions(): Record<string, string> {
   const manifest = fileURLToPath(new URL('../../../package.json', import.meta.url));
-  const { dependencies } = JSON.parse(readFileSync(manifest, 'utf8')) as {
-    dependencies: Record<string, string>;
-  };
-  const own = OWN_PACKAGES.map((name) => [name, dependencies[name]]);
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(manifest, 'utf8')) as Record<
+    'dependencies' | 'devDependencies',
+    Record<string, string>
+  >;
+  const wanted = { ...dependencies, ...devDependencies };
+  const own = OWN_PACKAGES.map((name) => [name, wanted[name]]);
   const peers = PEER_PACKAGES.map((name) => [name, installedVersion(name)]);
   return Object.fromEntries([...own, ...peers]);
 }
