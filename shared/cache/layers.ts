@@ -174,14 +174,14 @@ export class Layers {
    * What Redis has of `key`. Whatever is asked for in the same turn goes in the same round trip; a lease that is ours is
    * told to who asked first, who must keep it or give it back.
    */
-  async ask(key: string): Promise<Found> {
+  ask(key: string): Promise<Found> {
     this.#batch ??= this.#openBatch();
     const { keys, entries } = this.#batch;
     const asked = keys.indexOf(key);
     const place = asked >= 0 ? asked : keys.push(key) - 1;
     if (keys.length === BATCH_KEYS_MAX) this.#batch = undefined;
-    const found = (await entries)[place];
-    return asked >= 0 && found?.kind === 'lease' ? { ...found, isOurs: false } : found;
+    if (asked < 0) return entries.then((found) => found[place]);
+    return entries.then((found) => withoutLease(found[place]));
   }
 
   /** The same for who asked before and waits for what another container loads; with a `token`, a lease is put where there is nothing. */
@@ -383,4 +383,9 @@ export class Layers {
 
 function isEntry(found: Found): found is Entry {
   return found !== undefined && found.kind !== 'lease';
+}
+
+/** For who is not the one to keep the lease. */
+function withoutLease(found: Found): Found {
+  return found?.kind === 'lease' ? { ...found, isOurs: false } : found;
 }

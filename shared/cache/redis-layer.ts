@@ -324,10 +324,11 @@ export function readEntries(
   let corrupt = 0;
   const entries = texts.map((text, place) => {
     if (text === null) return undefined;
-    if (text.startsWith(LEASE_PREFIX)) return leaseMark(entryKeys[place] as string, text, text === ours);
     const entry = decodeEntry(text);
-    if (entry === undefined) corrupt++;
-    return entry;
+    if (entry !== undefined) return entry;
+    if (text.startsWith(LEASE_PREFIX)) return leaseMark(entryKeys[place] as string, text, text === ours);
+    corrupt++;
+    return undefined;
   });
   return { look, attemptedAtMs: undefined, entries, corrupt };
 }
