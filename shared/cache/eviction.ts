@@ -68,9 +68,10 @@ export class Eviction {
     this.#leftFrequent = new SeenKeys(placesMax);
   }
 
-  add(place: Place, isFrequent: boolean): void {
-    const cameBack = this.#learnFrom(place.key);
-    this.#enqueue(place, cameBack || isFrequent);
+  /** What comes back joins the frequent ones, or stays out of them: a list that is asked for again and again comes back each time. */
+  add(place: Place, begins: 'frequent' | 'recent' | 'as it comes back'): void {
+    const cameBack = begins !== 'recent' && this.#learnFrom(place.key);
+    this.#enqueue(place, cameBack || begins === 'frequent');
   }
 
   remove(place: Place): void {

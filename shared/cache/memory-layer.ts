@@ -25,6 +25,8 @@ class MemoryEntry extends Place {
   }
 }
 
+type Begins = Parameters<Eviction['add']>[1];
+
 /** Lists overwrite each other's keys: with so many times the places, hardly any before it is asked for again. */
 const ASKED_ONCE_PER_PLACE = 8;
 
@@ -77,16 +79,9 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
   }
 
+  /** What was hydrated is what people read: it begins as frequent. */
   set(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin = 'l1'): void {
-    const stored = this.#entries.get(key);
-    // Two loads of one key may end in either order; the older one must not win here either.
-    if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
-    const memory = stored ?? this.#add(key, entry, nowMs, origin);
-    this.#tellHits(memory);
-    memory.entry = entry;
-    memory.origin = origin;
-    memory.read = undefined;
-    memory.untilMs = Math.min(nowMs + this.#keepMs, entry.freshUntilMs);
+    this.#put(key, entry, nowMs, origin, origin === 'hydrated' ? 'frequent' : 'as it comes back');
   }
 
   /**
@@ -94,7 +89,8 @@ export class MemoryLayer {
    * is no room a key gets one at its second request.
    */
   setAmongMany(key: string, entry: Entry, nowMs: number): void {
-    if (this.#hasRoom || this.#entries.has(key) || this.#askedOnce.take(key)) this.set(key, entry, nowMs);
+    if (this.#hasRoom || this.#entries.has(key) || this.#askedOnce.take(key))
+      this.#put(key, entry, nowMs, 'l1', 'recent');
     else this.#askedOnce.add(key);
   }
 
@@ -120,11 +116,22 @@ export class MemoryLayer {
     return this.#entries.size < this.#entriesMax;
   }
 
-  /** What was hydrated is what people read: it begins as frequent. */
-  #add(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin): MemoryEntry {
+  #put(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin, begins: Begins): void {
+    const stored = this.#entries.get(key);
+    // Two loads of one key may end in either order; the older one must not win here either.
+    if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
+    const memory = stored ?? this.#add(key, entry, nowMs, origin, begins);
+    this.#tellHits(memory);
+    memory.entry = entry;
+    memory.origin = origin;
+    memory.read = undefined;
+    memory.untilMs = Math.min(nowMs + this.#keepMs, entry.freshUntilMs);
+  }
+
+  #add(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin, begins: Begins): MemoryEntry {
     if (!this.#hasRoom) this.#forget(this.#eviction.shift(nowMs) as MemoryEntry);
     const added = new MemoryEntry(key, entry, origin);
-    this.#eviction.add(added, origin === 'hydrated');
+    this.#eviction.add(added, begins);
     this.#entries.set(key, added);
     return added;
   }

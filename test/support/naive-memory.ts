@@ -43,6 +43,10 @@ export class NaiveMemory {
   }
 
   set(key: string, readAtUs: number, freshUntilMs: number, nowMs: number, isFrequent: boolean): void {
+    this.#put(key, readAtUs, freshUntilMs, nowMs, () => this.#comesBack(key) || isFrequent);
+  }
+
+  #put(key: string, readAtUs: number, freshUntilMs: number, nowMs: number, isFrequent: () => boolean): void {
     const old = this.#find(key);
     if (old !== undefined && old.readAtUs > readAtUs) return;
     const untilMs = Math.min(nowMs + this.#keepMs, freshUntilMs);
@@ -52,13 +56,13 @@ export class NaiveMemory {
     this.#frequent = this.#frequent.map(replace);
     if (old !== undefined) return;
     if (this.#isFull) this.#evict(nowMs);
-    (this.#comesBack(key) || isFrequent ? this.#frequent : this.#recent).push(item);
+    (isFrequent() ? this.#frequent : this.#recent).push(item);
   }
 
   setAmongMany(key: string, readAtUs: number, freshUntilMs: number, nowMs: number): void {
     const needsSecondRequest = this.#isFull && this.#find(key) === undefined;
     if (needsSecondRequest && !this.#askedOnce.take(key)) this.#askedOnce.add(key);
-    else this.set(key, readAtUs, freshUntilMs, nowMs, false);
+    else this.#put(key, readAtUs, freshUntilMs, nowMs, () => false);
   }
 
   delete(key: string): void {
