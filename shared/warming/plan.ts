@@ -44,13 +44,13 @@ export type WarmPlan = PlanPart & {
   setAside(keys: readonly string[]): Promise<void>;
   /** What a new container should have in its memory, the most read first. */
   readonly hotKeys: readonly string[];
-  /** Keeps the most read where it survives Redis. */
+  /** Keeps what was chosen where it survives Redis; the parts after the first are on their way by then. */
   save(): Promise<void>;
 };
 
 /**
- * How much is chosen at once. So many are warmed in a second, and kept in Postgres; more only as long as people read them,
- * and never a guess of the database's.
+ * How much is chosen at once, and kept in Postgres as one row. More only as long as people read it, and never a guess of the
+ * database's.
  */
 const PART_KEYS = 20_000;
 
@@ -92,10 +92,13 @@ class Plan<Id> implements WarmPlan {
   readonly #isCarriedOn: boolean;
   readonly #chosen: Chosen<Id>;
   readonly #ranking: Ranking;
-  /** What is kept: the first part, without what was set aside. */
+  /** The first part, without what was set aside. */
   #kept: readonly Popular[] = [];
   /** How many more may be chosen. */
   #left: number;
+  /** How many came after the first one, and the last of them on its way into Postgres. */
+  #parts = 0;
+  #saving: Promise<void> | undefined;
 
   constructor(chosen: Chosen<Id>, ranking: Ranking, beganAtMs: number, isCarriedOn: boolean) {
     this.#chosen = chosen;
@@ -118,8 +121,10 @@ class Plan<Id> implements WarmPlan {
   }
 
   async more(): Promise<PlanPart | undefined> {
+    await this.#saving;
     const popular = await this.#takeNext();
     if (popular.length === 0) return undefined;
+    this.#saving = this.#saveBeside(++this.#parts, popular);
     const keys = keysOfPopular(this.#chosen.dataset, popular);
     return { batches: this.batchesOf(keys), keysFromReads: keys.length };
   }
@@ -137,8 +142,17 @@ class Plan<Id> implements WarmPlan {
     await forgetReads(this.#chosen.redis, this.#chosen.dataset.name, keys);
   }
 
-  save(): Promise<void> {
-    return savePopularity(this.#chosen.database, this.#chosen.dataset.name, this.#kept);
+  async save(): Promise<void> {
+    const { database, dataset } = this.#chosen;
+    await Promise.all([this.#saving, savePopularity(database, dataset.name, 0, this.#kept)]);
+  }
+
+  /** Never rejects: what is warmed does not wait for it, nor end with it. */
+  #saveBeside(part: number, popular: readonly Popular[]): Promise<void> {
+    const { database, dataset } = this.#chosen;
+    return savePopularity(database, dataset.name, part, popular).catch((error) =>
+      log.warn('A part of what people read was not saved.', { dataset: dataset.name, part, error }),
+    );
   }
 
   async #takeNext(): Promise<Popular[]> {

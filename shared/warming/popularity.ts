@@ -118,16 +118,25 @@ export function addReads(
  */
 export async function mostRead(redis: GuardedRedis, database: Database, dataset: string): Promise<Ranking> {
   const mark = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
-  if (mark === null) await restore(redis, database, dataset);
-  return new Ranking(redis, dataset, await redis.run((client) => client.zcard(keys.popularity(dataset))));
+  const restorePart = (part: number) => restore(redis, database, dataset, part);
+  if (mark === null) {
+    await restorePart(0);
+    await inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', WHOLE));
+  }
+  const known = await redis.run((client) => client.zcard(keys.popularity(dataset)));
+  return new Ranking(redis, dataset, known, mark === null ? restorePart : undefined);
 }
 
 /** A dataset's keys, the most read first, piece by piece. Whoever is read meanwhile only moves up, so none comes twice. */
 export class Ranking {
   readonly #redis: GuardedRedis;
   readonly #dataset: string;
+  /** Puts back what is saved of a part, and answers how much, where Redis has lost all of it. */
+  readonly #restorePart: ((part: number) => Promise<number>) | undefined;
   /** How many there are, with the mark. */
-  readonly #known: number;
+  #known: number;
+  /** How many pieces were taken. */
+  #parts = 0;
   readonly #oldestMs = Date.now() - REMEMBERED_MS;
   /** The next ones score no more; so many that score the same came already. */
   #from = { score: '(+inf', ties: 0 };
@@ -136,10 +145,16 @@ export class Ranking {
   /** Of all that came. */
   #weight = 0;
 
-  constructor(redis: GuardedRedis, dataset: string, known: number) {
+  constructor(
+    redis: GuardedRedis,
+    dataset: string,
+    known: number,
+    restorePart?: (part: number) => Promise<number>,
+  ) {
     this.#redis = redis;
     this.#dataset = dataset;
     this.#known = known;
+    this.#restorePart = restorePart;
   }
 
   get known(): number {
@@ -148,9 +163,10 @@ export class Ranking {
 
   /**
    * At most `limit`; fewer where there are no more, and none where all that is left is next to nothing of what is read.
-   * Throws `RedisUnavailableError`, and begins there again then.
+   * Throws `RedisUnavailableError` and `DatabaseUnavailableError`, and begins there again then.
    */
   async next(limit: number): Promise<Popular[]> {
+    if (this.#parts > 0) this.#known += (await this.#restorePart?.(this.#parts)) ?? 0;
     const popular: Popular[] = [];
     let from = this.#from;
     while (popular.length < limit) {
@@ -167,6 +183,7 @@ export class Ranking {
     this.#from = from;
     for (const { score } of popular) this.#weight += this.#weightOf(score);
     this.#taken += popular.length;
+    this.#parts++;
     return popular;
   }
 
@@ -223,23 +240,34 @@ WHERE cardinality(EXCLUDED.keys) * 2 > cardinality(prewarm_popularity.keys)
 export async function savePopularity(
   database: Database,
   dataset: string,
+  part: number,
   popular: readonly Popular[],
 ): Promise<void> {
   if (popular.length === 0) return;
   const savedKeys = popular.map(({ key }) => key);
-  await database.query(SAVE, [dataset, savedKeys, popular.map(({ score }) => score)]);
+  await database.query(SAVE, [rowOf(dataset, part), savedKeys, popular.map(({ score }) => score)]);
+}
+
+/** Each part of a ranking is a row: one of a million keys would take longer than a statement may. */
+function rowOf(dataset: string, part: number): string {
+  return part === 0 ? dataset : `${dataset}/${part}`;
 }
 
 const RESTORE = `
 SELECT key, score FROM prewarm_popularity, unnest(keys, scores) AS saved (key, score) WHERE dataset = $1`;
 
-/** Once more is no harm: it doubles what all that was saved weighs. */
-async function restore(redis: GuardedRedis, database: Database, dataset: string): Promise<void> {
-  const saved = await database.query<Popular>(RESTORE, [dataset]);
+/** Answers how many. Once more is no harm: it doubles what all that was saved weighs. */
+async function restore(
+  redis: GuardedRedis,
+  database: Database,
+  dataset: string,
+  part: number,
+): Promise<number> {
+  const saved = await database.query<Popular>(RESTORE, [rowOf(dataset, part)]);
   if (saved.length > 0)
-    log.info('What people read is known from Postgres again.', { dataset, keys: saved.length });
+    log.info('What people read is known from Postgres again.', { dataset, part, keys: saved.length });
   await add(redis, dataset, 0, saved);
-  await inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', WHOLE));
+  return saved.length;
 }
 
 /** `beganAtMs` as the script takes it: '' for now, or 0 where the scores are whole. */

@@ -102,6 +102,13 @@ describe('what is warmed', () => {
     expect(new Set(chosen.slice(0, 15_000))).toEqual(new Set(range(30_001, 15_000).map(String)));
   });
 
+  it('is known of a Redis that lost everything, all of it', async () => {
+    await read(range(1, 45_000), 2);
+    expect(await run(rowsOf())).toMatchObject({ status: 'success', warmed: 45_000 });
+    await redis.run((client) => client.flushall());
+    expect(new Set(await planned(rowsOf()))).toEqual(new Set(range(1, 45_000).map(String)));
+  });
+
   it('is no more than the first of it when all the rest together is hardly read', async () => {
     await read(range(1, FIRST), 1_000);
     await read(range(FIRST + 1, 15_000), 1);
