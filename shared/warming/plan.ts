@@ -3,6 +3,7 @@ import { FRESH_HEAD, freshUntilOf } from '../cache/entry.ts';
 import type { Warmed } from '../cache/loader.ts';
 import type { TieredCache } from '../cache/tiered-cache.ts';
 import type { Dataset } from '../datasets/dataset.ts';
+import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
 import { chunksOf } from '../redis/batch.ts';
@@ -190,7 +191,8 @@ class Plan<Id> implements WarmPlan {
     if (rest.length === keys.length) return this.#warm(keys, signal, onLoaded);
     if (rest.length === 0) return { storedKeys: [], absent: 0, newerStored: keys.length, generation };
     const warmed = await this.#warm(rest, signal);
-    return { ...warmed, newerStored: warmed.newerStored + keys.length - rest.length };
+    // Of before it was looked: a clear since then has made invisible what was found.
+    return { ...warmed, generation, newerStored: warmed.newerStored + keys.length - rest.length };
   }
 
   /** Which of them were warmed since this was begun, or are fresh for as long. */
@@ -198,9 +200,13 @@ class Plan<Id> implements WarmPlan {
     const { dataset, cache, redis } = this.#chosen;
     const freshUntilMs = this.beganAtMs + dataset.timing.warmFreshMs * FRESH_SHARE_MIN - 1;
     const entryKeys = cache.entryKeys(keys);
-    const heads = await redis.batch(entryKeys, (commands, place) =>
+    const reading = redis.batch(entryKeys, (commands, place) =>
       commands.getrange(entryKeys[place] as string, 0, FRESH_HEAD - 1),
     );
+    const heads = await reading.catch((error) => {
+      if (error instanceof RedisUnavailableError) throw error;
+      return keys.map(() => ''); // something of another type is there, and is replaced
+    });
     return heads.map((head) => (freshUntilOf(String(head)) ?? 0) >= freshUntilMs);
   }
 }

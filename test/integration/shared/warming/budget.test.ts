@@ -63,18 +63,27 @@ function read(ids: readonly number[], times: number): Promise<void> {
   return addReads(redis, users.name, new Map(ids.map((id) => [String(id), times])));
 }
 
-function targetOf(dataset: Dataset<number>): WarmTarget {
+function targetOf(dataset: Dataset<number>, client = redis): WarmTarget {
   const registered = { users: dataset };
-  return warmTargetsOf(redis, database, openCaches(redis, database, registered), registered)[0] as WarmTarget;
+  return warmTargetsOf(
+    client,
+    database,
+    openCaches(client, database, registered),
+    registered,
+  )[0] as WarmTarget;
 }
 
-async function run(dataset: Dataset<number>, stop = new AbortController()): Promise<WarmupReport> {
+function run(dataset: Dataset<number>, stop?: AbortController): Promise<WarmupReport> {
+  return runTarget(targetOf(dataset), stop);
+}
+
+async function runTarget(target: WarmTarget, stop = new AbortController()): Promise<WarmupReport> {
   return warmUp({
     traceId: crypto.randomUUID(),
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: [targetOf(dataset)],
+    targets: [target],
     signal: stop.signal,
     recordMetrics: async () => {},
   });
@@ -208,5 +217,36 @@ describe('a run that is cut short', () => {
     };
     const report = await run(rowsOf({ load }));
     expect(report).toMatchObject({ status: 'success', planned: FIRST, warmed: FIRST, skipped: 0 });
+  });
+
+  it('is carried on whatever else is in the place of an entry', async () => {
+    await read(range(1, FIRST), 1);
+    await runUntil(10);
+    const cache = openCaches(redis, database).users;
+    await cache.look();
+    const [entryKey = ''] = cache.entryKeys(['1']);
+    await redis.run((client) => client.del(entryKey));
+    await redis.run((client) => client.rpush(entryKey, 'not', 'ours'));
+    expect((await untilDone()).report).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
+  });
+
+  it('and cleared while it is carried on is warmed again, also what was found', async () => {
+    await read(range(1, FIRST), 1);
+    await runUntil(10);
+    const registered = { users: rowsOf() };
+    const { users: cache } = openCaches(redis, database, registered);
+    // One key of a batch that is warm is gone, so that it is warmed in part.
+    await cache.look();
+    await redis.run((client) => client.del(cache.entryKeys([String(FIRST)])[0] as string));
+    const warm = cache.warm.bind(cache);
+    let isCleared = false;
+    cache.warm = async (...asked) => {
+      if (!isCleared) await openCaches(redis, database).users.clear();
+      isCleared = true;
+      return warm(...asked);
+    };
+    const target = warmTargetsOf(redis, database, { users: cache }, registered)[0] as WarmTarget;
+    expect(await runTarget(target)).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
+    expect(await target.missing(range(1, FIRST).map(String))).toEqual([]);
   });
 });
