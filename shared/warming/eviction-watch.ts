@@ -67,7 +67,8 @@ export class EvictionWatch {
     if (!maxBytes) return true;
     let bytes = 0;
     for (const [target, { keys, found }] of this.#stored) {
-      bytes += (keys.length + found) * (await target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE)));
+      const weighing = target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE));
+      bytes += (keys.length + found) * ((await weighing.catch(ignoreUnavailable)) ?? 0);
     }
     return bytes < maxBytes * WARM_SHARE;
   }

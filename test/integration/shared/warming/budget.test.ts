@@ -1,5 +1,5 @@
 /** How much is warmed of a table that is larger than what is warmed at once: as long as it is read and has room; and over several runs. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -248,5 +248,21 @@ describe('a run that is cut short', () => {
     const target = warmTargetsOf(redis, database, { users: cache }, registered)[0] as WarmTarget;
     expect(await runTarget(target)).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
     expect(await target.missing(range(1, FIRST).map(String))).toEqual([]);
+  });
+});
+
+describe('a Redis that does not answer', () => {
+  it('when it is asked for its room costs the rest of the run, and not its report', async () => {
+    await read(range(1, 30_000), 1);
+    const impatient = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 100 });
+    onTestFinished(() => impatient.close());
+    await redis.run((client) => client.config('SET', 'maxmemory', '96mb'));
+    const target = targetOf(rowsOf(), impatient);
+    const bytesOfOne = async (some: readonly string[]) => {
+      server.freeze();
+      return target.bytesOfOne(some).finally(() => server.thaw());
+    };
+    const report = await runTarget({ ...target, bytesOfOne });
+    expect(report).toMatchObject({ warmed: 30_000 });
   });
 });
