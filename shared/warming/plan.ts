@@ -33,8 +33,8 @@ export type PlanPart = {
 
 /** Its first part, which is warmed whatever it is worth. */
 export type WarmPlan = PlanPart & {
-  /** The next part; undefined where all that is left is hardly read. Throws `RedisUnavailableError`. */
-  more(): Promise<PlanPart | undefined>;
+  /** The next part; undefined where all that is left is hardly read. Throws `RedisUnavailableError`, or the reason of `signal`. */
+  more(signal?: AbortSignal): Promise<PlanPart | undefined>;
   /** How many batches all parts together may have. */
   readonly batchesMax: number;
   /** What was warmed since then is not warmed again: kept for the next run, if this one comes to no end. */
@@ -121,9 +121,9 @@ class Plan<Id> implements WarmPlan {
     this.batchesMax = Math.ceil(keysMax / dataset.warmBatchSize);
   }
 
-  async more(): Promise<PlanPart | undefined> {
+  async more(signal?: AbortSignal): Promise<PlanPart | undefined> {
     await this.#saving;
-    const popular = await this.#takeNext();
+    const popular = await this.#takeNext(signal);
     if (popular.length === 0) return undefined;
     this.#saving = this.#saveBeside(++this.#parts, popular);
     const keys = keysOfPopular(this.#chosen.dataset, popular);
@@ -156,8 +156,8 @@ class Plan<Id> implements WarmPlan {
     );
   }
 
-  async #takeNext(): Promise<Popular[]> {
-    const popular = await this.#ranking.next(Math.min(PART_KEYS, this.#left));
+  async #takeNext(signal?: AbortSignal): Promise<Popular[]> {
+    const popular = await this.#ranking.next(Math.min(PART_KEYS, this.#left), signal);
     this.#left -= popular.length;
     return popular;
   }

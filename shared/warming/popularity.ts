@@ -135,8 +135,10 @@ export class Ranking {
   readonly #restorePart: ((part: number) => Promise<number>) | undefined;
   /** How many there are, with the mark. */
   #known: number;
-  /** How many pieces were taken. */
+  /** How many pieces were taken, and how many after the first one were put back. */
   #parts = 0;
+  #restored = 0;
+  #restoring: Promise<number> | undefined;
   readonly #oldestMs = Date.now() - REMEMBERED_MS;
   /** The next ones score no more; so many that score the same came already. */
   #from = { score: '(+inf', ties: 0 };
@@ -163,10 +165,10 @@ export class Ranking {
 
   /**
    * At most `limit`; fewer where there are no more, and none where all that is left is next to nothing of what is read.
-   * Throws `RedisUnavailableError` and `DatabaseUnavailableError`, and begins there again then.
+   * Throws `RedisUnavailableError`, `DatabaseUnavailableError`, or the reason of `signal`, and begins there again then.
    */
-  async next(limit: number): Promise<Popular[]> {
-    if (this.#parts > 0) this.#known += (await this.#restorePart?.(this.#parts)) ?? 0;
+  async next(limit: number, signal?: AbortSignal): Promise<Popular[]> {
+    await this.#restoreNext();
     const popular: Popular[] = [];
     let from = this.#from;
     while (popular.length < limit) {
@@ -180,11 +182,25 @@ export class Ranking {
       if (this.#isRestNegligible(popular[0])) return [];
       if (flat.length < 2 * count) break;
     }
+    // Who has given up takes nothing: it would be left out by who tries again.
+    signal?.throwIfAborted();
     this.#from = from;
     for (const { score } of popular) this.#weight += this.#weightOf(score);
     this.#taken += popular.length;
     this.#parts++;
     return popular;
+  }
+
+  /** The part that comes next. What takes too long for who waits is not begun again, and there for the next try. */
+  async #restoreNext(): Promise<void> {
+    if (this.#parts <= this.#restored || this.#restorePart === undefined) return;
+    this.#restoring ??= this.#restorePart(this.#parts).finally(() => {
+      this.#restoring = undefined;
+    });
+    const known = await this.#restoring;
+    if (this.#restored === this.#parts) return;
+    this.#restored = this.#parts;
+    this.#known += known;
   }
 
   #readPage({ score, ties }: { score: string; ties: number }, count: number): Promise<string[]> {

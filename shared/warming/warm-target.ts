@@ -68,7 +68,7 @@ export class TargetWarming {
     this.#pace.expect(this.#plan?.batchesMax ?? 0);
     await this.#warmPart(this.#plan ?? NOTHING);
     while (await this.#mayGoOn()) {
-      const part = await this.#step.attempt(0, async () => this.#plan?.more());
+      const part = await this.#step.attempt(0, async ({ signal }) => this.#plan?.more(signal));
       if (part === undefined) break;
       await this.#warmPart(part);
     }

@@ -77,6 +77,19 @@ async function warmEverybody(): Promise<void> {
   expect(report.status).toBe('success');
 }
 
+describe('a ranking that is read piece by piece', () => {
+  it('goes on where the last piece ended that somebody took, whatever was given up', async () => {
+    await tell({ '1': 1, '2': 2, '3': 3, '4': 4 });
+    const ranking = await mostRead(redis, database, users.name);
+    await ranking.next(1);
+    const givenUp = new AbortController();
+    const late = ranking.next(2, givenUp.signal);
+    givenUp.abort(new Error('too late'));
+    await expect(late).rejects.toThrow('too late');
+    expect((await ranking.next(2)).map(({ key }) => key)).toEqual(['3', '2']);
+  });
+});
+
 describe('reads are counted', () => {
   it('in every container and dataset: hits in memory and in Redis, misses, and several at once', async () => {
     stopClock(); // what was looked at a moment ago is not answered from memory without another look
