@@ -166,8 +166,8 @@ export class Layers {
   }
 
   /** The key of the entry in Redis, as far as this container knows. */
-  entryKey(key: string): string {
-    return this.#redis.entryKey(this.#generation.current, key);
+  entryKey(key: string, generation = this.#generation.current): string {
+    return this.#redis.entryKey(generation, key);
   }
 
   /**
@@ -316,7 +316,11 @@ export class Layers {
     // What another look has dropped since these entries were asked for must not come back with them.
     const isUndisturbed = drops === this.#drops;
     if (asked !== undefined) this.#heed(found, asked);
-    if (generation !== this.#generation.current) return this.#lookUp(keys, asking);
+    if (generation !== this.#generation.current) {
+      // Who has not heard of the clear yet would wait for a load that is stored elsewhere.
+      const [again] = await Promise.all([this.#lookUp(keys, asking), this.#redis.giveBack(found.entries)]);
+      return again;
+    }
     if (found.corrupt > 0) asking.onCorrupt(found.corrupt);
     return this.#takeAll(keys, found, isUndisturbed, asking.amongMany);
   }

@@ -312,7 +312,11 @@ export class Loader<Id> {
   ): Promise<(PutOutcome | undefined)[] | undefined> {
     const putting = this.#putSome(ticket, items, entries, verdicts);
     if (!this.#layers.putsInOneTrip) await putting;
-    const isReplaced = (lead: Lead, place: number) => lead.isInPlace && verdicts[place]?.isStored === true;
+    // A clear that was noticed since the lease was taken has it stored elsewhere.
+    const isStoredThere = ({ leaseKey }: Lead, place: number) =>
+      leaseKey === this.#layers.entryKey(items[place]?.key as string, ticket.generation);
+    const isReplaced = (lead: Lead, place: number) =>
+      lead.isInPlace && verdicts[place]?.isStored === true && isStoredThere(lead, place);
     const leads = items.map(({ lead }) => lead);
     const [outcomes] = await Promise.all([
       putting,

@@ -135,6 +135,16 @@ export class RedisLayer {
     }
   }
 
+  /** The leases among `found` that are ours. Never rejects: they end by themselves. */
+  async giveBack(found: readonly (Entry | LeaseMark | undefined)[]): Promise<void> {
+    const ours = found.filter((one) => one?.kind === 'lease').filter(({ isOurs }) => isOurs);
+    const entryKeys = ours.map(({ entryKey }) => entryKey);
+    const released = this.#redis.batch(entryKeys, (commands, place) =>
+      commands.releaseIfOwner(entryKeys[place] as string, (ours[place] as LeaseMark).token),
+    );
+    await released.catch(ignoreUnavailable);
+  }
+
   async #look(generation: string, sinceMs: number): Promise<Look> {
     return readLook(
       await this.#redis.run((redis) =>

@@ -139,6 +139,17 @@ describe('a lease in the place of an entry', () => {
     expect(cache.counts.corrupt).toBe(0);
   });
 
+  it('is given back where a clear was noticed with it: who has not heard of that would wait for it', async () => {
+    const [one, other] = [openContainer(), openContainer()];
+    stopTime();
+    await one.cache.look();
+    const entryKeys = [30, 31].map(one.entryKey);
+    await other.cache.clear();
+    vi.setSystemTime(Date.now() + 1_000);
+    await Promise.all([30, 31].map((id) => one.cache.get(id)));
+    expect(await redis.mget(entryKeys)).toEqual([null, null]);
+  });
+
   it('is replaced by whoever stores: a value, or a tombstone', async () => {
     const { cache, entryKey } = openContainer();
     await cache.look();
