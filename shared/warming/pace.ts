@@ -43,8 +43,8 @@ export class Pace {
   observeLoad(loadMs: number): number {
     this.#database.observe(loadMs);
     const slowdown = Math.max(this.#database.slowdown, this.#redis.slowdown);
-    // The work's share of the time is a half where nothing is slow, and a half of a third where something takes thrice as long.
-    const restMs = (loadMs + this.#storeMs) * (slowdown < SLOW_RATIO ? 1 : 2 * slowdown - 1);
+    // The work has a half of the time where nothing is slow, a quarter where something takes thrice as long.
+    const restMs = (loadMs + this.#storeMs) * (slowdown < SLOW_RATIO ? 1 : slowdown);
     return Math.min(REST_MAX_MS, this.#isUrgent ? restMs : Math.max(restMs, this.#leisureRestMs));
   }
 
