@@ -360,6 +360,8 @@ end`;
 /** What cannot be evicted must stay small where the memory is: of a dataset's ranking, a part of it, at so much a key. */
 const RANKING_SHARE = 0.1;
 const RANKED_KEY_BYTES = 140;
+/** Redis answers nobody else meanwhile: ten times what is added together, so that many are forgotten soon all the same. */
+const FORGOTTEN_TOGETHER_MAX = 2_000;
 
 /**
  * A score is a time: that at which one single read would weigh as much. Reads of one key add up as their weights do, which
@@ -380,8 +382,10 @@ end
 redis.call('PERSIST', KEYS[1])
 local keysMax, memory = tonumber(ARGV[3]), maxMemory()
 if memory > 0 then keysMax = math.min(keysMax, math.floor(memory * ${RANKING_SHARE} / ${RANKED_KEY_BYTES})) end
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - keysMax)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. nowMs - ARGV[4])
+local tooMany = redis.call('ZCARD', KEYS[1]) - keysMax
+local tooOld = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. nowMs - ARGV[4])
+local forgotten = math.min(math.max(tooMany, tooOld), ${FORGOTTEN_TOGETHER_MAX})
+if forgotten > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, forgotten - 1) end
 return redis.call('ZCARD', KEYS[1])`;
 
 /**

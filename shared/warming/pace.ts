@@ -18,8 +18,8 @@ const JUDGED = 3;
 const REST_MAX_MS = 1_000;
 /** After each load without hurry: a load takes a few milliseconds, as a rule. */
 const LEISURE_REST_MS = 100;
-/** So long all rests of a run without hurry are together at most: it has a minute and a half, as a rule. */
-const LEISURE_MS = 45_000;
+/** So long all rests of a run without hurry are together at most: a deployment's run waits 35 s for the lock. */
+const LEISURE_MS = 20_000;
 /** As long as what failed is taken to have lasted: its time limit. */
 const FAILED_MS = 1_000;
 

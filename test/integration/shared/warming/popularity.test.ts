@@ -358,6 +358,17 @@ describe('what people read', () => {
     expect(await weightOf(redis, users.name, '20003')).toBeCloseTo(33, 0);
   });
 
+  it('is forgotten bit by bit where it is too long: Redis answers nobody else meanwhile', async () => {
+    const key = keys.popularity('too-long');
+    const known = Array.from({ length: 5_000 }, (_, place) => [Date.now() + place, `key-${place}`]);
+    const left = await redis.run(async (client) => {
+      await client.zadd(key, ...known.flat());
+      const add = (name: string) => client.addReads(key, '', 3_600_000, 10, 86_400_000, name, 0);
+      return [await add('one'), await add('two'), await add('three')];
+    });
+    expect(left).toEqual([3_001, 1_002, 10]);
+  });
+
   it('is taken from Postgres once, not at each run', async () => {
     await tell({ 20001: 8 });
     for (let runs = 0; runs < 3; runs++) await runWarmUp(redis, database, datasetsOf(10, 1));

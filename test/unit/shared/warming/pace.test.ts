@@ -92,7 +92,7 @@ it('without hurry too, a slow database is given the longer rest', () => {
 
 it('without hurry the rests of many loads are shorter, so that all of them are done within the time of a run', () => {
   const pace = new Pace(false);
-  pace.expect(4_500);
+  pace.expect(2_000);
   expect(warmAll(pace, [2, 2])).toEqual([10, 10]);
   expect(warmOne(pace, 20)).toBe(20 + STORE_MS);
 });
