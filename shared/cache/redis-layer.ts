@@ -64,6 +64,7 @@ export class RedisLayer {
   readonly #redis: GuardedRedis;
   readonly #dataset: string;
   readonly #schemaVersion: string;
+  readonly #stayMaxMs: number;
   readonly #redisMs: number;
   readonly #generationKey: string;
   readonly #invalidatedKey: string;
@@ -73,6 +74,7 @@ export class RedisLayer {
     this.#redis = redis;
     this.#dataset = dataset;
     this.#schemaVersion = String(schemaVersion);
+    this.#stayMaxMs = redisMs;
     // Stored up to half a tombstone's life after the look that announces it.
     this.#redisMs = redisMs + INVALIDATIONS_KEPT_MS;
     this.#generationKey = keys.generation(dataset);
@@ -197,7 +199,7 @@ export class RedisLayer {
       const encoded: (string | number)[] = [];
       for (const write of chunks[index] as Write[]) {
         entryKeys.push(this.entryKey(generation, write.key));
-        encoded.push(...encodeFor(write.entry, nowMs), write.key, write.token ?? '');
+        encoded.push(...encodeFor(write.entry, nowMs, this.#stayMaxMs), write.key, write.token ?? '');
       }
       entryKeys.push(this.#invalidatedKey);
       return commands.putEntries(entryKeys.length, ...entryKeys, notAfterMs, sinceMs, ...encoded);
@@ -224,14 +226,14 @@ export class RedisLayer {
     const answers = await this.#redis.batch(entryKeys, (commands, place) => {
       const { key, entry, token = '' } = writes[place] as Write;
       const id = isListWhole && !isRecent(invalidatedMs[place]) ? key : '';
-      const encoded = encodeFor(entry, nowMs);
+      const encoded = encodeFor(entry, nowMs, this.#stayMaxMs);
       return commands.putEntries(1, entryKeys[place] as string, notAfterMs, '', ...encoded, id, token);
     });
     return (answers as (string | null)[][]).flat();
   }
 
   async #putTombstones(entryKeys: readonly string[], tombstone: Entry): Promise<void> {
-    const encoded = encodeFor(tombstone, Date.now());
+    const encoded = encodeFor(tombstone, Date.now(), INVALIDATIONS_KEPT_MS);
     const together = this.#redis.isCluster ? 1 : PUT_TOGETHER_MAX;
     const firstKeys = entryKeys.filter((_, place) => place % together === 0);
     await this.#redis.batch(firstKeys, (commands, index) => {
@@ -301,9 +303,14 @@ export class RedisLayer {
   }
 }
 
-/** As the script takes it: text, time of its reading, time to live. */
-function encodeFor(entry: Entry, nowMs: number): (string | number)[] {
-  return [encodeEntry(entry), entry.readAtUs, Math.max(1, entry.staleUntilMs - nowMs)];
+/**
+ * As the script takes it: text, time of its reading, time to live. That is bounded, because of this:
+ *   1. a load begins                             3. it is stored: for an hour, by this clock
+ *   2. this container's clock is set back by one 4. who invalidates it does not know our version any more
+ */
+function encodeFor(entry: Entry, nowMs: number, stayMaxMs: number): (string | number)[] {
+  const ttlMs = Math.min(Math.max(1, entry.staleUntilMs - nowMs), stayMaxMs);
+  return [encodeEntry(entry), entry.readAtUs, ttlMs];
 }
 
 /** ROLE answers ['master', offset, [replica…]] on the server that takes writes. */

@@ -287,6 +287,33 @@ const found: [Timing, Action[]][] = [
       { type: 'invalidate', process: 0, id: 0 },
     ],
   ],
+  [
+    // A clock is set back between a load and its storing, and a version is not known any more when an id is invalidated.
+    { freshMs: 900, warmFreshMs: 3_000, graceMs: 2_000, absentMs: 500, memoryMs: 400 },
+    [
+      { type: 'getMany', process: 0, ids: [2] },
+      { type: 'invalidate', process: 0, id: 0 },
+      { type: 'get', process: 1, id: 1 },
+      untilDone,
+      { type: 'stepClock', process: 1, ms: -3_600_000 },
+      { type: 'invalidate', process: 2, id: 1 },
+      untilDone,
+      { type: 'wait', ms: 1_000 },
+      { type: 'get', process: 1, id: 1 },
+      { type: 'get', process: 2, id: 0 },
+      { type: 'steps', picks: new Array(8).fill(0) },
+      { type: 'freeze', process: 2 },
+      { type: 'wait', ms: 400_000 },
+      { type: 'thaw', process: 2, timersStoodStill: true },
+      { type: 'steps', picks: [0] },
+      { type: 'loseConnection', process: 2 },
+      { type: 'get', process: 2, id: 0 },
+      { type: 'loseConnection', process: 2 },
+      { type: 'getMany', process: 0, ids: [2] },
+      { type: 'steps', picks: [0] },
+      { type: 'invalidate', process: 0, id: 1 },
+    ],
+  ],
 ];
 
 const time = new VirtualTime();
