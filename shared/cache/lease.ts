@@ -31,18 +31,16 @@ const LOOKS_APART_MAX_MS = 100;
 /** From one look to the next, the pause grows so. */
 const LOOKS_APART_GROWTH = 1.5;
 
-/** The right to load. */
+/** The right to load, held under `leaseKey`: the entry's own place, where whoever stores replaces it, or beside it. */
 export type Lead = {
   readonly leaseKey: string;
   readonly token: string;
-  /** Held in the entry's own place: whoever stores replaces it. */
-  readonly isInPlace: boolean;
   /** Ends the renewing. */
   readonly stop: () => void;
 };
 
 /** Of who loads because leases cannot be had. */
-export const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', isInPlace: false, stop() {} };
+export const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', stop() {} };
 
 /** Where an entry is, and how to look there. */
 export type Place = {
@@ -115,7 +113,7 @@ export class Lease {
   }
 
   keepInPlace({ entryKey, token }: LeaseMark): Lead {
-    return this.#keep(entryKey, token, true);
+    return this.#keep(entryKey, token);
   }
 
   /** Should it fail: the lease ends by itself. */
@@ -152,19 +150,19 @@ export class Lease {
   }
 
   /** Renews what was taken while its load runs: a slow database is the last to be asked twice. A frozen process renews nothing. */
-  #keep(leaseKey: string, token: string, isInPlace: boolean): Lead {
+  #keep(leaseKey: string, token: string): Lead {
     const endsAtMs = performance.now() + RENEWED_MAX_MS;
     const renewing = setInterval(() => {
       if (performance.now() < endsAtMs) void this.#renew(leaseKey, token);
       else clearInterval(renewing);
     }, RENEW_EVERY_MS).unref();
-    return { leaseKey, token, isInPlace, stop: () => clearInterval(renewing) };
+    return { leaseKey, token, stop: () => clearInterval(renewing) };
   }
 
   async #take(leaseKey: string, token: string): Promise<Lead | undefined> {
     try {
       const answer = await this.#redis.run((redis) => redis.set(leaseKey, token, 'PX', LEASE_MS, 'NX'));
-      return answer === 'OK' ? this.#keep(leaseKey, token, false) : undefined;
+      return answer === 'OK' ? this.#keep(leaseKey, token) : undefined;
     } catch (error) {
       reportUnlessUnavailable(error);
       return WITHOUT_LEASE;

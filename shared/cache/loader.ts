@@ -316,7 +316,7 @@ export class Loader<Id> {
     const isStoredThere = ({ leaseKey }: Lead, place: number) =>
       leaseKey === this.#layers.entryKey(items[place]?.key as string, ticket.generation);
     const isReplaced = (lead: Lead, place: number) =>
-      lead.isInPlace && verdicts[place]?.isStored === true && isStoredThere(lead, place);
+      verdicts[place]?.isStored === true && isStoredThere(lead, place);
     const leads = items.map(({ lead }) => lead);
     const [outcomes] = await Promise.all([
       putting,
