@@ -21,11 +21,14 @@ export const USER_JSON = `(SELECT row_to_json(answer) FROM (SELECT
 ) answer)`;
 
 /** The left join gives a row for each id, in the order asked, also for those that do not exist. */
-const LOAD = `
+const LOAD = {
+  name: 'load users',
+  text: `
 SELECT ${LOAD_BEGAN_US} AS read_at_us, CASE WHEN u.id IS NOT NULL THEN ${USER_JSON}::text END AS json
 FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place)
 LEFT JOIN users u ON u.id = asked.id
-ORDER BY asked.place`;
+ORDER BY asked.place`,
+};
 
 /** The highest id that the API takes: a number of JavaScript's holds no higher one exactly. */
 export const ID_MAX = Number.MAX_SAFE_INTEGER;

@@ -47,6 +47,18 @@ const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03'
 const TRUSTED_MS = 5_000;
 const PROOF_TIMEOUT_MS = 300;
 
+/**
+ * One with a name is parsed and planned once a connection: half of the time of a load by key. `name` belongs to this text
+ * alone. For statements whose best plan does not hang on their values.
+ */
+export type Statement = string | { readonly name: string; readonly text: string };
+
+/**
+ * What the server says of a name that it does not know, or knows already: between it and us is a pooler that lends its
+ * connections by the transaction and does not keep names. Or the plan's columns were changed.
+ */
+const NAME_REFUSED = new Set(['26000', '42P05', '0A000']);
+
 /** Of ours: no second try helps. */
 const MISTAKES = [TypeError, RangeError, EnvironmentError];
 
@@ -87,6 +99,8 @@ export class Database {
   #pool: Promise<pg.Pool> | undefined;
   /** By the wall clock, which runs while a container is frozen. */
   readonly #usedAtMs = new WeakMap<pg.ClientBase, number>();
+  /** Until a name is refused. */
+  #usesNames = true;
   /** A connection was dead then: those that have been idle since before it are as well. */
   #foundDeadAtMs = 0;
 
@@ -108,15 +122,22 @@ export class Database {
     };
   }
 
-  /** Runs one statement that may be repeated, as a read may: it is, once, when the connection turns out to be dead. */
-  async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+  /**
+   * Runs one statement that may be repeated, as a read may: it is, once, when the connection turns out to be dead, or its
+   * name is refused.
+   */
+  async query<Row extends pg.QueryResultRow>(
+    statement: Statement,
+    values: readonly unknown[] = [],
+  ): Promise<Row[]> {
     try {
-      return await this.#run<Row>(text, values);
+      return await this.#run<Row>(statement, values);
     } catch (error) {
-      if (!isConnectionLost(error)) throw asUnavailable(error);
+      if (typeof statement !== 'string' && NAME_REFUSED.has(codeOf(error))) this.#usesNames = false;
+      else if (!isConnectionLost(error)) throw asUnavailable(error);
     }
     try {
-      return await this.#run<Row>(text, values);
+      return await this.#run<Row>(statement, values);
     } catch (error) {
       throw asUnavailable(error);
     }
@@ -171,10 +192,18 @@ export class Database {
     return rdsProxyTarget({ driver, databaseUrl: this.#databaseUrl, readRole: environment.awsRole });
   }
 
-  async #run<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<Row[]> {
+  async #run<Row extends pg.QueryResultRow>(
+    statement: Statement,
+    values: readonly unknown[],
+  ): Promise<Row[]> {
     const client = await this.#take();
     try {
-      const result = await client.query<Row>(text, values as unknown[]);
+      const { name, text } = typeof statement === 'string' ? { name: undefined, text: statement } : statement;
+      const result = await client.query<Row>({
+        ...(name !== undefined && this.#usesNames && { name }),
+        text,
+        values: values as unknown[],
+      });
       client.release();
       return result.rows;
     } catch (error) {

@@ -17,8 +17,8 @@ const SEARCHES = 12;
 /** All that a warm-up plans. */
 export const PLANNED = USERS + SEARCHES;
 
-/** In the statement that loads users, and in no other one. */
-export const USERS_LOAD = 'unnest($1::bigint[])';
+/** The name of the statement that loads users. */
+export const USERS_LOAD = 'load users';
 /** In the command that stores users, and in no other one of a warm-up. */
 export const USERS_STORE = 'prewarm:entry:users';
 

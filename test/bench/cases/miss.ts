@@ -13,7 +13,8 @@ import { median, pairedRatio } from '../statistics.ts';
 import type { CaseResult, Verdict } from './case-result.ts';
 
 const FLOOR: EntrantName = 'ioredis + pg + lru-cache';
-const ENTRANTS: readonly EntrantName[] = [FLOOR, PREWARM, ...PEERS];
+const NAMED: EntrantName = 'ioredis + pg + lru-cache, named statement';
+const ENTRANTS: readonly EntrantName[] = [FLOOR, NAMED, PREWARM, ...PEERS];
 
 /** `count` misses make a sample long enough. */
 const KINDS = [
@@ -144,7 +145,7 @@ function describe({ samples, trips }: Measured, failures: Failures<EntrantName>)
   const figures = ['to the floor', 'CPU µs', 'CPU ratio'];
   return {
     title: 'A miss, from Postgres',
-    how: `Ids that nobody has read before, so that neither memory nor Redis has them: each is loaded from Postgres by one statement (they are counted), and is in Redis when it is answered. The floor is written by hand: GET, the statement of Prewarm's dataset over a pool with the settings of Prewarm's, SET. The peers load as it does, and parse. Redis and Postgres have one processor together, and who is measured has the other one. Each contestant in a process of its own, one sample of each per round.`,
+    how: `Ids that nobody has read before, so that neither memory nor Redis has them: each is loaded from Postgres by one statement (they are counted), and is in Redis when it is answered. The floor is written by hand: GET, the statement of Prewarm's dataset over a pool with the settings of Prewarm's, SET; its second row has Postgres keep the statement's plan, as Prewarm does. The peers load as the first does, and parse. Redis and Postgres have one processor together, and who is measured has the other one. Each contestant in a process of its own, one sample of each per round.`,
     columns: [...KINDS.flatMap(({ name }) => [`${name}: median µs`, ...figures]), 'round trips to Redis'],
     rows: ENTRANTS.map((name) =>
       failures.row(name, () => [...cellsOf(samples, name), trips.get(name)?.toFixed(1) ?? '']),

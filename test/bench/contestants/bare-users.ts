@@ -1,14 +1,16 @@
-/** Users as the bare driver loads them: the statement of Prewarm's dataset, over a pool with the settings of Prewarm's. */
+/** Users as the bare driver loads them: the statement of Prewarm's dataset, over a pool with the settings of Prewarm's; under its name or without. */
 import pg from 'pg';
 import { users } from '../../../shared/datasets/users.ts';
 import { STATEMENT_TIMEOUT_MS } from '../../../shared/limits.ts';
-import { Database } from '../../../shared/postgres/database.ts';
+import { Database, type Statement } from '../../../shared/postgres/database.ts';
 
 class BareDatabase extends Database {
   readonly #pool: pg.Pool;
+  readonly #isNamed: boolean;
 
-  constructor(databaseUrl: string) {
+  constructor(databaseUrl: string, isNamed: boolean) {
     super(databaseUrl);
+    this.#isNamed = isNamed;
     this.#pool = new pg.Pool({
       connectionString: databaseUrl,
       max: 2,
@@ -22,16 +24,18 @@ class BareDatabase extends Database {
   }
 
   override async query<Row extends pg.QueryResultRow>(
-    text: string,
+    statement: Statement,
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
-    return (await this.#pool.query<Row>(text, values as unknown[])).rows;
+    const named = typeof statement === 'string' ? { text: statement } : statement;
+    const sent = this.#isNamed ? named : { text: named.text };
+    return (await this.#pool.query<Row>({ ...sent, values: values as unknown[] })).rows;
   }
 }
 
 /** Answers what loads the JSON text of a user. */
-export function openBareUsers(databaseUrl: string): (id: string) => Promise<string> {
-  const database = new BareDatabase(databaseUrl);
+export function openBareUsers(databaseUrl: string, isNamed = false): (id: string) => Promise<string> {
+  const database = new BareDatabase(databaseUrl, isNamed);
   return async (id) => {
     const { values } = await users.load(database, [Number(id)]);
     return values[0] ?? 'null';

@@ -9,7 +9,7 @@ export async function open(setup: Setup): Promise<Contestant> {
   const redis = new Redis(setup.redisUrl, setup.connection);
   await once(redis, 'ready');
   const memory = new LRUCache<string, string>({ max: setup.memoryEntriesMax, ttl: setup.memoryMs });
-  const load = openBareUsers(setup.databaseUrl ?? '');
+  const load = openBareUsers(setup.databaseUrl ?? '', setup.variant === 'named');
 
   async function loadAndStore(id: string): Promise<string> {
     const json = await load(id);

@@ -13,6 +13,7 @@ const ENTRANTS = {
   'ioredis MGET + JSON.parse': { module: './ioredis.ts', variant: 'parsed' },
   'ioredis MGET, text': { module: './ioredis.ts', variant: 'text' },
   'ioredis + pg + lru-cache': { module: './by-hand.ts' },
+  'ioredis + pg + lru-cache, named statement': { module: './by-hand.ts', variant: 'named' },
   Prewarm: { module: './prewarm.ts' },
   'Prewarm + JSON.parse': { module: './prewarm.ts', variant: 'parsed' },
   'Prewarm, numeric ids': { module: './prewarm.ts', variant: 'numeric' },

@@ -7,7 +7,7 @@ import { openCaches, warmTargetsOf } from '../../../shared/caches.ts';
 import { datasets } from '../../../shared/datasets/index.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
-import { Database } from '../../../shared/postgres/database.ts';
+import { Database, type Statement } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../shared/redis/keys.ts';
 import { addReads } from '../../../shared/warming/popularity.ts';
@@ -32,11 +32,11 @@ const LOWEST_PRIORITY = 19;
 class CountingDatabase extends Database {
   statements = 0;
   override query<Row extends pg.QueryResultRow>(
-    text: string,
+    statement: Statement,
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
     this.statements++;
-    return super.query<Row>(text, values);
+    return super.query<Row>(statement, values);
   }
 }
 

@@ -66,6 +66,43 @@ describe('a database', () => {
   });
 });
 
+describe('a statement with a name', () => {
+  const NAMED = { name: 'double', text: 'SELECT $1::int * 2 AS doubled' };
+  const double = async (value: number) =>
+    (await single.query<{ doubled: number }>(NAMED, [value]))[0]?.doubled;
+  const prepared = () => single.query('SELECT name FROM pg_prepared_statements');
+  let single: Database;
+
+  beforeEach(() => {
+    single = new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 });
+  });
+  afterEach(() => single.close());
+
+  it('is parsed once a connection', async () => {
+    expect([await double(1), await double(2), await double(3)]).toEqual([2, 4, 6]);
+    expect(await prepared()).toEqual([{ name: 'double' }]);
+  });
+
+  it.each([
+    ['the server does not know its name', 'DEALLOCATE ALL'],
+    ['the server has another one of its name', 'PREPARE double AS SELECT 1'],
+  ])('is answered although %s, and goes without a name from then on', async (_, sql) => {
+    if (sql === 'DEALLOCATE ALL') await double(1);
+    await single.query(sql);
+    expect([await double(2), await double(3)]).toEqual([4, 6]);
+    expect(await prepared()).toEqual([]);
+  });
+
+  it('is answered although the columns of its plan were changed', async () => {
+    await single.query('CREATE TABLE things (one int)');
+    const all = { name: 'all things', text: 'SELECT * FROM things' };
+    await single.query(all);
+    await single.query('ALTER TABLE things ADD COLUMN two int');
+    await single.query('INSERT INTO things VALUES (1, 2)');
+    expect(await single.query(all)).toEqual([{ one: 1, two: 2 }]);
+  });
+});
+
 it('a connection that is cut under a query fails that, and nothing else', async () => {
   const road = await openSlowProxy(servers.databaseUrl);
   const distant = new Database(road.url, PATIENT);
