@@ -143,7 +143,7 @@ export class Admission {
 
 /** The allocator of Redis has four sizes between one power of two and the next. */
 function allocatedFor(bytes: number): number {
-  const step = 2 ** (Math.floor(Math.log2(bytes)) - 2);
+  const step = 2 ** (31 - Math.clz32(bytes) - 2);
   return Math.ceil(bytes / step) * step;
 }
 

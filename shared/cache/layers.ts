@@ -226,7 +226,7 @@ export class Layers {
    */
   async putInRedis(ticket: LoadTicket, writes: readonly Write[]): Promise<PutOutcome[] | undefined> {
     if (writes.length === 0) return [];
-    const outcomes = await this.#redis.put(ticket.generation, writes, ticket.storable);
+    const outcomes = await this.#redis.put(writes, ticket.storable);
     const replaced = outcomes?.filter((outcome) => outcome === 'replaced').length ?? 0;
     if (replaced > 0) this.#onCorrupt(replaced);
     return outcomes;

@@ -46,15 +46,52 @@ const GOLDEN_RATIO = 0.618033988749895;
 export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
 
 const REPLACED: Verdict = { isStored: true, wasSeen: true };
+const NOT_LOADED: Entry = { kind: 'absent', readAtUs: 0, freshUntilMs: 0, staleUntilMs: 0, json: null };
 const NONE_KNOWN: ReadonlySet<string> = new Set();
 
-/** One of those that are loaded together. */
-type Item<Id> = {
+/** One of those that are loaded together, and what became of it. */
+class Load<Id> {
   readonly id: Id;
   readonly key: string;
-  readonly lead: Lead;
+  lead: Lead;
   readonly replaces: 'stale' | 'tombstone' | undefined;
-};
+  /** Where it is stored. */
+  entryKey = '';
+  entry: Entry = NOT_LOADED;
+  verdict: Verdict = REPLACED;
+  /** Undefined where it was not to be stored, and when Redis did not answer. */
+  outcome: PutOutcome | undefined;
+
+  constructor(id: Id, key: string, lead: Lead, stored: Stored) {
+    this.id = id;
+    this.key = key;
+    this.lead = lead;
+    this.replaces = stored.get(key);
+  }
+
+  get token(): string {
+    return this.lead.token;
+  }
+
+  /** Whoever stores it replaces the lease: not one beside it, or elsewhere because of a clear since the lease was taken. */
+  get replacesLease(): boolean {
+    return this.verdict.isStored && this.lead.leaseKey === this.entryKey;
+  }
+
+  /** Why it may have to be loaded again: what it was refused for, when that was. */
+  get tombstone(): string | undefined {
+    const { outcome } = this;
+    return typeof outcome === 'object' && outcome.kind === 'tombstone'
+      ? `${outcome.readAtUs} ${this.key}`
+      : undefined;
+  }
+
+  /** What another process stored meanwhile, if it can be answered. */
+  get answer(): Entry {
+    const { outcome } = this;
+    return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : this.entry;
+  }
+}
 
 export class Loader<Id> {
   readonly #source: Source<Id>;
@@ -144,7 +181,10 @@ export class Loader<Id> {
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
     const keys = ids.map((id) => this.#source.key(id));
-    const writes = entries.map((entry, place) => ({ key: keys[place] as string, entry }));
+    const writes = entries.map((entry, place) => {
+      const key = keys[place] as string;
+      return { key, entryKey: this.#layers.entryKey(key, ticket.generation), entry };
+    });
     const outcomes = await this.#layers.putInRedis(ticket, writes);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
@@ -193,8 +233,8 @@ export class Loader<Id> {
   }
 
   async #loadOne(id: Id, key: string, lead: Lead, stored: Stored): Promise<Entry> {
-    const [entry] = await this.#loadAndStore([{ id, key, lead, replaces: stored.get(key) }]);
-    return entry as Entry;
+    const [load] = await this.#loadAndStore([new Load(id, key, lead, stored)]);
+    return (load as Load<Id>).answer;
   }
 
   /** What another container stored meanwhile, or loads, is waited for by who reads it. */
@@ -224,16 +264,12 @@ export class Loader<Id> {
     leads: ReadonlyMap<string, Lead>,
     stored: Stored,
   ): void {
-    const items = keys.map((key) => ({
-      id: wanted.get(key) as Id,
-      key,
-      lead: leads.get(key) as Lead,
-      replaces: stored.get(key),
-    }));
-    const batch = this.#loadAndStore(items);
+    const batch = this.#loadAndStore(
+      keys.map((key) => new Load(wanted.get(key) as Id, key, leads.get(key) as Lead, stored)),
+    );
     batch.catch(reportFailure);
     for (const [place, key] of keys.entries()) {
-      const flight = this.#loads.run(key, async () => (await batch)[place] as Entry);
+      const flight = this.#loads.run(key, async () => ((await batch)[place] as Load<Id>).answer);
       // Whoever joins it hears of its failure; a flight that an invalidation made everybody forget has nobody.
       flight.catch(() => undefined);
     }
@@ -247,117 +283,76 @@ export class Loader<Id> {
    * database's clock was set back, and says otherwise. What is stale in Redis is replaced whatever it is.
    */
   async #loadAndStore(
-    items: readonly Item<Id>[],
+    loads: readonly Load<Id>[],
     reloads = 0,
     known: ReadonlySet<string> = NONE_KNOWN,
-  ): Promise<Entry[]> {
+  ): Promise<readonly Load<Id>[]> {
     const ticket = this.#layers.beginLoad();
-    const loaded = await this.#loadOrRelease(items, ticket);
-    const verdicts = await this.#judge(ticket.generation, items, loaded);
-    const [outcomes] = await Promise.all([
-      this.#putAndRelease(ticket, items, loaded, verdicts),
-      this.#admission.reportIfDue(),
-    ]);
-    const tombstones = tombstonesOf(items, outcomes ?? []);
+    await this.#loadOrRelease(loads, ticket);
+    await this.#judge(ticket.generation, loads);
+    const reported = this.#admission.reportIfDue();
+    await this.#putAndRelease(ticket, loads);
+    await reported;
+    const tombstones = new Set(loads.map(({ tombstone }) => tombstone).filter((one) => one !== undefined));
     if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
-      const again = items.map((item) => ({ ...item, lead: WITHOUT_LEASE }));
-      return this.#loadAndStore(again, reloads + 1, tombstones);
+      for (const load of loads) load.lead = WITHOUT_LEASE;
+      return this.#loadAndStore(loads, reloads + 1, tombstones);
     }
-    const entries = loaded.map((entry, place) => storedInstead(outcomes?.[place]) ?? entry);
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
-    const isLate = outcomes?.includes('late') ?? false;
-    if (tombstones.size === 0 && !isLate) this.#putInMemory(ticket, items, entries, verdicts);
-    return entries;
+    const isLate = loads.some(({ outcome }) => outcome === 'late');
+    if (tombstones.size === 0 && !isLate) this.#putInMemory(ticket, loads);
+    return loads;
   }
 
-  #putInMemory(
-    ticket: LoadTicket,
-    items: readonly Item<Id>[],
-    entries: readonly Entry[],
-    verdicts: readonly Verdict[],
-  ): void {
-    for (const [place, { key }] of items.entries()) {
-      const amongMany = items.length > 1 || verdicts[place]?.wasSeen === false;
-      this.#layers.putInMemory(ticket, key, entries[place] as Entry, amongMany);
-    }
+  #putInMemory(ticket: LoadTicket, loads: readonly Load<Id>[]): void {
+    for (const { key, answer, verdict } of loads)
+      this.#layers.putInMemory(ticket, key, answer, loads.length > 1 || !verdict.wasSeen);
   }
 
   /** What replaces something that is stored is not refused; what was there before an invalidation was counted already. */
-  async #judge(
-    generation: string,
-    items: readonly Item<Id>[],
-    entries: readonly Entry[],
-  ): Promise<readonly Verdict[]> {
-    const loaded = items.map(({ key, replaces }, place) => ({
-      key,
-      replaces,
-      entry: entries[place] as Entry,
-    }));
-    for (const { key, replaces, entry } of loaded)
+  async #judge(generation: string, loads: readonly Load<Id>[]): Promise<void> {
+    const judged = loads.filter(({ replaces }) => replaces === undefined);
+    for (const { key, replaces, entry } of loads)
       if (replaces === 'stale') this.#admission.countReplaced(key, entry);
-    const judged = await this.#admission.judge(
-      generation,
-      loaded.filter(({ replaces }) => replaces === undefined),
-    );
-    let next = 0;
-    return loaded.map(({ replaces }) => (replaces === undefined ? (judged[next++] as Verdict) : REPLACED));
+    const verdicts = await this.#admission.judge(generation, judged);
+    for (const [place, load] of judged.entries()) load.verdict = verdicts[place] as Verdict;
   }
 
   /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
-  async #putAndRelease(
-    ticket: LoadTicket,
-    items: readonly Item<Id>[],
-    entries: readonly Entry[],
-    verdicts: readonly Verdict[],
-  ): Promise<(PutOutcome | undefined)[] | undefined> {
-    const putting = this.#putSome(ticket, items, entries, verdicts);
+  async #putAndRelease(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<void> {
+    for (const load of loads) load.entryKey = this.#layers.entryKey(load.key, ticket.generation);
+    const putting = this.#put(ticket, loads);
     if (!this.#layers.putsInOneTrip) await putting;
-    // A clear that was noticed since the lease was taken has it stored elsewhere.
-    const isStoredThere = ({ leaseKey }: Lead, place: number) =>
-      leaseKey === this.#layers.entryKey(items[place]?.key as string, ticket.generation);
-    const isReplaced = (lead: Lead, place: number) =>
-      verdicts[place]?.isStored === true && isStoredThere(lead, place);
-    const leads = items.map(({ lead }) => lead);
-    const [outcomes] = await Promise.all([
-      putting,
-      this.#releaseAll(leads.filter((lead, place) => !isReplaced(lead, place))),
-    ]);
-    const replaced = leads.filter(isReplaced);
-    for (const { stop } of replaced) stop();
-    if (outcomes === undefined) await this.#releaseAll(replaced);
-    return outcomes;
+    const releasing = this.#releaseAll(loads.filter(({ replacesLease }) => !replacesLease));
+    const isPut = await putting;
+    await releasing;
+    const replaced = loads.filter(({ replacesLease }) => replacesLease);
+    for (const { lead } of replaced) lead.stop();
+    if (!isPut) await this.#releaseAll(replaced);
   }
 
-  async #releaseAll(leads: readonly Lead[]): Promise<void> {
-    await Promise.all(leads.map((lead) => this.#lease.release(lead)));
+  /** False when Redis did not answer. */
+  async #put(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<boolean> {
+    const stored = loads.filter(({ verdict }) => verdict.isStored);
+    const outcomes = await this.#layers.putInRedis(ticket, stored);
+    for (const load of loads) load.outcome = undefined;
+    for (const [place, load] of stored.entries()) load.outcome = outcomes?.[place];
+    return outcomes !== undefined;
   }
 
-  /** The outcomes in the order of `items`, undefined where nothing was to be stored; undefined when Redis did not answer. */
-  async #putSome(
-    ticket: LoadTicket,
-    items: readonly Item<Id>[],
-    entries: readonly Entry[],
-    verdicts: readonly Verdict[],
-  ): Promise<(PutOutcome | undefined)[] | undefined> {
-    const writes = items.flatMap(({ key, lead }, place) =>
-      verdicts[place]?.isStored ? [{ place, key, entry: entries[place] as Entry, token: lead.token }] : [],
-    );
-    const outcomes = await this.#layers.putInRedis(ticket, writes);
-    if (outcomes === undefined || writes.length === items.length) return outcomes;
-    const all = new Array<PutOutcome | undefined>(items.length).fill(undefined);
-    for (const [index, { place }] of writes.entries()) all[place] = outcomes[index];
-    return all;
+  async #releaseAll(loads: readonly Load<Id>[]): Promise<void> {
+    if (loads.length > 0) await Promise.all(loads.map(({ lead }) => this.#lease.release(lead)));
   }
 
-  async #loadOrRelease(items: readonly Item<Id>[], ticket: LoadTicket): Promise<Entry[]> {
+  async #loadOrRelease(loads: readonly Load<Id>[], ticket: LoadTicket): Promise<void> {
     const beganAtMs = performance.now();
     try {
-      const ids = items.map(({ id }) => id);
-      const loaded = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
+      const ids = loads.map(({ id }) => id);
+      const entries = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
+      for (const [place, load] of loads.entries()) load.entry = entries[place] as Entry;
       this.#usualLoadMs += (performance.now() - beganAtMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
-      return loaded;
     } catch (error) {
-      await this.#releaseAll(items.map(({ lead }) => lead));
+      await this.#releaseAll(loads);
       throw error;
     }
   }
@@ -391,24 +386,6 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
   if (idsAsked > 0 && !(readAtUs > 0)) {
     throw new SourceAnswerError(source, `when the database began to read, in µs, not ${readAtUs}`);
   }
-}
-
-/** Which of `items` were refused for a tombstone, each with the tombstone's time. */
-function tombstonesOf(
-  items: readonly { readonly key: string }[],
-  outcomes: readonly (PutOutcome | undefined)[],
-): ReadonlySet<string> {
-  const found = outcomes.flatMap((outcome, place) =>
-    typeof outcome === 'object' && outcome.kind === 'tombstone'
-      ? [`${outcome.readAtUs} ${items[place]?.key}`]
-      : [],
-  );
-  return new Set(found);
-}
-
-/** What another process stored meanwhile, if it can be answered. */
-function storedInstead(outcome: PutOutcome | undefined): Entry | undefined {
-  return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : undefined;
 }
 
 function reportFailure(error: unknown): void {

@@ -55,6 +55,8 @@ type RedisLayerOptions = {
 /** An entry on its way into Redis. */
 export type Write = {
   readonly key: string;
+  /** Its name in Redis, under the generation that counted when it was loaded. */
+  readonly entryKey: string;
   readonly entry: Entry;
   /** Of the lease in its place. @default - none */
   readonly token?: string;
@@ -121,15 +123,11 @@ export class RedisLayer {
    * Stores the entries, each only if nothing read later is there, Redis' clock has not passed `notAfterMs`, and no tombstone
    * of after `sinceMs` is gone. Answers what became of each, or undefined when Redis did not answer.
    */
-  async put(
-    generation: string,
-    writes: readonly Write[],
-    storable: Storable,
-  ): Promise<PutOutcome[] | undefined> {
+  async put(writes: readonly Write[], storable: Storable): Promise<PutOutcome[] | undefined> {
     try {
       const answers = this.#redis.isCluster
-        ? await this.#putInCluster(generation, writes, storable)
-        : await this.#putTogether(generation, writes, storable);
+        ? await this.#putInCluster(writes, storable)
+        : await this.#putTogether(writes, storable);
       return answers.map(outcomeOf);
     } catch (error) {
       ignoreUnavailable(error);
@@ -187,22 +185,19 @@ export class RedisLayer {
 
   /** Some in one script, which saves both sides the work of a command each. */
   async #putTogether(
-    generation: string,
     writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
     const nowMs = Date.now();
     const chunks = chunksOf(writes, PUT_TOGETHER_MAX);
-    const firstKeys = chunks.map(([first]) => this.entryKey(generation, (first as Write).key));
+    const firstKeys = chunks.map(([first]) => (first as Write).entryKey);
     const answers = await this.#redis.batch(firstKeys, (commands, index) => {
-      const entryKeys: string[] = [];
-      const encoded: (string | number)[] = [];
-      for (const write of chunks[index] as Write[]) {
-        entryKeys.push(this.entryKey(generation, write.key));
-        encoded.push(...encodeFor(write.entry, nowMs, this.#stayMaxMs), write.key, write.token ?? '');
-      }
-      entryKeys.push(this.#invalidatedKey);
-      return commands.putEntries(entryKeys.length, ...entryKeys, notAfterMs, sinceMs, ...encoded);
+      const chunk = chunks[index] as Write[];
+      const sent: (string | number)[] = chunk.map(({ entryKey }) => entryKey);
+      sent.push(this.#invalidatedKey, notAfterMs, sinceMs);
+      for (const { key, entry, token = '' } of chunk)
+        sent.push(encodeEntry(entry), entry.readAtUs, ttlOf(entry, nowMs, this.#stayMaxMs), key, token);
+      return commands.putEntries(chunk.length + 1, ...sent);
     });
     return (answers as (string | null)[][]).flat();
   }
@@ -212,7 +207,6 @@ export class RedisLayer {
    * two leaves a tombstone that is younger than all else, and not evicted in this moment.
    */
   async #putInCluster(
-    generation: string,
     writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
@@ -222,23 +216,24 @@ export class RedisLayer {
     const isRecent = (atMs: string | null | undefined) => atMs != null && Number(atMs) >= sinceMs;
     const isListWhole = forgottenMs != null && !isRecent(forgottenMs);
     const nowMs = Date.now();
-    const entryKeys = writes.map(({ key }) => this.entryKey(generation, key));
+    const entryKeys = writes.map(({ entryKey }) => entryKey);
     const answers = await this.#redis.batch(entryKeys, (commands, place) => {
-      const { key, entry, token = '' } = writes[place] as Write;
+      const { key, entryKey, entry, token = '' } = writes[place] as Write;
       const id = isListWhole && !isRecent(invalidatedMs[place]) ? key : '';
-      const encoded = encodeFor(entry, nowMs, this.#stayMaxMs);
-      return commands.putEntries(1, entryKeys[place] as string, notAfterMs, '', ...encoded, id, token);
+      const sent = [encodeEntry(entry), entry.readAtUs, ttlOf(entry, nowMs, this.#stayMaxMs), id, token];
+      return commands.putEntries(1, entryKey, notAfterMs, '', ...sent);
     });
     return (answers as (string | null)[][]).flat();
   }
 
   async #putTombstones(entryKeys: readonly string[], tombstone: Entry): Promise<void> {
-    const encoded = encodeFor(tombstone, Date.now(), INVALIDATIONS_KEPT_MS);
+    const ttlMs = ttlOf(tombstone, Date.now(), INVALIDATIONS_KEPT_MS);
+    const sent = [encodeEntry(tombstone), tombstone.readAtUs, ttlMs];
     const together = this.#redis.isCluster ? 1 : PUT_TOGETHER_MAX;
     const firstKeys = entryKeys.filter((_, place) => place % together === 0);
     await this.#redis.batch(firstKeys, (commands, index) => {
       const keys = entryKeys.slice(index * together, (index + 1) * together);
-      return commands.putTombstones(keys.length, ...keys, ...keys.flatMap(() => encoded));
+      return commands.putTombstones(keys.length, ...keys, ...keys.flatMap(() => sent));
     });
   }
 
@@ -304,13 +299,12 @@ export class RedisLayer {
 }
 
 /**
- * As the script takes it: text, time of its reading, time to live. That is bounded, because of this:
+ * Bounded, because of this:
  *   1. a load begins                             3. it is stored: for an hour, by this clock
  *   2. this container's clock is set back by one 4. who invalidates it does not know our version any more
  */
-function encodeFor(entry: Entry, nowMs: number, stayMaxMs: number): (string | number)[] {
-  const ttlMs = Math.min(Math.max(1, entry.staleUntilMs - nowMs), stayMaxMs);
-  return [encodeEntry(entry), entry.readAtUs, ttlMs];
+function ttlOf({ staleUntilMs }: Entry, nowMs: number, stayMaxMs: number): number {
+  return Math.min(Math.max(1, staleUntilMs - nowMs), stayMaxMs);
 }
 
 /** ROLE answers ['master', offset, [replica…]] on the server that takes writes. */
