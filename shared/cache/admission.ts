@@ -76,9 +76,10 @@ export class Admission {
     return loaded.map(({ key, entry }) => this.#decide(key, entry, seen.has(key)));
   }
 
-  /** Call it beside the storing, which need not wait for the answer. Never rejects. */
-  async reportIfDue(): Promise<void> {
-    if (this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX)) await this.#ask([]);
+  /** Call it beside the storing, which need not wait for the answer; undefined when there is none. Never rejects. */
+  reportIfDue(): Promise<unknown> | undefined {
+    const isDue = this.#unreportedBytes.some((bytes) => bytes >= UNREPORTED_BYTES_MAX);
+    return isDue ? this.#ask([]) : undefined;
   }
 
   /** Of a bounded set of keys, such as the rows of a table, what there is room for is stored at once. */

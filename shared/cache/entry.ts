@@ -76,25 +76,7 @@ export function freshUntilOf(head: string): number | undefined {
   return KINDS.get(head.charAt(0)) === 'value' && freshUntilMs > 0 ? freshUntilMs : undefined;
 }
 
-const DIGIT_0 = 48;
-/** So many digits make a small integer, with which V8 reckons faster than with a double. */
-const SMALL_DIGITS = 8;
-const SMALL_MAX = 100_000_000;
-
-/** The digits from `start` to `end`, at most 16, or NaN. A fifth of the time of `Number(encoded.slice(start, end))`. */
+/** NaN where there are no numbers. A loop over the digits is faster once it is compiled, and five times slower until then. */
 function numberAt(encoded: string, start: number, end: number): number {
-  const low = smallAt(encoded, Math.max(start, end - SMALL_DIGITS), end);
-  const high = smallAt(encoded, start, end - SMALL_DIGITS);
-  return low < 0 || high < 0 ? Number.NaN : high * SMALL_MAX + low;
-}
-
-/** The number that at most 8 digits are, 0 for none, or -1 where one of them is none. */
-function smallAt(encoded: string, start: number, end: number): number {
-  let value = 0;
-  for (let index = start; index < end; index++) {
-    const digit = encoded.charCodeAt(index) - DIGIT_0;
-    if (!(digit >= 0 && digit <= 9)) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
+  return Number(encoded.slice(start, end));
 }

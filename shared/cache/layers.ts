@@ -157,7 +157,10 @@ export class Layers {
   /** The places of those keys for which Redis has to be asked; the others are answered from memory after a look. */
   notInMemory(keys: readonly string[]): number[] {
     const nowMs = this.#clock.nowMs();
-    return [...keys.keys()].filter((place) => !this.#memory.has(keys[place] as string, nowMs));
+    const places: number[] = [];
+    for (let place = 0; place < keys.length; place++)
+      if (!this.#memory.has(keys[place] as string, nowMs)) places.push(place);
+    return places;
   }
 
   /** What counts, as far as this container knows. */

@@ -199,15 +199,14 @@ export class Loader<Id> {
   }
 
   /** Joins the load under way for `key`, whose lease is another, or starts one by `work`, which takes over the one of `mark`. */
-  async #runWith(
+  #runWith(
     mark: LeaseMark | undefined,
     key: string,
     work: () => Promise<Entry | undefined>,
   ): Promise<Entry | undefined> {
     const joined = this.#loads.get(key);
     if (joined === undefined) return this.#loads.run(key, work);
-    if (mark !== undefined) await this.#lease.giveBack(mark);
-    return joined;
+    return mark === undefined ? joined : this.#lease.giveBack(mark).then(() => joined);
   }
 
   async #askForTurn(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Turn> {

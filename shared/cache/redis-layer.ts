@@ -166,21 +166,16 @@ export class RedisLayer {
   async #read(entryKeys: readonly string[], token: string | undefined): Promise<(string | null)[]> {
     if (token !== undefined) {
       try {
-        const texts = await this.#readOrTake(entryKeys, token);
-        return texts.map((text) => text ?? token);
+        const texts = await this.#redis.batch(entryKeys, (commands, place) =>
+          commands.set(entryKeys[place] as string, token, 'PX', LEASE_MS, 'NX', 'GET'),
+        );
+        return texts.map((text) => (text as string | null) ?? token);
       } catch (error) {
         // Redis is full, or something of another type is there: MGET reads what can be read.
         log.debug('Leases could not be taken.', { error });
       }
     }
     return this.#redis.readTexts(entryKeys);
-  }
-
-  async #readOrTake(entryKeys: readonly string[], token: string): Promise<(string | null)[]> {
-    const answers = await this.#redis.batch(entryKeys, (commands, place) =>
-      commands.set(entryKeys[place] as string, token, 'PX', LEASE_MS, 'NX', 'GET'),
-    );
-    return answers as (string | null)[];
   }
 
   /** Some in one script, which saves both sides the work of a command each. */

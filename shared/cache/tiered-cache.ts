@@ -121,10 +121,10 @@ export class TieredCache<Id> {
     if (new Set(keys).size < keys.length) return this.#getRepeated(ids, keys);
     const reads = new Array<CacheRead | undefined>(keys.length).fill(undefined);
     const left = await this.#takeFromLayers(keys, reads);
+    if (!reads.includes(undefined)) return { reads, failure: undefined };
     const lacking = new Map<string, Id>();
     for (const [place, key] of keys.entries())
       if (reads[place] === undefined) lacking.set(key, ids[place] as Id);
-    if (lacking.size === 0) return { reads, failure: undefined };
     const { loaded, failure } = await this.#loadMany(lacking, left);
     for (const [place, key] of keys.entries()) reads[place] ??= loaded.get(key);
     return { reads, failure };
@@ -298,7 +298,8 @@ export class TieredCache<Id> {
   ): Promise<void> {
     const entries = await this.#layers.askForMany(places.map((place) => keys[place] as string));
     const nowMs = Date.now();
-    for (const [index, place] of places.entries()) {
+    for (let index = 0; index < places.length; index++) {
+      const place = places[index] as number;
       const key = keys[place] as string;
       const one = entries[index];
       const found = one?.kind === 'lease' ? undefined : one;
