@@ -1,4 +1,5 @@
 /** L2: the entries in Redis. What can fail is kept in here: a read that fails is a miss, a write that fails is no write. */
+import { hasPassed } from '../clock.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { chunksOf, serverOf } from '../redis/batch.ts';
@@ -17,6 +18,9 @@ const TOLD_IDS_MAX = 1_000;
 
 /** Redis answers nobody else while it stores them: 0.2 ms for users, measured on one core. */
 const PUT_TOGETHER_MAX = 50;
+
+/** For so long after Redis refused a lease, reads ask for none: each would ask twice. */
+const LEASES_REFUSED_MS = 1_000;
 
 /** A failover to a replica that has not heard of a clear would bring the old generation back: so ask, but not for long. */
 const REPLICA_ACK_TIMEOUT_MS = 50;
@@ -71,6 +75,7 @@ export class RedisLayer {
   readonly #generationKey: string;
   readonly #invalidatedKey: string;
   readonly #schemaVersionsKey: string;
+  #leasesRefusedAtMs = 0;
 
   constructor(redis: GuardedRedis, { dataset, schemaVersion, redisMs }: RedisLayerOptions) {
     this.#redis = redis;
@@ -164,7 +169,7 @@ export class RedisLayer {
 
   /** Null where there is nothing; with a `token`, it is there then. */
   async #read(entryKeys: readonly string[], token: string | undefined): Promise<(string | null)[]> {
-    if (token !== undefined) {
+    if (token !== undefined && hasPassed(LEASES_REFUSED_MS, this.#leasesRefusedAtMs)) {
       try {
         const texts = await this.#redis.batch(entryKeys, (commands, place) =>
           commands.set(entryKeys[place] as string, token, 'PX', LEASE_MS, 'NX', 'GET'),
@@ -172,6 +177,7 @@ export class RedisLayer {
         return texts.map((text) => (text as string | null) ?? token);
       } catch (error) {
         // Redis is full, or something of another type is there: MGET reads what can be read.
+        this.#leasesRefusedAtMs = Date.now();
         log.debug('Leases could not be taken.', { error });
       }
     }

@@ -14,8 +14,8 @@ export type WarmTarget = {
   plan(): Promise<WarmPlan>;
   /** What was stored under another generation was cleared meanwhile. */
   generation(): Promise<string>;
-  /** Those of `keys` of which Redis has nothing. Throws `RedisUnavailableError`. */
-  missing(keys: readonly string[]): Promise<string[]>;
+  /** Those of `keys` of which Redis has nothing. Throws `RedisUnavailableError`, or the reason of `signal`. */
+  missing(keys: readonly string[], signal?: AbortSignal): Promise<string[]>;
   /** How many bytes of Redis one of `keys` takes, on average; 0 where it does not tell. Throws `RedisUnavailableError`. */
   bytesOfOne(keys: readonly string[]): Promise<number>;
   /** Deletes what Redis has of `keys`. Throws `RedisUnavailableError`. */
@@ -34,7 +34,7 @@ export function warmTargetOf<Id>(
     step: dataset.warmStep,
     dataset: dataset.name,
     generation: () => cache.currentGeneration(),
-    missing: (keys) => missingOf(redis, keys, cache.entryKeys(keys)),
+    missing: (keys, signal) => missingOf(redis, keys, cache.entryKeys(keys), signal),
     bytesOfOne: (keys) => bytesOfOne(redis, cache.entryKeys(keys)),
     drop: (keys) => dropValues(redis, cache.entryKeys(keys)),
     isDatabaseWell: () => isWell(database),
@@ -60,9 +60,11 @@ async function missingOf(
   redis: GuardedRedis,
   keys: readonly string[],
   entryKeys: readonly string[],
+  signal?: AbortSignal,
 ): Promise<string[]> {
   const missing: string[] = [];
   for (const [part, some] of chunksOf(entryKeys, NAMED_TOGETHER_MAX).entries()) {
+    signal?.throwIfAborted();
     const isThere = await redis.batch(some, (commands, place) => commands.exists(some[place] as string));
     const from = part * NAMED_TOGETHER_MAX;
     missing.push(...keys.slice(from, from + some.length).filter((_, place) => isThere[place] === 0));

@@ -45,7 +45,10 @@ export type WarmTargetOptions = {
   readonly evictions: EvictionWatch;
 };
 
-/** A target that is being warmed: `warm`, and when all targets of the run are, `confirm`. */
+/**
+ * A target that is being warmed: `warmFirst`, `warmRest` when all targets of the run have their first part, and `confirm` in
+ * the end.
+ */
 export class TargetWarming {
   readonly #target: WarmTarget;
   readonly #options: WarmTargetOptions;
@@ -62,11 +65,17 @@ export class TargetWarming {
   }
 
   /** A batch that fails leaves the others alone. */
-  async warm(): Promise<void> {
+  async warmFirst(): Promise<void> {
     this.#step.resume();
     this.#plan = await this.#step.attempt(0, () => this.#target.plan());
     this.#pace.expect(this.#plan?.batchesMax ?? 0);
     await this.#warmPart(this.#plan ?? NOTHING);
+    this.#step.pause();
+  }
+
+  /** What is read less than all before it: part by part, as long as it is read, and Redis has room. */
+  async warmRest(): Promise<void> {
+    this.#step.resume();
     while (await this.#mayGoOn()) {
       const part = await this.#step.attempt(0, async ({ signal }) => this.#plan?.more(signal));
       if (part === undefined) break;
@@ -97,7 +106,7 @@ export class TargetWarming {
     await this.#repeatCleared();
     if (!this.#step.isHopeless) {
       await this.#confirmStored().catch((error) => {
-        if (!(error instanceof RedisUnavailableError)) throw error;
+        if (!(error instanceof RedisUnavailableError || this.#options.signal.aborted)) throw error;
         log.warn('What was warmed could not be looked up again.', { step: this.#target.step, error });
       });
     }
@@ -196,12 +205,12 @@ export class TargetWarming {
     const { evictions } = this.#options;
     await evictions.look();
     const sample = sampleOf(stored, CONFIRMED_SAMPLE);
-    if (!evictions.sawEviction && (await this.#target.missing(sample)).length === 0) {
+    if (!evictions.sawEviction && (await this.#missing(sample)).length === 0) {
       this.#step.confirm({ confirmed: sample.length, lostToEviction: 0 }, 0, EVICTED);
       return;
     }
     await this.#putBack(stored);
-    const lost = (await this.#target.missing(stored)).length;
+    const lost = (await this.#missing(stored)).length;
     const confirmed = stored.length - lost;
     const { sawEviction } = evictions;
     this.#step.confirm(
@@ -213,16 +222,25 @@ export class TargetWarming {
 
   /** What is gone is loaded again: all of it, or, in a Redis that is full, as much as there is room for. */
   async #putBack(stored: readonly string[]): Promise<void> {
-    const missing = await this.#target.missing(stored);
+    const missing = await this.#missing(stored);
     if (missing.length === 0) return;
     const kept = this.#options.evictions.sawEviction
       ? await this.#makeRoom(stored, new Set(missing))
       : stored;
     // Looked up again, because in a full Redis each question may have cost a key.
-    for (const batch of this.#plan?.batchesOf(await this.#target.missing(kept)) ?? []) {
+    for (const batch of this.#plan?.batchesOf(await this.#missing(kept)) ?? []) {
       if (this.#step.isHopeless) return;
-      await this.#step.attempt(0, ({ signal }) => batch.warm(signal, () => {}));
+      let restMs = 0;
+      const onLoaded = (loadMs: number) => {
+        restMs = this.#pace.observeLoad(loadMs);
+      };
+      await this.#step.attempt(0, ({ signal }) => batch.warm(signal, onLoaded));
+      await rest(restMs, this.#options.signal);
     }
+  }
+
+  #missing(keys: readonly string[]): Promise<string[]> {
+    return this.#target.missing(keys, this.#options.signal);
   }
 
   /**

@@ -98,7 +98,8 @@ async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): 
   // What the schedule warms is warm already, as a rule, and nobody waits for it: it has the time not to be felt.
   const isUrgent = run.trigger !== 'schedule';
   const warmings = run.targets.map((target) => new TargetWarming(target, { signal, isUrgent, evictions }));
-  for (const warming of warmings) await warming.warm();
+  for (const warming of warmings) await warming.warmFirst();
+  for (const warming of warmings) await warming.warmRest();
   const warmed: WarmedTarget[] = [];
   for (const warming of warmings) warmed.push(await warming.confirm());
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];

@@ -10,7 +10,8 @@ const READS = 1_000;
 /** Each reader 250 a second. */
 const APART_MS = 4;
 const ROUNDS = 7;
-const P99_RATIO_MAX = 1.2;
+/** Nobody waits for the schedule's; a deployment's is in a hurry, and may be felt a little. */
+const P99_RATIO_MAX = { schedule: 1.2, deploy: 1.5 } as const;
 
 const BESIDE = ['schedule', 'deploy'] as const;
 type Trigger = (typeof BESIDE)[number];
@@ -78,7 +79,7 @@ function describe(rounds: readonly Round[]): CaseResult {
       what: `p99 ${NAMES[part]} / alone`,
       value: pairedRatio(quantiles(part, 0.99), quantiles('alone', 0.99)),
       unit: '×',
-      atMost: P99_RATIO_MAX,
+      atMost: P99_RATIO_MAX[part],
     })),
     raw: {
       p99Ms: Object.fromEntries(['alone', ...BESIDE].map((part) => [part, quantiles(part as Part, 0.99)])),

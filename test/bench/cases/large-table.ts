@@ -3,7 +3,8 @@ import { milliseconds } from '../report/format.ts';
 import { quantile } from '../statistics.ts';
 import { HOT_KEYS, TABLE_ROWS } from '../warming/load.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { LargeWarming, Told } from '../warming/orders.ts';
+import type { BatchTimes, LargeWarming, Told } from '../warming/orders.ts';
+import { simulateWarmUp } from '../warming/simulate.ts';
 import type { CaseResult } from './case-result.ts';
 
 const READERS = 2;
@@ -12,12 +13,17 @@ const READS_ALONE = 2_500;
 /** Somewhat less than the run takes. */
 const READS_BESIDE = 7_500;
 const CUT_AFTER_MS = 20_000;
+/** From which the time of all is simulated. */
+const BATCHES_TIMED = 200;
+const SIMULATED_KEYS = [1e6, 1e7, 1e8];
+const SIMULATED_RATIO_MAX = 1.25;
 const TOOK_MAX_MS = 60_000;
 const MEMORY_MAX_MIB = 512;
 const P99_RATIO_MAX = 1.5;
 
 type Measured = {
   readonly told: Told;
+  readonly batches: readonly BatchTimes[];
   readonly whole: LargeWarming;
   readonly cut: LargeWarming;
   readonly carriedOn: LargeWarming;
@@ -35,6 +41,8 @@ async function measure(bench: WarmingBench, report: (step: string) => void): Pro
   await warmer.order('addRows', TABLE_ROWS);
   report(`Telling of reads of ${HOT_KEYS.toLocaleString('en')} keys`);
   const told = await warmer.order('tellReads', HOT_KEYS);
+  const batches = await warmer.order('timeBatches', BATCHES_TIMED);
+  await warmer.order('clear');
   report('A whole warm-up, into an empty cache');
   const whole = await warmer.order('warmLarge', {});
   report('Readers alone');
@@ -49,7 +57,7 @@ async function measure(bench: WarmingBench, report: (step: string) => void): Pro
   const cut = await warmer.order('warmLarge', { cutAfterMs: CUT_AFTER_MS });
   const carriedOn = await warmer.order('warmLarge', {});
   await servers.redis.flushall('ASYNC');
-  return { told, whole, cut, carriedOn, aloneMs, besideMs };
+  return { told, batches, whole, cut, carriedOn, aloneMs, besideMs };
 }
 
 async function readAll({ readers }: WarmingBench, count: number, seed: number): Promise<number[]> {
@@ -60,7 +68,9 @@ async function readAll({ readers }: WarmingBench, count: number, seed: number): 
 }
 
 function describe(measured: Measured): CaseResult {
-  const { told, whole, cut, carriedOn, aloneMs, besideMs } = measured;
+  const { told, batches, whole, cut, carriedOn, aloneMs, besideMs } = measured;
+  const simulated = SIMULATED_KEYS.map((keys) => simulateWarmUp(keys, batches));
+  const offBy = (simulated[0] as number) / (whole.tookMs / 1_000);
   const loadedTwice = cut.loaded + carriedOn.loaded - HOT_KEYS;
   const row = (name: string, { tookMs, loaded, found, commands, memoryMiB }: LargeWarming) => [
     name,
@@ -72,7 +82,7 @@ function describe(measured: Measured): CaseResult {
   ];
   return {
     title: `A warm-up of ${HOT_KEYS.toLocaleString('en')} keys`,
-    how: `A table of ${TABLE_ROWS.toLocaleString('en')} small rows, of which so many were read, half as often with every fourfold rank. An urgent run into an empty cache; one that is told to end after ${CUT_AFTER_MS / 1_000} s, and the one after it. Telling of the reads took Redis ${told.usPerFlush.toFixed(0)} µs for each 200 keys, and ${told.bytesPerKey.toFixed(0)} bytes a key; an entry takes ${whole.bytesPerKey.toFixed(0)}. Readers, whose reads all end in memory or Redis: ${READERS}, each ${1_000 / APART_MS} a second; their p99 was ${milliseconds(quantile(aloneMs, 0.99))} ms alone and ${milliseconds(quantile(besideMs, 0.99))} ms beside a run.`,
+    how: `A table of ${TABLE_ROWS.toLocaleString('en')} small rows, of which so many were read, half as often with every fourfold rank. An urgent run into an empty cache; one that is told to end after ${CUT_AFTER_MS / 1_000} s, and the one after it. Telling of the reads took Redis ${told.usPerFlush.toFixed(0)} µs for each 200 keys, and ${told.bytesPerKey.toFixed(0)} bytes a key; an entry takes ${whole.bytesPerKey.toFixed(0)}. Readers, whose reads all end in memory or Redis: ${READERS}, each ${1_000 / APART_MS} a second; their p99 was ${milliseconds(quantile(aloneMs, 0.99))} ms alone and ${milliseconds(quantile(besideMs, 0.99))} ms beside a run. By simulation from ${BATCHES_TIMED} batches, ${SIMULATED_KEYS.map((keys, place) => `${keys.toLocaleString('en')} keys take ${(simulated[place] as number).toFixed(0)} s`).join(', ')}.`,
     columns: ['s', 'keys loaded', 'found warm', 'commands to Redis', 'MiB of the warmer'],
     rows: [row('into an empty cache', whole), row('cut short', cut), row('the next one', carriedOn)],
     verdicts: [
@@ -80,12 +90,18 @@ function describe(measured: Measured): CaseResult {
       { what: 'Memory of the warmer', value: whole.memoryMiB, unit: 'MiB', atMost: MEMORY_MAX_MIB },
       { what: 'Keys loaded twice by both', value: loadedTwice, unit: 'keys', atMost: 1_000 },
       {
+        what: 'The simulated time of a million is off by',
+        value: Math.max(offBy, 1 / offBy),
+        unit: '×',
+        atMost: SIMULATED_RATIO_MAX,
+      },
+      {
         what: 'p99 beside a run / alone',
         value: quantile(besideMs, 0.99) / quantile(aloneMs, 0.99),
         unit: '×',
         atMost: P99_RATIO_MAX,
       },
     ],
-    raw: { told, whole, cut, carriedOn },
+    raw: { told, batches, simulated, whole, cut, carriedOn },
   };
 }

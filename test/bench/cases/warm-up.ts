@@ -1,5 +1,5 @@
 /** How quickly a warm-up fills the cache, between its floors: one by one, and bare drivers in batches. */
-import { median, pairedRatio } from '../statistics.ts';
+import { median } from '../statistics.ts';
 import { USERS_TIMED } from '../warming/load.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
 import type { Warming } from '../warming/orders.ts';
@@ -12,7 +12,8 @@ const ROUNDS_ONE_BY_ONE = 3;
 const MS_PER_S = 1_000;
 const TOOK_MAX_MS = 500;
 const STATEMENTS_MAX = 25;
-const FLOOR_SHARE_MIN = 0.8;
+/** It rests for half of the time: as fast as the bare drivers it would be felt by readers. */
+const KEYS_PER_SECOND_MIN = 15_000;
 
 type Kind = 'warm' | 'batched' | 'oneByOne';
 type Rounds = Readonly<Record<Kind, Warming[]>>;
@@ -55,10 +56,10 @@ function describe(rounds: Rounds): CaseResult {
       { what: 'Prewarm', value: median(warm.map(tookMsOf)), unit: 'ms', atMost: TOOK_MAX_MS },
       { what: 'Statements', value: statements, unit: 'statements', atMost: STATEMENTS_MAX },
       {
-        what: 'Keys per second, Prewarm / batched',
-        value: pairedRatio(batched.map(tookMsOf), warm.map(tookMsOf)),
-        unit: '×',
-        atLeast: FLOOR_SHARE_MIN,
+        what: 'Keys per second',
+        value: keysPerSecondOf(warm),
+        unit: 'keys/s',
+        atLeast: KEYS_PER_SECOND_MIN,
       },
     ],
     raw: rounds,
@@ -69,9 +70,12 @@ function tookMsOf({ tookMs }: Warming): number {
   return tookMs;
 }
 
+function keysPerSecondOf(rounds: readonly Warming[]): number {
+  return Math.round((USERS_TIMED / median(rounds.map(tookMsOf))) * MS_PER_S);
+}
+
 function cellsOf(rounds: readonly Warming[]): string[] {
   const tookMs = median(rounds.map(tookMsOf));
-  const keysPerSecond = Math.round((USERS_TIMED / tookMs) * MS_PER_S);
   const statements = Math.max(...rounds.map((each) => each.statements));
-  return [tookMs.toFixed(0), keysPerSecond.toLocaleString('en'), statements.toLocaleString('en')];
+  return [tookMs.toFixed(0), keysPerSecondOf(rounds).toLocaleString('en'), statements.toLocaleString('en')];
 }

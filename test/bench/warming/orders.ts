@@ -25,6 +25,9 @@ export type LargeWarming = {
   readonly memoryMiB: number;
 };
 
+/** Of a batch: its statement, and what Redis takes. */
+export type BatchTimes = { readonly loadMs: number; readonly storeMs: number };
+
 export type WarmerOrders = {
   open(servers: Servers): Promise<void>;
   /** A whole warm-up of `users` users, from the lock to its release. */
@@ -46,6 +49,8 @@ export type WarmerOrders = {
   tellReads(keys: number): Promise<Told>;
   /** A warm-up of all that was read, unless it is told to end before. */
   warmLarge(kind: { readonly cutAfterMs?: number }): Promise<LargeWarming>;
+  /** So many batches, one after the other, and nothing else of a run. */
+  timeBatches(batches: number): Promise<readonly BatchTimes[]>;
   clear(): Promise<void>;
   /** A warm-up that takes a while; answers whether it was aborted. */
   warmSlowly(): Promise<boolean>;

@@ -15,7 +15,17 @@ import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
-import type { AtOnce, LargeWarming, Run, Servers, Told, WarmerOrders, Warming } from './orders.ts';
+import { HOT_KEYS } from './load.ts';
+import type {
+  AtOnce,
+  BatchTimes,
+  LargeWarming,
+  Run,
+  Servers,
+  Told,
+  WarmerOrders,
+  Warming,
+} from './orders.ts';
 
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -124,12 +134,12 @@ async function addRows(rows: number): Promise<void> {
 
 async function tellReads(count: number): Promise<Told> {
   await bareRedis.config('RESETSTAT');
-  const reads = Array.from({ length: count }, (_, index): [string, number] => [
-    String(index + 1),
-    Math.ceil(Math.sqrt(count / (index + 1))),
-  ]);
   for (let from = 0; from < count; from += FLUSHED_TOGETHER) {
-    await addReads(redis, users.name, new Map(reads.slice(from, from + FLUSHED_TOGETHER)));
+    const reads = Array.from({ length: FLUSHED_TOGETHER }, (_, place): [string, number] => [
+      String(from + place + 1),
+      Math.ceil(Math.sqrt(count / (from + place + 1))),
+    ]);
+    await addReads(redis, users.name, new Map(reads));
   }
   const stats = await bareRedis.info('commandstats');
   const us = ['evalsha', 'eval'].map((name) =>
@@ -151,7 +161,7 @@ async function warmLarge({ cutAfterMs }: { cutAfterMs?: number }): Promise<Large
   const beganMs = performance.now();
   const stop = new AbortController();
   const timer = cutAfterMs && setTimeout(() => stop.abort(new Error('told to end')), cutAfterMs);
-  const report = await run({ users }, 'manual', stop.signal);
+  const report = await run({ users: { ...users, warmIdsMax: HOT_KEYS } }, 'manual', stop.signal);
   const tookMs = performance.now() - beganMs;
   clearTimeout(timer || undefined);
   const [commands, bytes] = await numbers();
@@ -163,6 +173,25 @@ async function warmLarge({ cutAfterMs }: { cutAfterMs?: number }): Promise<Large
     bytesPerKey: (bytes - bytesBefore) / report.warmed,
     memoryMiB: process.resourceUsage().maxRSS / KIB_IN_MIB,
   };
+}
+
+/** What the batches of a run take, of ids that the table has and nobody reads. */
+async function timeBatches(batches: number): Promise<readonly BatchTimes[]> {
+  const { users: cache } = openCaches(redis, database);
+  const { warmBatchSize: size } = users;
+  const times: BatchTimes[] = [];
+  for (let batch = 0; batch < batches; batch++) {
+    const ids = Array.from({ length: size }, (_, place) => HOT_KEYS + batch * size + place + 1);
+    const beganMs = performance.now();
+    let loadMs = 0;
+    await cache.warm(ids, {
+      onLoaded: (tookMs) => {
+        loadMs = tookMs;
+      },
+    });
+    times.push({ loadMs, storeMs: performance.now() - beganMs - loadMs });
+  }
+  return times;
 }
 
 async function warmSlowly(): Promise<boolean> {
@@ -221,6 +250,7 @@ takeOrders({
   addRows,
   tellReads,
   warmLarge,
+  timeBatches,
   clear: async () => {
     await openCaches(redis, database).users.clear();
   },

@@ -234,4 +234,18 @@ describe('where leases cannot be had in place', () => {
     expect(await reader.cache.get(33)).toMatchObject({ layer: 'miss' });
     expect(await redis.exists(keys.lease(reader.entryKey(33)), reader.entryKey(33))).toBe(0);
   });
+
+  it('a full Redis is asked for a lease once a second, and else in one round trip', async () => {
+    const reader = openContainer();
+    await openContainer().cache.getMany([34, 35, 36]);
+    await redis.config('SET', 'maxmemory', '1');
+    onTestFinished(async () => {
+      await redis.config('SET', 'maxmemory', '0');
+    });
+    await reader.cache.look();
+    stopTime();
+    // A command that is refused before it runs is not counted as a call.
+    expect(await commandsDuring(() => reader.cache.get(34))).toEqual({ set: 0, mget: 1 });
+    expect(await commandsDuring(() => reader.cache.get(35))).toEqual({ mget: 1 });
+  });
 });

@@ -74,16 +74,16 @@ function targetOf(dataset: Dataset<number>, client = redis): WarmTarget {
 }
 
 function run(dataset: Dataset<number>, stop?: AbortController): Promise<WarmupReport> {
-  return runTarget(targetOf(dataset), stop);
+  return runTargets([targetOf(dataset)], stop);
 }
 
-async function runTarget(target: WarmTarget, stop = new AbortController()): Promise<WarmupReport> {
+function runTargets(targets: readonly WarmTarget[], stop = new AbortController()): Promise<WarmupReport> {
   return warmUp({
     traceId: crypto.randomUUID(),
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: [target],
+    targets,
     signal: stop.signal,
     recordMetrics: async () => {},
   });
@@ -116,6 +116,25 @@ describe('what is warmed', () => {
     expect(await run(rowsOf())).toMatchObject({ status: 'success', warmed: 45_000 });
     await redis.run((client) => client.flushall());
     expect(new Set(await planned(rowsOf()))).toEqual(new Set(range(1, 45_000).map(String)));
+  });
+
+  it('is the first of each dataset before more of any', async () => {
+    await read(range(1, FIRST + BATCH), 1);
+    await addReads(redis, 'others', new Map([['1', 1]]));
+    const loads: string[] = [];
+    const { load } = rowsOf();
+    const named = (name: string): Dataset<number> => ({
+      ...rowsOf({ name }),
+      load: (from, ids) => {
+        loads.push(name);
+        return load(from, ids);
+      },
+    });
+    const registered = { users: named(users.name), others: named('others') };
+    const caches = openCaches(redis, database, registered);
+    const report = await runTargets(warmTargetsOf(redis, database, caches, registered));
+    expect(report).toMatchObject({ status: 'success', warmed: FIRST + BATCH + 1 });
+    expect(loads.slice(-2)).toEqual(['others', users.name]);
   });
 
   it('is no more than the first of it when all the rest together is hardly read', async () => {
@@ -246,9 +265,23 @@ describe('a run that is cut short', () => {
       return warm(...asked);
     };
     const target = warmTargetsOf(redis, database, { users: cache }, registered)[0] as WarmTarget;
-    expect(await runTarget(target)).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
+    expect(await runTargets([target])).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
     expect(await target.missing(range(1, FIRST).map(String))).toEqual([]);
   });
+});
+
+it('what was stored is looked up no longer than the run lasts', async () => {
+  const stop = new AbortController();
+  const target = targetOf(rowsOf());
+  const missing: WarmTarget['missing'] = (some, signal) => {
+    stop.abort(new Error('told to end'));
+    return target.missing(some, signal);
+  };
+  await read(range(1, BATCH), 1);
+  expect(await runTargets([{ ...target, missing }], stop)).toMatchObject({ warmed: BATCH });
+  const stats = await redis.run((client) => client.info('commandstats'));
+  // A look at the generation asks for one key.
+  expect(Number(/cmdstat_exists:calls=(\d+)/.exec(stats)?.[1])).toBeLessThan(100);
 });
 
 describe('a Redis that does not answer', () => {
@@ -262,7 +295,7 @@ describe('a Redis that does not answer', () => {
       server.freeze();
       return target.bytesOfOne(some).finally(() => server.thaw());
     };
-    const report = await runTarget({ ...target, bytesOfOne });
+    const report = await runTargets([{ ...target, bytesOfOne }]);
     expect(report).toMatchObject({ warmed: 30_000 });
   });
 });

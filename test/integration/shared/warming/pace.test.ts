@@ -108,7 +108,8 @@ async function start(
   const [target] = warmTargetsOf(redis, database, openCaches(redis, database, registered), registered);
   const options = { signal, isUrgent: true, evictions: new EvictionWatch(redis), ...rest };
   const warming = new TargetWarming(saying(target as WarmTarget, loadMs), options);
-  await warming.warm();
+  await warming.warmFirst();
+  await warming.warmRest();
   return warming.confirm();
 }
 

@@ -20,28 +20,30 @@ function paceAt(loadMs: number, storeMs?: number): Pace {
   return pace;
 }
 
-it('rests as long as a load and a store took, as long as both keep their speed', () => {
+it('rests half as long again as a load and a store took, as long as both keep their speed', () => {
   const pace = new Pace(true);
-  expect(warmAll(pace, [9, 12, 10, 11, 13, 9, 10])).toEqual([9, 18, 16, 17, 19, 15, 16]);
+  expect(warmAll(pace, [9, 12, 10, 11, 13, 9, 10])).toEqual(
+    [9, 18, 16, 17, 19, 15, 16].map((workMs) => 1.5 * workMs),
+  );
 });
 
-it('what works half of the time works a third of it when loads take twice as long, after the second one that does', () => {
+it('what works two fifths of the time works a third of it when loads take twice as long, after the second one that does', () => {
   const pace = paceAt(10);
-  expect(warmOne(pace, 20)).toBe(20 + STORE_MS);
+  expect(warmOne(pace, 20)).toBe(1.5 * (20 + STORE_MS));
   expect(warmOne(pace, 20)).toBe(2 * (20 + STORE_MS));
 });
 
 it('the same of stores: a Redis that takes twice as long, or holds up who sends too much', () => {
   const pace = paceAt(10);
-  expect(warmOne(pace, 10, 12)).toBe(10 + STORE_MS);
-  expect(warmOne(pace, 10, 12)).toBe(10 + 12);
+  expect(warmOne(pace, 10, 12)).toBe(1.5 * (10 + STORE_MS));
+  expect(warmOne(pace, 10, 12)).toBe(1.5 * (10 + 12));
   expect(warmOne(pace, 10, 12)).toBe(2 * (10 + 12));
 });
 
 it('one load that happens to be slow, or that fails, changes nothing', () => {
   const pace = paceAt(10);
   pace.observeFailure();
-  expect(warmAll(pace, [10, 11, 80, 10, 10]).at(-1)).toBe(10 + STORE_MS);
+  expect(warmAll(pace, [10, 11, 80, 10, 10]).at(-1)).toBe(1.5 * (10 + STORE_MS));
 });
 
 it('an eighth of the speed is given a ninth of the time', () => {
@@ -64,7 +66,7 @@ it('spares servers that fail', () => {
 it('works harder again as soon as they have recovered', () => {
   const pace = paceAt(10);
   warmAll(pace, [80, 80, 80]);
-  expect(warmAll(pace, [10, 10]).at(-1)).toBe(10 + STORE_MS);
+  expect(warmAll(pace, [10, 10]).at(-1)).toBe(1.5 * (10 + STORE_MS));
 });
 
 it('soon takes quicker loads for the usual ones: the first ones of a connection are slow', () => {
@@ -93,6 +95,6 @@ it('without hurry too, a slow database is given the longer rest', () => {
 it('without hurry the rests of many loads are shorter, so that all of them are done within the time of a run', () => {
   const pace = new Pace(false);
   pace.expect(2_000);
-  expect(warmAll(pace, [2, 2])).toEqual([10, 10]);
-  expect(warmOne(pace, 20)).toBe(20 + STORE_MS);
+  expect(warmAll(pace, [2, 2])).toEqual([10, 1.5 * (2 + STORE_MS)]);
+  expect(warmOne(pace, 20)).toBe(1.5 * (20 + STORE_MS));
 });
