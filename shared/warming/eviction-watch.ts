@@ -5,8 +5,13 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readEvictedKeys, readMaxMemoryBytes } from '../redis/memory-usage.ts';
 import type { WarmTarget } from './target.ts';
 
-/** Of each target: one in a hundred that is gone is found nine times of ten. */
+/** Of each target. */
 const SAMPLE = 200;
+/**
+ * More of a sample are gone because Redis evicts them. Fewer may have been invalidated, or found deleted, since they were
+ * stored, in a Redis that evicts what nobody reads all the time.
+ */
+const GONE_MAX = 4;
 
 /** Of the server's memory, for what is warmed of all datasets. Readers store a third, the rankings are a tenth. */
 const WARM_SHARE = 0.5;
@@ -50,12 +55,13 @@ export class EvictionWatch {
   }
 
   /**
-   * Looks whether all that was stored is there. What is gone was evicted only if Redis has evicted something meanwhile: an
-   * id that was invalidated is gone too, a minute later. Never rejects.
+   * Looks whether what was stored is there. What is gone was evicted only if Redis has evicted something meanwhile, and if
+   * it is more than a few: an id that was invalidated is gone too, a minute later. Never rejects.
    */
   async look(): Promise<void> {
     const evicted = await this.#readEvicted();
-    if (evicted === undefined || evicted <= (this.#evictedBefore ?? 0)) return;
+    this.#evictedBefore ??= evicted;
+    if (evicted === undefined || evicted === this.#evictedBefore) return;
     for (const [target, stored] of this.#stored) {
       if (await isIncomplete(target, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
     }
@@ -81,7 +87,7 @@ export class EvictionWatch {
 /** A clear makes all of it invisible, and evicts nothing. */
 async function isIncomplete(target: WarmTarget, { generation, keys }: Stored): Promise<boolean> {
   const missing = await target.missing(sampleOf(keys, SAMPLE));
-  return missing.length > 0 && (await target.generation()) === generation;
+  return missing.length > GONE_MAX && (await target.generation()) === generation;
 }
 
 /** At most `size`, evenly from first to last. */

@@ -113,32 +113,54 @@ export function addReads(
 }
 
 /**
- * The keys that were read most. When Redis has lost what it knew, what the last warm-up had saved in `database` is put back
- * first. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
+ * The keys that were read most. When Redis has lost what it knew, what the last warm-up had saved in `database` is put back:
+ * the first part now, the others as they are asked for. A run that is cut in between leaves marks of what is back, in the
+ * ranking itself, so that they are lost with it. Throws `RedisUnavailableError` and `DatabaseUnavailableError`.
  */
 export async function mostRead(redis: GuardedRedis, database: Database, dataset: string): Promise<Ranking> {
-  const mark = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
-  const restorePart = (part: number) => restore(redis, database, dataset, part);
-  if (mark === null) {
-    await restorePart(0);
-    await inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', WHOLE));
-  }
+  const whole = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
+  const lost = whole === null ? await findLostParts(redis, database, dataset) : new Map<number, number>();
+  const mark = (member: string) =>
+    inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', member));
+  const restorePart = async (part: number) => {
+    if (!lost.has(part)) return;
+    await restore(redis, database, dataset, part);
+    await mark(markOf(part));
+    lost.delete(part);
+    if (lost.size === 0) await mark(WHOLE);
+  };
+  if (whole === null && lost.size === 0) await mark(WHOLE);
+  await restorePart(0);
   const known = await redis.run((client) => client.zcard(keys.popularity(dataset)));
-  return new Ranking(redis, dataset, known, mark === null ? restorePart : undefined);
+  const lostKeys = [...lost.values()].reduce((sum, each) => sum + each, 0);
+  return new Ranking(redis, dataset, known + lostKeys, restorePart);
+}
+
+/** The saved parts that are not in Redis, with how many keys each has. */
+async function findLostParts(
+  redis: GuardedRedis,
+  database: Database,
+  dataset: string,
+): Promise<Map<number, number>> {
+  const saved = await database.query<{ part: number; keys: number }>(SAVED_PARTS, [dataset]);
+  if (saved.length === 0) return new Map();
+  const marks = await inRanking(redis, dataset, (client, key) =>
+    client.zmscore(key, ...saved.map(({ part }) => markOf(part))),
+  );
+  return new Map(saved.filter((_, place) => marks[place] === null).map((each) => [each.part, each.keys]));
 }
 
 /** A dataset's keys, the most read first, piece by piece. Whoever is read meanwhile only moves up, so none comes twice. */
 export class Ranking {
   readonly #redis: GuardedRedis;
   readonly #dataset: string;
-  /** Puts back what is saved of a part, and answers how much, where Redis has lost all of it. */
-  readonly #restorePart: ((part: number) => Promise<number>) | undefined;
-  /** How many there are, with the mark. */
-  #known: number;
-  /** How many pieces were taken, and how many after the first one were put back. */
+  /** Puts back what is saved of a part, where Redis has lost it. */
+  readonly #restorePart: (part: number) => Promise<void>;
+  /** How many there are, with the marks, and with what is still to be put back. */
+  readonly #known: number;
+  /** How many pieces were taken. */
   #parts = 0;
-  #restored = 0;
-  #restoring: Promise<number> | undefined;
+  #restoring: Promise<void> | undefined;
   readonly #oldestMs = Date.now() - REMEMBERED_MS;
   /** The next ones score no more; so many that score the same came already. */
   #from = { score: '(+inf', ties: 0 };
@@ -151,7 +173,7 @@ export class Ranking {
     redis: GuardedRedis,
     dataset: string,
     known: number,
-    restorePart?: (part: number) => Promise<number>,
+    restorePart: (part: number) => Promise<void>,
   ) {
     this.#redis = redis;
     this.#dataset = dataset;
@@ -193,14 +215,10 @@ export class Ranking {
 
   /** The part that comes next. What takes too long for who waits is not begun again, and there for the next try. */
   async #restoreNext(): Promise<void> {
-    if (this.#parts <= this.#restored || this.#restorePart === undefined) return;
     this.#restoring ??= this.#restorePart(this.#parts).finally(() => {
       this.#restoring = undefined;
     });
-    const known = await this.#restoring;
-    if (this.#restored === this.#parts) return;
-    this.#restored = this.#parts;
-    this.#known += known;
+    await this.#restoring;
   }
 
   #readPage({ score, ties }: { score: string; ties: number }, count: number): Promise<string[]> {
@@ -264,26 +282,36 @@ export async function savePopularity(
   await database.query(SAVE, [rowOf(dataset, part), savedKeys, popular.map(({ score }) => score)]);
 }
 
+/** That a part was put back; not the name of any key. */
+function markOf(part: number): string {
+  return `\n${part}`;
+}
+
 /** Each part of a ranking is a row: one of a million keys would take longer than a statement may. */
 function rowOf(dataset: string, part: number): string {
   return part === 0 ? dataset : `${dataset}/${part}`;
 }
 
+/** Of `dataset` and `dataset/1` the parts 0 and 1. */
+const SAVED_PARTS = `
+SELECT coalesce(nullif(substr(dataset, length($1) + 2), ''), '0')::int AS part, cardinality(keys) AS keys
+FROM prewarm_popularity
+WHERE dataset = $1 OR (starts_with(dataset, $1 || '/') AND substr(dataset, length($1) + 2) ~ '^[0-9]{1,4}$')`;
+
 const RESTORE = `
 SELECT key, score FROM prewarm_popularity, unnest(keys, scores) AS saved (key, score) WHERE dataset = $1`;
 
-/** Answers how many. Once more is no harm: it doubles what all that was saved weighs. */
+/** Once more is no harm: it doubles what all that was saved weighs. */
 async function restore(
   redis: GuardedRedis,
   database: Database,
   dataset: string,
   part: number,
-): Promise<number> {
+): Promise<void> {
   const saved = await database.query<Popular>(RESTORE, [rowOf(dataset, part)]);
   if (saved.length > 0)
     log.info('What people read is known from Postgres again.', { dataset, part, keys: saved.length });
   await add(redis, dataset, 0, saved);
-  return saved.length;
 }
 
 /** `beganAtMs` as the script takes it: '' for now, or 0 where the scores are whole. */

@@ -69,14 +69,23 @@ export class Step {
   ): Promise<BatchOutcome> {
     const keys = batch.keys.length;
     let isSlow = false;
+    let isLoaded = false;
+    const warm = ({ signal }: Attempt) => {
+      isLoaded = false;
+      return batch.warm(signal, (loadMs) => {
+        isLoaded = true;
+        onLoaded(loadMs);
+      });
+    };
     const retriesMax = async (error: unknown) => {
       onFailed();
-      isSlow = isTooLate(error) && (await this.#isDatabaseWell());
+      // What was loaded in time waits for Redis.
+      isSlow = !isLoaded && isTooLate(error) && (await this.#isDatabaseWell());
       if (!isSlow) return Number.POSITIVE_INFINITY;
       return keys > 1 ? SLOW_BATCH_RETRIES : SLOW_KEY_RETRIES;
     };
     try {
-      const warmed = await this.#retry(({ signal }) => batch.warm(signal, onLoaded), retriesMax);
+      const warmed = await this.#retry(warm, retriesMax);
       this.#warmed.set(batch, withOwnKeys(warmed, batch));
       return 'warmed';
     } catch (error) {
@@ -111,6 +120,11 @@ export class Step {
 
   resume(): void {
     this.#beganAtMs = performance.now();
+  }
+
+  /** What was stored could not be looked up: nobody knows whether it is there. */
+  failToConfirm(error: unknown): void {
+    this.#fail(error, 0);
   }
 
   /** What an operation needs was away through all its retries, or the run was told to end. */

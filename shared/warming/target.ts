@@ -84,12 +84,14 @@ async function bytesOfOne(redis: GuardedRedis, entryKeys: readonly string[]): Pr
   }
 }
 
-/** In a cluster each is of another slot. */
+/** One command for some of them; in a cluster, where each is of another slot, for each. */
 async function dropValues(redis: GuardedRedis, entryKeys: readonly string[]): Promise<void> {
-  const together = chunksOf(entryKeys, redis.isCluster ? 1 : NAMED_TOGETHER_MAX);
-  const firstKeys = together.map(([first]) => first as string);
-  await redis.batch(firstKeys, (commands, place) => {
-    const some = together[place] as string[];
-    return commands.dropValues(some.length, ...some);
-  });
+  for (const some of chunksOf(entryKeys, NAMED_TOGETHER_MAX)) {
+    const together = redis.isCluster ? some.map((one) => [one]) : [some];
+    const firstKeys = together.map(([first]) => first as string);
+    await redis.batch(firstKeys, (commands, place) => {
+      const named = together[place] as string[];
+      return commands.dropValues(named.length, ...named);
+    });
+  }
 }

@@ -27,6 +27,9 @@ const UNDER_WAY_MAX = 4;
 /** More keys that are too slow each for themselves are not the keys' fault. */
 const SET_ASIDE_MAX = 20;
 
+/** When so many batches have failed all their tries, and none has succeeded, no more are tried. */
+const FAILED_MAX = 8;
+
 /** So many of the keys that were stored are looked up again. */
 const CONFIRMED_SAMPLE = 1_000;
 
@@ -46,8 +49,8 @@ export type WarmTargetOptions = {
 };
 
 /**
- * A target that is being warmed: `warmFirst`, `warmRest` when all targets of the run have their first part, and `confirm` in
- * the end.
+ * A target that is being warmed: `warmFirst`, `warmMore` in turns when all targets of the run have their first part, and
+ * `confirm` in the end.
  */
 export class TargetWarming {
   readonly #target: WarmTarget;
@@ -56,6 +59,7 @@ export class TargetWarming {
   readonly #pace: Pace;
   #plan: WarmPlan | undefined;
   #setAside = 0;
+  #failed = 0;
 
   constructor(target: WarmTarget, options: WarmTargetOptions) {
     this.#target = target;
@@ -73,16 +77,15 @@ export class TargetWarming {
     this.#step.pause();
   }
 
-  /** What is read less than all before it: part by part, as long as it is read, and Redis has room. */
-  async warmRest(): Promise<void> {
+  /** The next part, which is read less than all before it. False when there is none, or Redis has no room. */
+  async warmMore(): Promise<boolean> {
     this.#step.resume();
-    while (await this.#mayGoOn()) {
-      const part = await this.#step.attempt(0, async ({ signal }) => this.#plan?.more(signal));
-      if (part === undefined) break;
-      await this.#warmPart(part);
-    }
-    await this.#repeatCleared();
+    const part = (await this.#mayGoOn())
+      ? await this.#step.attempt(0, async ({ signal }) => this.#plan?.more(signal))
+      : undefined;
+    if (part !== undefined) await this.#warmPart(part);
     this.#step.pause();
+    return part !== undefined;
   }
 
   async #warmPart(part: PlanPart): Promise<void> {
@@ -107,7 +110,7 @@ export class TargetWarming {
     if (!this.#step.isHopeless) {
       await this.#confirmStored().catch((error) => {
         if (!(error instanceof RedisUnavailableError || this.#options.signal.aborted)) throw error;
-        log.warn('What was warmed could not be looked up again.', { step: this.#target.step, error });
+        this.#step.failToConfirm(error);
       });
     }
     const { dataset } = this.#target;
@@ -121,19 +124,19 @@ export class TargetWarming {
       const cleared = generation === undefined ? [] : this.#step.takeCleared(generation);
       if (cleared.length === 0) return;
       if (repeats === REPEATS_MAX) return this.#step.giveUp(cleared, 'cleared while they were warmed');
-      await this.#warmBatches(cleared);
+      await this.#warmBatches(cleared, true);
     }
   }
 
   /**
    * Some side by side, until none is left, or until the database or Redis is away: then the next ones would fail as well;
-   * or until Redis evicts what was stored: then the next ones would cost what is read more.
+   * or until Redis evicts what was stored: then the next ones would cost what is read more, unless they `hadRoom` before.
    */
-  async #warmBatches(batches: readonly WarmBatch[]): Promise<void> {
+  async #warmBatches(batches: readonly WarmBatch[], hadRoom = false): Promise<void> {
     const waiting = [...batches];
     const underWay = new Set<Promise<void>>();
-    const { evictions } = this.#options;
-    while (!this.#step.isHopeless && !evictions.sawEviction) {
+    const isFull = () => this.#options.evictions.sawEviction && !hadRoom;
+    while (!this.#step.isHopeless && !isFull()) {
       if (waiting.length > 0 && underWay.size < UNDER_WAY_MAX) {
         const { rested, ended } = this.#beginBatch(waiting.shift() as WarmBatch, waiting);
         keepUntilSettled(underWay, ended);
@@ -143,7 +146,7 @@ export class TargetWarming {
       } else break;
     }
     await Promise.all(underWay);
-    if (!this.#step.isHopeless && evictions.sawEviction)
+    if (!this.#step.isHopeless && isFull())
       this.#step.giveUp(waiting, 'not stored: Redis is full, and evicts what is read more');
   }
 
@@ -171,6 +174,7 @@ export class TargetWarming {
       else if (outcome === 'warmed') this.#pace.observeStore(endedAtMs - (loadedAtMs as number));
       resolve();
       if (outcome === 'warmed') await this.#watch(batch);
+      if (outcome === 'failed') this.#noteFailed();
       if (outcome === 'slow') await this.#part(batch, waiting);
     };
     return { rested, ended: warm() };
@@ -181,6 +185,11 @@ export class TargetWarming {
     if (warmed === undefined) return; // cleared meanwhile
     this.#options.evictions.add(this.#target, warmed);
     await this.#options.evictions.look();
+  }
+
+  /** Where nothing succeeds, the others would fail as well, each after all its tries, and keep the next dataset waiting. */
+  #noteFailed(): void {
+    if (++this.#failed === FAILED_MAX && !this.#step.hasWarmed) this.#step.despair();
   }
 
   /** Halves what was too slow until what is to blame is alone, and sets that aside. */

@@ -99,7 +99,11 @@ async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): 
   const isUrgent = run.trigger !== 'schedule';
   const warmings = run.targets.map((target) => new TargetWarming(target, { signal, isUrgent, evictions }));
   for (const warming of warmings) await warming.warmFirst();
-  for (const warming of warmings) await warming.warmRest();
+  for (let unfinished = warmings; unfinished.length > 0; ) {
+    const more: TargetWarming[] = [];
+    for (const warming of unfinished) if (await warming.warmMore()) more.push(warming);
+    unfinished = more;
+  }
   const warmed: WarmedTarget[] = [];
   for (const warming of warmings) warmed.push(await warming.confirm());
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];

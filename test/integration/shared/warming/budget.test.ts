@@ -3,9 +3,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
+import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
+import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type { WarmPlan } from '../../../../shared/warming/plan.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
@@ -135,6 +137,25 @@ describe('what is warmed', () => {
     const report = await runTargets(warmTargetsOf(redis, database, caches, registered));
     expect(report).toMatchObject({ status: 'success', warmed: FIRST + BATCH + 1 });
     expect(loads.slice(-2)).toEqual(['others', users.name]);
+  });
+
+  it('is known of a Redis that lost everything, also when the run that puts it back is cut', async () => {
+    await read(range(1, 45_000), 2);
+    expect(await run(rowsOf())).toMatchObject({ status: 'success', warmed: 45_000 });
+    await redis.run((client) => client.flushall());
+    const cut = await targetOf(rowsOf()).plan();
+    // It knows what it has not put back yet.
+    expect(cut.batchesMax).toBeGreaterThanOrEqual(45);
+    await cut.more();
+    expect(new Set(await planned(rowsOf()))).toEqual(new Set(range(1, 45_000).map(String)));
+    // All is back, each once.
+    const weights = await redis.run((client) =>
+      client.zrange(keys.popularity(users.name), '0', '3', 'WITHSCORES'),
+    );
+    await planned(rowsOf());
+    expect(
+      await redis.run((client) => client.zrange(keys.popularity(users.name), '0', '3', 'WITHSCORES')),
+    ).toEqual(weights);
   });
 
   it('is no more than the first of it when all the rest together is hardly read', async () => {
@@ -282,6 +303,44 @@ it('what was stored is looked up no longer than the run lasts', async () => {
   const stats = await redis.run((client) => client.info('commandstats'));
   // A look at the generation asks for one key.
   expect(Number(/cmdstat_exists:calls=(\d+)/.exec(stats)?.[1])).toBeLessThan(100);
+});
+
+it('what could not be looked up is not said to be there', async () => {
+  const target = targetOf(rowsOf());
+  const missing = () => Promise.reject(new RedisUnavailableError('late'));
+  await read(range(1, BATCH), 1);
+  const report = await runTargets([{ ...target, missing }]);
+  expect(report).toMatchObject({ status: 'partial', warmed: BATCH });
+  expect(report.steps.flatMap(({ failures }) => failures)).toContainEqual({ cause: 'late', keys: 0 });
+});
+
+describe('a Redis that evicts all the time', () => {
+  /** Whether a warm-up takes it for the eviction of what it stored, of which so many are gone. */
+  async function seesEviction(gone: number): Promise<boolean> {
+    const watch = new EvictionWatch(redis);
+    await redis.run((client) => client.config('SET', 'maxmemory', '4mb', 'maxmemory-policy', 'volatile-lru'));
+    await watch.begin();
+    const text = 'x'.repeat(10_000);
+    for (let other = 0; other < 500; other++)
+      await redis.run((client) => client.set(`other:${other}`, text, 'EX', 1_000));
+    const target = targetOf(rowsOf());
+    const missing = async (some: readonly string[]) => some.slice(0, gone);
+    const generation = await target.generation();
+    watch.add(
+      { ...target, missing },
+      { storedKeys: range(1, 200).map(String), absent: 0, newerStored: 0, generation },
+    );
+    await watch.look();
+    return watch.sawEviction;
+  }
+
+  it('costs a run nothing when a few of its keys were invalidated meanwhile', async () => {
+    expect(await seesEviction(4)).toBe(false);
+  });
+
+  it('ends a run when it evicts what that stores', async () => {
+    expect(await seesEviction(5)).toBe(true);
+  });
 });
 
 describe('a Redis that does not answer', () => {

@@ -23,12 +23,16 @@ vi.mock('node:timers/promises', async (importOriginal) => ({
   setTimeout: vi.fn(),
 }));
 
-/** And nothing is tried again: what is loaded twice is not held back. */
+/** What is loaded twice is not held back, and tried again at once. */
 vi.mock('../../../../shared/warming/retry.ts', async (importOriginal) => {
   const { retry, WARMUP_RETRY } = await importOriginal<typeof Retry>();
   return {
     retry: (...[name, operation, signal]: Parameters<typeof retry>) =>
-      retry(name, operation, signal, { ...WARMUP_RETRY, timeoutMs: PATIENCE_MS }),
+      retry(name, operation, signal, {
+        timeoutMs: PATIENCE_MS,
+        delaysMs: WARMUP_RETRY.delaysMs.map(() => 0),
+        jitter: 0,
+      }),
   };
 });
 
@@ -109,7 +113,7 @@ async function start(
   const options = { signal, isUrgent: true, evictions: new EvictionWatch(redis), ...rest };
   const warming = new TargetWarming(saying(target as WarmTarget, loadMs), options);
   await warming.warmFirst();
-  await warming.warmRest();
+  while (await warming.warmMore());
   return warming.confirm();
 }
 
@@ -174,6 +178,13 @@ it('what it goes by is how long the database took, and nothing else', async () =
 it('a database that takes eight times as long is given fifteen times as long after each statement', async () => {
   await start(20, { loadMs: (before) => (before < 10 ? USUAL_MS : 8 * USUAL_MS) });
   expect(Math.min(...restsMs().slice(-7))).toBeGreaterThanOrEqual(Math.min(1_000, 15 * 8 * USUAL_MS));
+});
+
+it('where nothing succeeds a few batches are tried to the end, and the many others not at all', async () => {
+  const onLoad = () => Promise.reject(new Error('column "bio" does not exist'));
+  const { report } = await start(100, { onLoad });
+  expect(report).toMatchObject({ status: 'failed', planned: 1_000, failed: 1_000 });
+  expect(underWay.length).toBeLessThanOrEqual(4 * 11); // eight, and those beside the last of them
 });
 
 it('an end of the run does not wait for a rest', async () => {
