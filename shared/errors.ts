@@ -109,6 +109,9 @@ export class RedisUnavailableError extends PrewarmError {
   }
 }
 
+/** Redis has no memory left for what was to be written; it can be read. */
+export class RedisFullError extends RedisUnavailableError {}
+
 /** A load took so long (its container was frozen, say) that an invalidation of what it read may be forgotten by now. */
 export class LoadTooOldError extends PrewarmError {}
 

@@ -1,7 +1,7 @@
 /** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry, LeaseMark } from './entry.ts';
-import { Generation, type Storable } from './generation.ts';
+import { type Change, Generation, type Storable } from './generation.ts';
 import { newToken } from './lease.ts';
 import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.ts';
 import { ReadCounts } from './read-counts.ts';
@@ -316,16 +316,17 @@ export class Layers {
     const drops = this.#drops;
     const asked = isLookDue ? this.#askLook(askedAtMs) : undefined;
     const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined, token);
-    // What another look has dropped since these entries were asked for must not come back with them.
+    // What another look has dropped since these entries were asked for must not come back with them; nor what was read before
+    // this one, which may have been sent again, where it cannot tell of all that was invalidated.
     const isUndisturbed = drops === this.#drops;
-    if (asked !== undefined) this.#heed(found, asked);
+    const change = asked === undefined ? 'none' : this.#heed(found, asked);
     if (generation !== this.#generation.current) {
       // Who has not heard of the clear yet would wait for a load that is stored elsewhere.
       const [again] = await Promise.all([this.#lookUp(keys, asking), this.#redis.giveBack(found.entries)]);
       return again;
     }
     if (found.corrupt > 0) asking.onCorrupt(found.corrupt);
-    return this.#takeAll(keys, found, isUndisturbed, asking.amongMany);
+    return this.#takeAll(keys, found, isUndisturbed && change !== 'all', asking.amongMany);
   }
 
   /**
@@ -361,10 +362,10 @@ export class Layers {
     return { number: this.#generation.beginLook(), askedAtMs, setBacks: this.#setBacks };
   }
 
-  #heed({ look, attemptedAtMs }: LookUp, { number, askedAtMs, setBacks }: AskedLook): void {
+  #heed({ look, attemptedAtMs }: LookUp, { number, askedAtMs, setBacks }: AskedLook): Change {
     if (look === undefined) {
       this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
-      return;
+      return 'none';
     }
     const change = this.#generation.accept(look, number, askedAtMs, this.#clock.nowMs());
     // The interleaving that this closes: 1. a look is asked for; 2. the clock is set back, which is noticed, and the last
@@ -373,6 +374,7 @@ export class Layers {
     if (setBacks !== this.#setBacks) this.#generation.forgetLook();
     if (change === 'all') this.#dropAll();
     if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
+    return change;
   }
 
   #drop(key: string): void {

@@ -40,7 +40,7 @@ export type Lead = {
 };
 
 /** Of who loads because leases cannot be had. */
-export const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', stop() {} };
+const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', stop() {} };
 
 /** Where an entry is, and how to look there. */
 export type Place = {
@@ -116,10 +116,10 @@ export class Lease {
     return this.#keep(entryKey, token);
   }
 
-  /** Should it fail: the lease ends by itself. */
-  async release(lead: Lead): Promise<void> {
+  /** Should it fail: the lease ends by itself. False when something else was in its place. */
+  async release(lead: Lead): Promise<boolean> {
     lead.stop();
-    if (lead !== WITHOUT_LEASE) await this.#giveBack(lead.leaseKey, lead.token);
+    return lead === WITHOUT_LEASE || this.#giveBack(lead.leaseKey, lead.token);
   }
 
   /** The same for one that was found to be ours, and is not needed. */
@@ -175,9 +175,9 @@ export class Lease {
     await Promise.all(giveEnds).catch(reportUnlessUnavailable);
   }
 
-  async #giveBack(leaseKey: string, token: string): Promise<void> {
+  async #giveBack(leaseKey: string, token: string): Promise<boolean> {
     const released = this.#redis.run((redis) => redis.releaseIfOwner(leaseKey, token));
-    await released.catch(reportUnlessUnavailable);
+    return (await released.catch(reportUnlessUnavailable)) !== 0;
   }
 
   async #renew(leaseKey: string, token: string): Promise<void> {

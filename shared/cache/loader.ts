@@ -1,13 +1,13 @@
 /** Loads what no layer has: one load per key in this process and, by a lease, in all; and stores it in both layers. */
-import { LoadTooOldError, RedisUnavailableError, SourceAnswerError } from '../errors.ts';
+import { LoadTooOldError, RedisUnavailableError, SourceAnswerError, StandbyError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { Admission, Verdict } from './admission.ts';
 import type { Entry, LeaseMark } from './entry.ts';
 import type { Layers, LoadTicket } from './layers.ts';
-import { type Lead, type Lease, type Place, type Turn, WITHOUT_LEASE } from './lease.ts';
+import type { Lead, Lease, Place, Turn } from './lease.ts';
 import type { PutOutcome } from './redis-layer.ts';
 import { SingleFlight } from './single-flight.ts';
-import type { LoadedBatch, Source } from './source.ts';
+import { type LoadedBatch, READ_ON_STANDBY, type Source } from './source.ts';
 
 export type Warmed = {
   /** The keys whose values were stored, in their order. */
@@ -47,7 +47,6 @@ export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
 
 const REPLACED: Verdict = { isStored: true, wasSeen: true };
 const NOT_LOADED: Entry = { kind: 'absent', readAtUs: 0, freshUntilMs: 0, staleUntilMs: 0, json: null };
-const NONE_KNOWN: ReadonlySet<string> = new Set();
 
 /** One of those that are loaded together, and what became of it. */
 class Load<Id> {
@@ -61,6 +60,11 @@ class Load<Id> {
   verdict: Verdict = REPLACED;
   /** Undefined where it was not to be stored, and when Redis did not answer. */
   outcome: PutOutcome | undefined;
+  /** How often it was loaded again, and for which tombstone. */
+  reloads = 0;
+  overtakenBy: string | undefined;
+  /** Why it could not be loaded again. */
+  failure: unknown;
 
   constructor(id: Id, key: string, lead: Lead, stored: Stored) {
     this.id = id;
@@ -78,16 +82,15 @@ class Load<Id> {
     return this.verdict.isStored && this.lead.leaseKey === this.entryKey;
   }
 
-  /** Why it may have to be loaded again: what it was refused for, when that was. */
+  /** By when it was invalidated. */
   get tombstone(): string | undefined {
     const { outcome } = this;
-    return typeof outcome === 'object' && outcome.kind === 'tombstone'
-      ? `${outcome.readAtUs} ${this.key}`
-      : undefined;
+    return typeof outcome === 'object' && outcome.kind === 'tombstone' ? String(outcome.readAtUs) : undefined;
   }
 
-  /** What another process stored meanwhile, if it can be answered. */
+  /** What another process stored meanwhile, if it can be answered. Throws what loading it again threw. */
   get answer(): Entry {
+    if (this.failure !== undefined) throw this.failure;
     const { outcome } = this;
     return typeof outcome === 'object' && outcome.kind !== 'tombstone' ? outcome : this.entry;
   }
@@ -212,23 +215,27 @@ export class Loader<Id> {
   async #askForTurn(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Turn> {
     if (mark?.isOurs) return { lead: this.#lease.keepInPlace(mark) };
     return mark === undefined
-      ? this.#lease.askForTurn(this.#layers.entryKey(key), this.#placeOf(key, stored))
+      ? this.#lease.askForTurn(this.#layers.entryKey(key), this.#placeOf(key, stored.has(key)))
       : undefined;
   }
 
-  #placeOf(key: string, stored: Stored): Place {
-    return { isOccupied: stored.has(key), look: (token) => this.#layers.askAgain(key, token) };
+  #placeOf(key: string, isOccupied: boolean): Place {
+    return { isOccupied, look: (token) => this.#layers.askAgain(key, token) };
   }
 
   async #loadAsLeader(id: Id, key: string, stored: Stored, isLed: boolean): Promise<Entry> {
-    const turn = await this.#lease.leadOrFind(this.#layers.entryKey(key), {
-      ...this.#placeOf(key, stored),
+    const turn = await this.#leadOrFind(key, { isOccupied: stored.has(key), isLed });
+    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
+  }
+
+  #leadOrFind(key: string, { isOccupied, isLed }: { isOccupied: boolean; isLed: boolean }) {
+    return this.#lease.leadOrFind(this.#layers.entryKey(key), {
+      ...this.#placeOf(key, isOccupied),
       firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
       isLed,
       // Who waits has asked for it too, so the one that loads it stores it.
       onWait: () => this.#admission.note(key),
     });
-    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
   }
 
   async #loadOne(id: Id, key: string, lead: Lead, stored: Stored): Promise<Entry> {
@@ -275,43 +282,63 @@ export class Loader<Id> {
   }
 
   /**
-   * Loads and stores, and answers what is stored then. The interleaving that the repetition closes, for one id:
+   * Loads and stores; what is stored then is each one's `answer`. The interleaving that the repetition closes, for one id:
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    * What is refused for a tombstone that was there when the load began is newer all the same, and not loaded again: the
    * database's clock was set back, and says otherwise. What is stale in Redis is replaced whatever it is.
    */
-  async #loadAndStore(
-    loads: readonly Load<Id>[],
-    reloads = 0,
-    known: ReadonlySet<string> = NONE_KNOWN,
-  ): Promise<readonly Load<Id>[]> {
+  async #loadAndStore(loads: readonly Load<Id>[]): Promise<readonly Load<Id>[]> {
     const ticket = this.#layers.beginLoad();
     await this.#loadOrRelease(loads, ticket);
     await this.#judge(ticket.generation, loads);
     const reported = this.#admission.reportIfDue();
     await this.#putAndRelease(ticket, loads);
     await reported;
-    const tombstones = new Set(loads.map(({ tombstone }) => tombstone).filter((one) => one !== undefined));
-    if (reloads < RELOADS_MAX && [...tombstones].some((tombstone) => !known.has(tombstone))) {
-      for (const load of loads) load.lead = WITHOUT_LEASE;
-      return this.#loadAndStore(loads, reloads + 1, tombstones);
-    }
+    const overtaken = loads.filter(
+      ({ tombstone, overtakenBy, reloads }) =>
+        tombstone !== undefined && tombstone !== overtakenBy && reloads < RELOADS_MAX,
+    );
     // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
     const isLate = loads.some(({ outcome }) => outcome === 'late');
-    if (tombstones.size === 0 && !isLate) this.#putInMemory(ticket, loads);
+    if (!isLate) this.#putInMemory(ticket, loads);
+    if (overtaken.length > 0) await Promise.all(overtaken.map((load) => this.#loadAgain(load)));
     return loads;
   }
 
+  /** As one of all, who may have begun to load it when it was invalidated. Its failure is its own, not that of the others. */
+  async #loadAgain(load: Load<Id>): Promise<void> {
+    load.reloads++;
+    load.overtakenBy = load.tombstone;
+    try {
+      await this.#leadAgain(load);
+    } catch (error) {
+      load.failure = error;
+    }
+  }
+
+  async #leadAgain(load: Load<Id>): Promise<void> {
+    const turn = await this.#leadOrFind(load.key, { isOccupied: true, isLed: false });
+    if ('found' in turn) {
+      load.outcome = turn.found;
+      return;
+    }
+    load.lead = turn.lead;
+    await this.#loadAndStore([load]);
+  }
+
   #putInMemory(ticket: LoadTicket, loads: readonly Load<Id>[]): void {
-    for (const { key, answer, verdict } of loads)
-      this.#layers.putInMemory(ticket, key, answer, loads.length > 1 || !verdict.wasSeen);
+    for (const { key, answer, verdict, tombstone } of loads) {
+      const amongMany = loads.length > 1 || !verdict.wasSeen;
+      if (tombstone === undefined) this.#layers.putInMemory(ticket, key, answer, amongMany);
+    }
   }
 
   /** What replaces something that is stored is not refused; what was there before an invalidation was counted already. */
   async #judge(generation: string, loads: readonly Load<Id>[]): Promise<void> {
-    const judged = loads.filter(({ replaces }) => replaces === undefined);
-    for (const { key, replaces, entry } of loads)
+    const first = loads.filter(({ reloads }) => reloads === 0);
+    const judged = first.filter(({ replaces }) => replaces === undefined);
+    for (const { key, replaces, entry } of first)
       if (replaces === 'stale') this.#admission.countReplaced(key, entry);
     const verdicts = await this.#admission.judge(generation, judged);
     for (const [place, load] of judged.entries()) load.verdict = verdicts[place] as Verdict;
@@ -322,12 +349,22 @@ export class Loader<Id> {
     for (const load of loads) load.entryKey = this.#layers.entryKey(load.key, ticket.generation);
     const putting = this.#put(ticket, loads);
     if (!this.#layers.putsInOneTrip) await putting;
-    const releasing = this.#releaseAll(loads.filter(({ replacesLease }) => !replacesLease));
+    const releasing = Promise.all(
+      loads.filter(({ replacesLease }) => !replacesLease).map((load) => this.#releaseUnstored(load)),
+    );
     const isPut = await putting;
     await releasing;
     const replaced = loads.filter(({ replacesLease }) => replacesLease);
     for (const { lead } of replaced) lead.stop();
     if (!isPut) await this.#releaseAll(replaced);
+  }
+
+  /** What is not stored is not refused either: it was overtaken if a tombstone has taken the place of its lease. */
+  async #releaseUnstored(load: Load<Id>): Promise<void> {
+    const wasThere = await this.#lease.release(load.lead);
+    if (wasThere || load.verdict.isStored || load.lead.leaseKey !== load.entryKey) return;
+    const found = await this.#layers.askAgain(load.key);
+    if (found?.kind === 'tombstone') load.outcome = found;
   }
 
   /** False when Redis did not answer. */
@@ -382,6 +419,7 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
   if (values.length !== idsAsked) {
     throw new SourceAnswerError(source, `${idsAsked} values, one for each id, not ${values.length}`);
   }
+  if (readAtUs === READ_ON_STANDBY) throw new StandbyError();
   if (idsAsked > 0 && !(readAtUs > 0)) {
     throw new SourceAnswerError(source, `when the database began to read, in µs, not ${readAtUs}`);
   }

@@ -1,6 +1,6 @@
 /** L2: the entries in Redis. What can fail is kept in here: a read that fails is a miss, a write that fails is no write. */
 import { hasPassed } from '../clock.ts';
-import { RedisUnavailableError } from '../errors.ts';
+import { RedisFullError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { chunksOf, serverOf } from '../redis/batch.ts';
 import type { RedisClient } from '../redis/client.ts';
@@ -19,7 +19,7 @@ const TOLD_IDS_MAX = 1_000;
 /** Redis answers nobody else while it stores them: 0.2 ms for users, measured on one core. */
 const PUT_TOGETHER_MAX = 50;
 
-/** For so long after Redis refused a lease, reads ask for none: each would ask twice. */
+/** For so long after Redis was too full for a lease, reads ask for none: each would ask twice. */
 const LEASES_REFUSED_MS = 1_000;
 
 /** A failover to a replica that has not heard of a clear would bring the old generation back: so ask, but not for long. */
@@ -177,7 +177,7 @@ export class RedisLayer {
         return texts.map((text) => (text as string | null) ?? token);
       } catch (error) {
         // Redis is full, or something of another type is there: MGET reads what can be read.
-        this.#leasesRefusedAtMs = Date.now();
+        if (error instanceof RedisFullError) this.#leasesRefusedAtMs = Date.now();
         log.debug('Leases could not be taken.', { error });
       }
     }

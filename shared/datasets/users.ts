@@ -1,5 +1,5 @@
 /** Users by id. */
-import { LOAD_BEGAN_US } from '../postgres/database.ts';
+import { LOAD_BEGAN_US, prepared } from '../postgres/database.ts';
 import type { Dataset } from './dataset.ts';
 
 const MINUTE_MS = 60_000;
@@ -20,15 +20,18 @@ export const USER_JSON = `(SELECT row_to_json(answer) FROM (SELECT
   to_char(u.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "updatedAt"
 ) answer)`;
 
-/** The left join gives a row for each id, in the order asked, also for those that do not exist. */
-const LOAD = {
-  name: 'load users',
-  text: `
+/**
+ * The left join gives a row for each id, in the order asked, also for those that do not exist. The inner SELECT hides from
+ * the planner how many ids there are: else it would take each number for a reason to plan anew.
+ */
+const LOAD = prepared(
+  'load users',
+  `
 SELECT ${LOAD_BEGAN_US} AS read_at_us, CASE WHEN u.id IS NOT NULL THEN ${USER_JSON}::text END AS json
-FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place)
+FROM unnest((SELECT $1::bigint[])) WITH ORDINALITY AS asked (id, place)
 LEFT JOIN users u ON u.id = asked.id
 ORDER BY asked.place`,
-};
+);
 
 /** The highest id that the API takes: a number of JavaScript's holds no higher one exactly. */
 export const ID_MAX = Number.MAX_SAFE_INTEGER;

@@ -1,5 +1,7 @@
 /** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import { READ_ON_STANDBY } from '../cache/source.ts';
 import { hasPassed } from '../clock.ts';
 import { environment } from '../environment.ts';
 import {
@@ -47,11 +49,19 @@ const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03'
 const TRUSTED_MS = 5_000;
 const PROOF_TIMEOUT_MS = 300;
 
+/** Kept by Postgres under its name, for as long as a connection lives. */
+type Prepared = { readonly name: string; readonly text: string };
+export type Statement = string | Prepared;
+
 /**
- * One with a name is parsed and planned once a connection: half of the time of a load by key. `name` belongs to this text
- * alone. For statements whose best plan does not hang on their values.
+ * A statement that Postgres keeps under a name, with its plan: half of the time of a load by key. For statements whose best
+ * plan does not hang on their values. The name is that of the text alone, because a pooler may lend a connection on which
+ * another version has left its own under the same name.
  */
-export type Statement = string | { readonly name: string; readonly text: string };
+export function prepared(name: string, text: string): Prepared {
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return { name: `${name} ${digest}`, text };
+}
 
 /**
  * What the server says of a name that it does not know, or knows already: between it and us is a pooler that lends its
@@ -133,14 +143,20 @@ export class Database {
     try {
       return await this.#run<Row>(statement, values);
     } catch (error) {
-      if (typeof statement !== 'string' && NAME_REFUSED.has(codeOf(error))) this.#usesNames = false;
+      if (typeof statement !== 'string' && NAME_REFUSED.has(codeOf(error))) this.#giveUpNames(error);
       else if (!isConnectionLost(error)) throw asUnavailable(error);
     }
     try {
-      return await this.#run<Row>(statement, values);
+      // Without its name: another connection may refuse that.
+      return await this.#run<Row>(typeof statement === 'string' ? statement : statement.text, values);
     } catch (error) {
       throw asUnavailable(error);
     }
+  }
+
+  #giveUpNames(error: unknown): void {
+    this.#usesNames = false;
+    log.warn('Postgres does not keep names of statements; going on without them.', { error });
   }
 
   /** Opens connections, all that the pool may have if not told otherwise, so that the first queries need no connect. */
@@ -257,8 +273,10 @@ async function answers(client: pg.PoolClient): Promise<boolean> {
  *   2. Bind: the snapshot is taken (old row)
  *   3. the owner commits the new row and invalidates: a tombstone
  *   4. Execute: statement_timestamp() is set again, later than the tombstone, for the row of step 2
+ * On a standby it is no time: a pooler may lead to one although the connection was opened to a primary.
  */
-export const LOAD_BEGAN_US = '(extract(epoch FROM transaction_timestamp()) * 1000000)::bigint';
+export const LOAD_BEGAN_US = `CASE WHEN pg_is_in_recovery() THEN ${READ_ON_STANDBY}
+  ELSE (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint END`;
 
 function asUnavailable(error: unknown): unknown {
   if (error instanceof DatabaseUnavailableError || !isUnavailable(error)) return error;

@@ -1,7 +1,7 @@
 /** The way to Redis for all but the exact limits: one breaker over all commands, so that a dead Redis costs a container one timeout, not one a request. */
 import { type ChainableCommander, ReplyError } from 'ioredis';
 import { hasPassed } from '../clock.ts';
-import { RedisUnavailableError } from '../errors.ts';
+import { RedisFullError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import { isCluster, sendBatch } from './batch.ts';
 import { createRedis, type RedisClient, untilReady } from './client.ts';
@@ -236,6 +236,6 @@ export class GuardedRedis {
   }
 }
 
-function asRefused(cause: unknown): RedisUnavailableError {
-  return new RedisUnavailableError('Redis is full.', { cause });
+function asRefused(cause: unknown): RedisFullError {
+  return new RedisFullError('Redis is full.', { cause });
 }

@@ -1,18 +1,18 @@
 /** Products by their slug. */
 import type { Dataset } from '../../../shared/datasets/dataset.ts';
-import { LOAD_BEGAN_US } from '../../../shared/postgres/database.ts';
+import { LOAD_BEGAN_US, prepared } from '../../../shared/postgres/database.ts';
 
 const MINUTE_MS = 60_000;
 
-/** A row for each slug, in the order asked, also for those that do not exist. */
-const LOAD = {
-  name: 'load products', // Postgres plans it once a connection, under this name
-  text: `
+/** A row for each slug, in the order asked, also for those that do not exist; one plan, however many they are. */
+const LOAD = prepared(
+  'load products', // Postgres plans it once a connection, under this name
+  `
 SELECT ${LOAD_BEGAN_US} AS read_at_us, to_json(p)::text AS json
-FROM unnest($1::text[]) WITH ORDINALITY AS asked (slug, place)
+FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS asked (slug, place)
 LEFT JOIN products p ON p.slug = asked.slug
 ORDER BY asked.place`,
-};
+);
 
 const RANK = 'SELECT slug FROM products ORDER BY sold DESC, slug LIMIT $1';
 

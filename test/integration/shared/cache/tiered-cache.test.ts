@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Source } from '../../../../shared/cache/source.ts';
-import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
+import { READ_ON_STANDBY, type Source } from '../../../../shared/cache/source.ts';
+import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
-import { DatabaseUnavailableError, RedisUnavailableError } from '../../../../shared/errors.ts';
+import { DatabaseUnavailableError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../../shared/redis/keys.ts';
@@ -304,6 +304,47 @@ describe('order', () => {
     expect(nameOf(await reader.get(50))).toBe('New Name');
     expect(nameOf(await open(new Loads()).get(50))).toBe('New Name');
     expect(loads.count).toBe(2);
+  });
+
+  it('keeps an answer of before an invalidation from its caller, also one that would not be stored', async () => {
+    const loads = new Loads();
+    const owner = open(new Loads());
+    const id = 5_000_001;
+    loads.after = async () => {
+      if (loads.count > 1) return;
+      await admin.query(`INSERT INTO users (id, username, display_name) VALUES (${id}, 'made', 'Just Made')`);
+      await owner.invalidate([id], await database.nowUs());
+    };
+    expect(nameOf(await open(loads).get(id))).toBe('Just Made');
+    expect(loads.count).toBe(2);
+  });
+
+  it('has what was overtaken loaded by one of all, who may have begun already', async () => {
+    await useOwnRedis();
+    const [loads, others] = [new Loads(), new Loads()];
+    const [owner, other] = [open(new Loads()), open(others)];
+    const { held, release } = others.hold();
+    const overtaken = Promise.withResolvers<number>();
+    let read: Promise<CacheRead> | undefined;
+    loads.after = async () => {
+      await rename(57, 'Newer');
+      await owner.invalidate([57], await database.nowUs());
+      read = other.get(57);
+      await held;
+      overtaken.resolve(await calls('set'));
+    };
+    const reading = open(loads).get(57);
+    const before = await overtaken.promise;
+    // It is refused, and then asks for the lease.
+    await expect.poll(() => calls('set')).toBeGreaterThanOrEqual(before + 2);
+    release();
+    expect([nameOf(await reading), nameOf(await (read as Promise<CacheRead>))]).toEqual(['Newer', 'Newer']);
+    expect([loads.count, others.count]).toEqual([1, 1]);
+  });
+
+  it('takes nothing from a standby', async () => {
+    const load = async () => ({ readAtUs: READ_ON_STANDBY, values: ['{"id":58}'] });
+    await expect(new TieredCache({ ...users, load }, redis).get(58)).rejects.toBeInstanceOf(StandbyError);
   });
 
   it('keeps out what was seen before an invalidation, however late the statement goes on', async () => {

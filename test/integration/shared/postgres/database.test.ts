@@ -1,8 +1,10 @@
 /** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { READ_ON_STANDBY } from '../../../../shared/cache/source.ts';
+import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, StandbyError, StatementTimeoutError } from '../../../../shared/errors.ts';
-import { Database } from '../../../../shared/postgres/database.ts';
+import { Database, LOAD_BEGAN_US, prepared } from '../../../../shared/postgres/database.ts';
 import { openRoad } from '../../../support/breakable-road.ts';
 import { startStandby } from '../../../support/own-parts.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
@@ -66,12 +68,14 @@ describe('a database', () => {
   });
 });
 
-describe('a statement with a name', () => {
-  const NAMED = { name: 'double', text: 'SELECT $1::int * 2 AS doubled' };
-  const double = async (value: number) =>
-    (await single.query<{ doubled: number }>(NAMED, [value]))[0]?.doubled;
-  const prepared = () => single.query('SELECT name FROM pg_prepared_statements');
+describe('a prepared statement', () => {
+  const DOUBLE = prepared('double', 'SELECT $1::int * 2 AS doubled');
+  const NAMES = 'SELECT name, statement AS text FROM pg_prepared_statements';
   let single: Database;
+  const double = async (value: number) =>
+    (await single.query<{ doubled: number }>(DOUBLE, [value]))[0]?.doubled;
+  /** What another client of a pooler left on the connection that we are lent. */
+  const leave = (text: string) => single.query(`PREPARE "${DOUBLE.name}" AS ${text}`);
 
   beforeEach(() => {
     single = new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 });
@@ -80,27 +84,65 @@ describe('a statement with a name', () => {
 
   it('is parsed once a connection', async () => {
     expect([await double(1), await double(2), await double(3)]).toEqual([2, 4, 6]);
-    expect(await prepared()).toEqual([{ name: 'double' }]);
+    expect(await single.query(NAMES)).toEqual([DOUBLE]);
   });
 
-  it.each([
-    ['the server does not know its name', 'DEALLOCATE ALL'],
-    ['the server has another one of its name', 'PREPARE double AS SELECT 1'],
-  ])('is answered although %s, and goes without a name from then on', async (_, sql) => {
-    if (sql === 'DEALLOCATE ALL') await double(1);
-    await single.query(sql);
+  it('is answered although the server does not know its name, and goes without one from then on', async () => {
+    await double(1);
+    await single.query('DEALLOCATE ALL');
     expect([await double(2), await double(3)]).toEqual([4, 6]);
-    expect(await prepared()).toEqual([]);
+    expect(await single.query(NAMES)).toEqual([]);
+  });
+
+  it('is answered although the server knows its name already, and goes without one from then on', async () => {
+    await leave('SELECT 1');
+    expect([await double(2), await double(3)]).toEqual([4, 6]);
+    expect(await single.query(NAMES)).toEqual([]);
+  });
+
+  it('has a name that no other text has', async () => {
+    const treble = prepared('double', 'SELECT $1::int * 3 AS doubled');
+    expect(await double(2)).toBe(4);
+    expect(await single.query(treble, [2])).toEqual([{ doubled: 6 }]);
   });
 
   it('is answered although the columns of its plan were changed', async () => {
     await single.query('CREATE TABLE things (one int)');
-    const all = { name: 'all things', text: 'SELECT * FROM things' };
+    const all = prepared('all things', 'SELECT * FROM things');
     await single.query(all);
     await single.query('ALTER TABLE things ADD COLUMN two int');
     await single.query('INSERT INTO things VALUES (1, 2)');
     expect(await single.query(all)).toEqual([{ one: 1, two: 2 }]);
   });
+
+  it('is repeated without its name when its connection was cut', async () => {
+    const road = await openSlowProxy(servers.databaseUrl);
+    const distant = new Database(road.url, { ...PATIENT, connectionsMax: 1 });
+    onTestFinished(async () => {
+      await distant.close();
+      await road.close();
+    });
+    await distant.query(DOUBLE, [1]);
+    await road.refuse();
+    await road.recover();
+    expect(await distant.query(DOUBLE, [2])).toEqual([{ doubled: 4 }]);
+    expect(await distant.query(NAMES)).toEqual([]);
+    expect(await distant.query(DOUBLE, [3])).toEqual([{ doubled: 6 }]);
+    expect(await distant.query(NAMES)).toEqual([DOUBLE]);
+  });
+});
+
+it('users are loaded by one plan, however many they are', async () => {
+  const single = new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 });
+  onTestFinished(() => single.close());
+  for (const count of [1, 1, 1, 1, 1, 1, 1, 50, 250])
+    await users.load(
+      single,
+      Array.from({ length: count }, (_, index) => index + 1),
+    );
+  const PLANS = 'SELECT generic_plans::int AS kept, custom_plans::int AS made FROM pg_prepared_statements';
+  // Postgres makes five before it keeps one.
+  expect(await single.query(PLANS)).toEqual([{ kept: 4, made: 5 }]);
 });
 
 it('a connection that is cut under a query fails that, and nothing else', async () => {
@@ -176,4 +218,12 @@ it('a standby is refused, in words that say what to do', async () => {
   await expect(refused).rejects.toBeInstanceOf(StandbyError);
   await expect(refused).rejects.toThrow('it must name the primary');
   await expect(standby.connect()).rejects.toBeInstanceOf(StandbyError);
+});
+
+it('a standby that a pooler leads to is told by what it answers', async () => {
+  const client = new pg.Client({ connectionString: await startStandby() });
+  await client.connect();
+  onTestFinished(() => client.end());
+  const { rows } = await client.query(`SELECT ${LOAD_BEGAN_US} AS read_at_us`);
+  expect(Number(rows[0].read_at_us)).toBe(READ_ON_STANDBY);
 });

@@ -74,7 +74,7 @@ describe('a guarded Redis', () => {
   it('that is full refuses writes, and is read from all the same', async () => {
     await redis.run((client) => client.config('SET', 'maxmemory', '1'));
     await expect(redis.run((client) => client.set('key', 'more'))).rejects.toMatchObject({
-      name: 'RedisUnavailableError',
+      name: 'RedisFullError',
       cause: { message: expect.stringContaining('OOM') },
     });
     expect(await get()).toBe('value');
