@@ -27,11 +27,11 @@ function wholeNumber(name: string): number {
   return Number(value);
 }
 
-/** Whether the variable says `value`; absent says no, and anything else is a mistake worth stopping for. */
-function is(name: string, value: string): boolean {
-  const said = optionalText(name);
-  if (said !== undefined && said !== value) throw new EnvironmentError(name, `"${value}" or absent`);
-  return said === value;
+/** Whether the variable is `expected`; false where it is absent. Anything else is a mistake worth stopping for. */
+function flag(name: string, expected: string): boolean {
+  const value = optionalText(name);
+  if (value !== undefined && value !== expected) throw new EnvironmentError(name, `"${expected}" or absent`);
+  return value === expected;
 }
 
 function list(name: string, expected: string): readonly [string, ...string[]] {
@@ -68,7 +68,7 @@ export const environment = {
   redisUrl: () => url('REDIS_URL', ['redis:', 'rediss:', 'redis-cluster:', 'rediss-cluster:']),
   databaseUrl: () => url('DATABASE_URL', ['postgres:', 'postgresql:']),
   /** An RDS Proxy stands before the database: it takes no session settings, and an IAM token for a password. */
-  isRdsProxy: () => is('DATABASE_PROXY', 'rds'),
+  isRdsProxy: () => flag('DATABASE_PROXY', 'rds'),
   /** With which passwords the roles that the migrations make sign in; absent where somebody else sets them. */
   databaseLogins: () =>
     Object.entries(

@@ -92,6 +92,8 @@ export class StatementTimeoutError extends DatabaseUnavailableError {}
 
 /** The server is a standby: its rows may be older than an invalidation, by however much it lags behind. */
 export class StandbyError extends DatabaseUnavailableError {
+  /** What a load says instead of the time when it began. */
+  static readonly READ_AT_US = -1;
   constructor() {
     super(
       'DATABASE_URL names a standby, whose rows may be older than what was invalidated: it must name the primary.',

@@ -3,13 +3,8 @@ import { runWarmer, startWarmer } from '../../shared/aws/invoke-warmer.ts';
 import type { ReadReplicationGroup } from '../../shared/aws/replication-group.ts';
 import type { Caches } from '../../shared/caches.ts';
 import { InvalidInputError, isOurFault, WarmupRunningError } from '../../shared/errors.ts';
-import {
-  type Answer,
-  type ApiRequest,
-  answerJson,
-  type Routes,
-  requireScope,
-} from '../../shared/http/api.ts';
+import { type Answer, answerJson } from '../../shared/http/answer.ts';
+import { type ApiRequest, type Routes, requireScope } from '../../shared/http/api.ts';
 import type { AdminLimits } from '../../shared/http/rate-limit.ts';
 import { type ClearBody, parseClearBody, parseWaitSeconds } from '../../shared/http/schemas.ts';
 import type { Scope } from '../../shared/http/scopes.ts';

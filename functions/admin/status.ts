@@ -12,7 +12,7 @@ import { lastReports, type WarmupReport } from '../../shared/warming/report.ts';
 
 const REPORTS_SHOWN = 10;
 
-type Inside =
+type RedisStatus =
   | { readonly redis: { readonly available: false } }
   | {
       readonly redis: { readonly available: true; readonly memoryUsedBytes: number | null };
@@ -29,19 +29,19 @@ type Inside =
     };
 
 /** `replicationGroup` is null when AWS could not tell, and absent when there is none to ask about. */
-type Status = Inside & { readonly redis: { readonly replicationGroup?: ReplicationGroupFacts | null } };
+type Status = RedisStatus & { readonly redis: { readonly replicationGroup?: ReplicationGroupFacts | null } };
 
 /** While Redis is away the status says so, and what AWS says of it: that is what the engineer on call asks first. */
 export async function readStatus(
   redis: GuardedRedis,
   readReplicationGroup?: ReadReplicationGroup,
 ): Promise<Status> {
-  const [inside, replicationGroup] = await Promise.all([readInside(redis), readReplicationGroup?.()]);
+  const [inside, replicationGroup] = await Promise.all([readRedisStatus(redis), readReplicationGroup?.()]);
   if (replicationGroup === undefined) return inside;
   return { ...inside, redis: { ...inside.redis, replicationGroup } } as Status;
 }
 
-async function readInside(redis: GuardedRedis): Promise<Inside> {
+async function readRedisStatus(redis: GuardedRedis): Promise<RedisStatus> {
   try {
     const [running, reports, facts, pushFailure] = await Promise.all([
       lockHolder(redis),

@@ -1,6 +1,6 @@
 /** Whether reads can be answered: `ok`, `degraded` without Redis, 503 without Postgres. */
 import { hasPassed } from '../../shared/clock.ts';
-import { type Answer, answerJson } from '../../shared/http/api.ts';
+import { type Answer, answerJson } from '../../shared/http/answer.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 

@@ -22,11 +22,11 @@ export async function runWarmer(
   event: WarmerEvent,
   waitMs: number,
 ): Promise<WarmupReport | undefined> {
-  const patience = AbortSignal.timeout(waitMs);
+  const deadline = AbortSignal.timeout(waitMs);
   try {
-    return JSON.parse(await invoke(functionName, event, 'RequestResponse', patience)) as WarmupReport;
+    return JSON.parse(await invoke(functionName, event, 'RequestResponse', deadline)) as WarmupReport;
   } catch (error) {
-    if (patience.aborted) return undefined;
+    if (deadline.aborted) return undefined;
     throw error;
   }
 }

@@ -37,7 +37,7 @@ export type AdmissionOptions = {
   readonly takesAnyKey: boolean;
   /** No value that a reader stores lives longer. */
   readonly valueMs: number;
-  /** The same of what says that there is no value. */
+  /** Nothing that says that there is no value lives longer. */
   readonly absentMs: number;
 };
 

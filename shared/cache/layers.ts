@@ -1,4 +1,4 @@
-/** L1 and L2 as one store: what memory has is answered only while a recent look at the generation says that it still counts. */
+/** L1 and L2 as one store: what memory has is answered only while a recent generation check says that it still counts. */
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import type { Entry, LeaseMark } from './entry.ts';
 import { type Change, Generation, type Storable } from './generation.ts';
@@ -7,7 +7,7 @@ import { MemoryLayer, type MemoryOrigin, type MemoryRead } from './memory-layer.
 import { ReadCounts } from './read-counts.ts';
 import {
   type Cleared,
-  type LookUp,
+  type L2ReadResult,
   type PutOutcome,
   RedisLayer,
   readEntries,
@@ -25,10 +25,10 @@ export type LoadTicket = {
 };
 
 /** Its number, when it was asked for, and how often the clock had been set back by then. */
-type AskedLook = { readonly number: number; readonly askedAtMs: number; readonly setBacks: number };
+type PendingCheck = { readonly number: number; readonly askedAtMs: number; readonly setBacks: number };
 
 /** What a new container wants in its memory, and where Redis has it. */
-export type Wanted = {
+export type HydrationPlan = {
   readonly keys: readonly string[];
   /** Their names in Redis, in the same order. */
   readonly entryKeys: readonly string[];
@@ -45,7 +45,7 @@ type LayersOptions = {
   readonly redisMs: number;
   /** Called for each key whose value turned out to be old, or with nothing when all did. */
   readonly onDropped: (key?: string) => void;
-  /** Called with hits in memory, late: see `tellAllHits`. */
+  /** Called with hits in memory, late: see `flushHitCounts`. */
   readonly onHits: (origin: MemoryOrigin, hits: number) => void;
   /** Called with how many values were in Redis and could not be read. */
   readonly onCorrupt: (values: number) => void;
@@ -90,7 +90,7 @@ export class Layers {
   /** Entries in memory expire by it: none is believed after it was set back. */
   readonly #clock = new WallClock(() => {
     this.#setBacks++;
-    this.#generation.forgetLook();
+    this.#generation.forgetCheck();
     this.#dropAll();
   });
   readonly #onDropped: LayersOptions['onDropped'];
@@ -132,29 +132,29 @@ export class Layers {
     return this.#reads.hasMany;
   }
 
-  /** Tells of all hits in memory that were not told of yet. */
-  tellAllHits(): void {
-    this.#memory.tellAllHits();
+  /** Reports all hits in memory that were not reported yet. */
+  flushHitCounts(): void {
+    this.#memory.flushHitCounts();
   }
 
   /** How often each key was answered since the last time. */
   takeReads(): ReadonlyMap<string, number> {
-    this.tellAllHits();
+    this.flushHitCounts();
     return this.#reads.take();
   }
 
-  /** What memory has of `key` that is not answered from it any more, if a look says that it counts still. */
-  leftInMemory(key: string): Entry | undefined {
+  /** What memory has of `key` that is not answered from it any more, if a check says that it counts still. */
+  peekStale(key: string): Entry | undefined {
     const nowMs = this.#clock.nowMs();
     return this.#generation.isRecent(nowMs) ? this.#memory.getStale(key, nowMs) : undefined;
   }
 
-  /** The same whatever the last look said: when neither Redis nor the database can be asked. */
-  lastKnown(key: string): Entry | undefined {
+  /** What memory has of `key` that is not answered from it any more, whatever the last check said: for when neither Redis nor the database can be asked. */
+  peekStaleUnchecked(key: string): Entry | undefined {
     return this.#memory.getStale(key, this.#clock.nowMs());
   }
 
-  /** The places of those keys for which Redis has to be asked; the others are answered from memory after a look. */
+  /** The places of those keys for which Redis has to be asked; the others are answered from memory after a check. */
   notInMemory(keys: readonly string[]): number[] {
     const nowMs = this.#clock.nowMs();
     const places: number[] = [];
@@ -187,30 +187,30 @@ export class Layers {
     return entries.then((found) => withoutLease(found[place]));
   }
 
-  /** The same for who asked before and waits for what another container loads; with a `token`, a lease is put where there is nothing. */
+  /** What Redis has of `key` now, for who waits for what another container loads; with a `token`, a lease is put where there is nothing. */
   async askAgain(key: string, token?: string): Promise<Found> {
-    const [found] = await this.#lookUp([key], { amongMany: false, onCorrupt: () => {}, token });
+    const [found] = await this.#readL2([key], { amongMany: false, onCorrupt: () => {}, token });
     return found;
   }
 
-  /** The same for several keys, in their order; with a look at the generation when one is due, also for no key at all. */
+  /** What Redis has of each of `keys`, in their order; with a generation check when one is due, also for no key at all. */
   async askForMany(keys: readonly string[]): Promise<readonly Found[]> {
-    const found = await this.#lookUp(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
+    const found = await this.#readL2(keys, { amongMany: true, onCorrupt: this.#onCorrupt });
     this.#expectMisses(found);
     return found;
   }
 
   /** Takes leases where Redis has nothing of `keys`; answers what it has. */
   takeLeases(keys: readonly string[]): Promise<readonly Found[]> {
-    return this.#lookUp(keys, { amongMany: true, onCorrupt: () => {}, token: newToken() });
+    return this.#readL2(keys, { amongMany: true, onCorrupt: () => {}, token: newToken() });
   }
 
-  /** For writers: the generation as Redis has it now is looked at, because one that was looked at earlier may be wrong. */
-  async lookNow(): Promise<boolean> {
-    const asked = this.#askLook(this.#clock.nowMs());
-    const found = await this.#redis.lookUp(this.#generation.current, [], this.#generation.sinceMs);
-    this.#heed(found, asked);
-    return found.look !== undefined;
+  /** For writers: the generation is read from Redis now, because one that was read earlier may be wrong. */
+  async checkGeneration(): Promise<boolean> {
+    const asked = this.#beginCheck(this.#clock.nowMs());
+    const found = await this.#redis.read(this.#generation.current, [], this.#generation.sinceMs);
+    this.#applyGenerationCheck(found, asked);
+    return found.check !== undefined;
   }
 
   /** A command that is sent after a put arrives after it: not in a cluster, whose put asks another server first. */
@@ -243,8 +243,8 @@ export class Layers {
     if (ticket.drops === this.#drops) this.#remember(key, entry, this.#clock.nowMs(), amongMany);
   }
 
-  /** Where Redis has `keys`. After a look, so that what is read there is not older than what the look told. */
-  want(keys: readonly string[]): Wanted {
+  /** Where Redis has `keys`. After a check, so that what is read there is not older than what the check told. */
+  planHydration(keys: readonly string[]): HydrationPlan {
     const { current: generation } = this.#generation;
     return { keys, entryKeys: keys.map((key) => this.entryKey(key)), generation, drops: this.#drops };
   }
@@ -253,16 +253,16 @@ export class Layers {
    * Puts what Redis had under `entryKeys` into memory, the first of them as the most recently used, and answers how many.
    * Nothing, when a clear or an invalidation was noticed meanwhile: what Redis had may be older.
    */
-  fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
-    if (wanted.drops !== this.#drops || wanted.generation !== this.#generation.current) return 0;
-    const { entries, corrupt } = readEntries(undefined, wanted.entryKeys, texts);
+  hydrate(plan: HydrationPlan, texts: readonly (string | null)[]): number {
+    if (plan.drops !== this.#drops || plan.generation !== this.#generation.current) return 0;
+    const { entries, corrupt } = readEntries(undefined, plan.entryKeys, texts);
     if (corrupt > 0) this.#onCorrupt(corrupt);
     const nowMs = this.#clock.nowMs();
     let filled = 0;
     for (let place = entries.length - 1; place >= 0; place--) {
       const entry = entries[place];
       if (entry?.kind !== 'value' || nowMs >= entry.freshUntilMs) continue;
-      this.#memory.set(wanted.keys[place] as string, entry, nowMs, 'hydrated');
+      this.#memory.set(plan.keys[place] as string, entry, nowMs, 'hydrated');
       filled++;
     }
     return filled;
@@ -287,7 +287,7 @@ export class Layers {
     const entries = Promise.resolve().then(async () => {
       if (this.#batch?.keys === keys) this.#batch = undefined;
       const token = this.#missShare > MISSES_EXPECTED_ABOVE ? newToken() : undefined;
-      const found = await this.#lookUp(keys, { amongMany: false, onCorrupt: this.#onCorrupt, token });
+      const found = await this.#readL2(keys, { amongMany: false, onCorrupt: this.#onCorrupt, token });
       this.#expectMisses(found);
       return found;
     });
@@ -306,23 +306,23 @@ export class Layers {
     else this.#memory.set(key, entry, nowMs);
   }
 
-  async #lookUp(keys: readonly string[], asking: Asking): Promise<readonly Found[]> {
+  async #readL2(keys: readonly string[], asking: Asking): Promise<readonly Found[]> {
     const askedAtMs = this.#clock.nowMs();
-    const isLookDue = !this.#generation.isRecent(askedAtMs);
-    if (keys.length === 0 && !isLookDue) return [];
+    const isCheckDue = !this.#generation.isRecent(askedAtMs);
+    if (keys.length === 0 && !isCheckDue) return [];
     const { current: generation, sinceMs, isKnown } = this.#generation;
     // A lease of the wrong generation would be left there.
     const token = isKnown ? asking.token : undefined;
     const drops = this.#drops;
-    const asked = isLookDue ? this.#askLook(askedAtMs) : undefined;
-    const found = await this.#redis.lookUp(generation, keys, isLookDue ? sinceMs : undefined, token);
-    // What another look has dropped since these entries were asked for must not come back with them; nor what was read before
+    const asked = isCheckDue ? this.#beginCheck(askedAtMs) : undefined;
+    const found = await this.#redis.read(generation, keys, isCheckDue ? sinceMs : undefined, token);
+    // What another check has dropped since these entries were asked for must not come back with them; nor what was read before
     // this one, which may have been sent again, where it cannot tell of all that was invalidated.
     const isUndisturbed = drops === this.#drops;
-    const change = asked === undefined ? 'none' : this.#heed(found, asked);
+    const change = asked === undefined ? 'none' : this.#applyGenerationCheck(found, asked);
     if (generation !== this.#generation.current) {
       // Who has not heard of the clear yet would wait for a load that is stored elsewhere.
-      const [again] = await Promise.all([this.#lookUp(keys, asking), this.#redis.giveBack(found.entries)]);
+      const [again] = await Promise.all([this.#readL2(keys, asking), this.#redis.giveBack(found.entries)]);
       return again;
     }
     if (found.corrupt > 0) asking.onCorrupt(found.corrupt);
@@ -330,21 +330,21 @@ export class Layers {
   }
 
   /**
-   * Our own look was made before the entries were read, as a rule; but a server that has lost its scripts is sent the look
-   * again, behind them. So what it tells of is not remembered.
+   * Our own check was made before the entries were read, as a rule; but a server that has lost its scripts is sent the check
+   * again, behind them. So what it reports is not remembered.
    */
   #takeAll(
     keys: readonly string[],
-    { entries, look }: LookUp,
+    { entries, check }: L2ReadResult,
     mayRemember: boolean,
     amongMany: boolean,
   ): readonly Found[] {
     const nowMs = this.#clock.nowMs();
-    const told = look?.invalidatedIds ?? [];
+    const reported = check?.invalidatedIds ?? [];
     return entries.map((entry, place) => {
       const key = keys[place] as string;
       const taken = this.#take(key, entry, nowMs);
-      if (isEntry(taken) && taken.kind !== 'tombstone' && mayRemember && !told.includes(key))
+      if (isEntry(taken) && taken.kind !== 'tombstone' && mayRemember && !reported.includes(key))
         this.#remember(key, taken, nowMs, amongMany);
       return taken;
     });
@@ -358,22 +358,25 @@ export class Layers {
     return entry;
   }
 
-  #askLook(askedAtMs: number): AskedLook {
-    return { number: this.#generation.beginLook(), askedAtMs, setBacks: this.#setBacks };
+  #beginCheck(askedAtMs: number): PendingCheck {
+    return { number: this.#generation.beginCheck(), askedAtMs, setBacks: this.#setBacks };
   }
 
-  #heed({ look, attemptedAtMs }: LookUp, { number, askedAtMs, setBacks }: AskedLook): Change {
-    if (look === undefined) {
-      this.#generation.skipLook(attemptedAtMs, this.#clock.nowMs());
+  #applyGenerationCheck(
+    { check, attemptedAtMs }: L2ReadResult,
+    { number, askedAtMs, setBacks }: PendingCheck,
+  ): Change {
+    if (check === undefined) {
+      this.#generation.skipCheck(attemptedAtMs, this.#clock.nowMs());
       return 'none';
     }
-    const change = this.#generation.accept(look, number, askedAtMs, this.#clock.nowMs());
-    // The interleaving that this closes: 1. a look is asked for; 2. the clock is set back, which is noticed, and the last
-    // look is forgotten; 3. this look is answered: by the clock as it is now it would be asked for in the future, and count
+    const change = this.#generation.apply(check, number, askedAtMs, this.#clock.nowMs());
+    // The interleaving that this closes: 1. a check is asked for; 2. the clock is set back, which is noticed, and the last
+    // look is forgotten; 3. this check is answered: by the clock as it is now it would be asked for in the future, and count
     // for longer than it may once that has come.
-    if (setBacks !== this.#setBacks) this.#generation.forgetLook();
+    if (setBacks !== this.#setBacks) this.#generation.forgetCheck();
     if (change === 'all') this.#dropAll();
-    if (change === 'ids') for (const key of look.invalidatedIds) this.#drop(key);
+    if (change === 'ids') for (const key of check.invalidatedIds) this.#drop(key);
     return change;
   }
 

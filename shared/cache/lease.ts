@@ -14,10 +14,10 @@ import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { LEASE_PREFIX } from '../redis/scripts.ts';
-import { giveEnd } from '../redis/take-lease.ts';
+import { ensureExpiry } from '../redis/take-lease.ts';
 import type { Entry, LeaseMark } from './entry.ts';
 
-/** A leader that died is followed by another after this time, a look and a load: within a second. */
+/** A leader that died is followed by another after this time, a poll and a load: within a second. */
 export const LEASE_MS = 700;
 /** Twice in a lease's life, so that the loss of one renewal is not that of the lease. */
 const RENEW_EVERY_MS = 250;
@@ -27,12 +27,12 @@ const RENEWED_MAX_MS = 5_000;
 const ALONE_MS = 2_500;
 /** Nobody waits longer; by then something is wrong with the leases. */
 const WAIT_MS = 5_000;
-const LOOKS_APART_MAX_MS = 100;
-/** From one look to the next, the pause grows so. */
-const LOOKS_APART_GROWTH = 1.5;
+const POLLS_APART_MAX_MS = 100;
+/** From one poll to the next, the pause grows so. */
+const POLLS_APART_GROWTH = 1.5;
 
 /** The right to load, held under `leaseKey`: the entry's own place, where whoever stores replaces it, or beside it. */
-export type Lead = {
+export type HeldLease = {
   readonly leaseKey: string;
   readonly token: string;
   /** Ends the renewing. */
@@ -40,19 +40,19 @@ export type Lead = {
 };
 
 /** Of who loads because leases cannot be had. */
-const WITHOUT_LEASE: Lead = { leaseKey: '', token: '', stop() {} };
+const WITHOUT_LEASE: HeldLease = { leaseKey: '', token: '', stop() {} };
 
-/** Where an entry is, and how to look there. */
+/** Where an entry is, and how to read what is there. */
 export type Place = {
   /** Something that is no answer is in it: the lease is had beside it. */
   readonly isOccupied: boolean;
   /** What is in it; with a token, a lease if it was empty. */
-  look(token?: string): Promise<Entry | LeaseMark | undefined>;
+  read(token?: string): Promise<Entry | LeaseMark | undefined>;
 };
 
 type Waiting = Place & {
-  /** How long a load takes as a rule: who looks again sooner looks in vain. */
-  readonly firstLookMs: number;
+  /** How long a load takes as a rule: who polls sooner polls in vain. */
+  readonly firstPollMs: number;
   /** Another process was seen to lead just now. */
   readonly isLed: boolean;
   /** Called once, before the first pause. */
@@ -60,7 +60,7 @@ type Waiting = Place & {
 };
 
 /** Undefined while another process leads. */
-export type Turn = { readonly found: Entry } | { readonly lead: Lead } | undefined;
+export type Acquired = { readonly found: Entry } | { readonly held: HeldLease } | undefined;
 
 /** As no other load has one: what it stores is right only while its own lease is there. */
 export function newToken(): string {
@@ -75,82 +75,82 @@ export class Lease {
   }
 
   /** Waits until this process leads for `entryKey`, or finds what another leader stored. */
-  async leadOrFind(entryKey: string, waiting: Waiting): Promise<Exclude<Turn, undefined>> {
+  async acquireOrWait(entryKey: string, waiting: Waiting): Promise<Exclude<Acquired, undefined>> {
     const token = newToken();
     // By the monotonic clock: the wall clock may be set back by an hour meanwhile.
     const beganAtMs = performance.now();
-    let apartMs = waiting.firstLookMs;
-    for (let looks = 0, waitedMs = 0; waitedMs < WAIT_MS; looks++, waitedMs = performance.now() - beganAtMs) {
-      const turn =
-        looks === 0 && waiting.isLed
+    let apartMs = waiting.firstPollMs;
+    for (let polls = 0, waitedMs = 0; waitedMs < WAIT_MS; polls++, waitedMs = performance.now() - beganAtMs) {
+      const acquired =
+        polls === 0 && waiting.isLed
           ? undefined
-          : await this.askForTurn(entryKey, waiting, token, waitedMs >= ALONE_MS);
-      if (turn !== undefined) return turn;
-      if (looks === 0) await waiting.onWait();
+          : await this.tryAcquire(entryKey, waiting, token, waitedMs >= ALONE_MS);
+      if (acquired !== undefined) return acquired;
+      if (polls === 0) await waiting.onWait();
       await sleep(Math.ceil(apartMs));
-      apartMs = Math.min(apartMs * LOOKS_APART_GROWTH, LOOKS_APART_MAX_MS);
+      apartMs = Math.min(apartMs * POLLS_APART_GROWTH, POLLS_APART_MAX_MS);
     }
-    await this.#giveEnd(entryKey);
-    return { lead: WITHOUT_LEASE };
+    await this.#ensureExpiry(entryKey);
+    return { held: WITHOUT_LEASE };
   }
 
   /** As the leader, or, when `mayJoin` because one should have ended long ago, beside it: each as one of all. */
-  async askForTurn(
+  async tryAcquire(
     entryKey: string,
     place: Place,
     token: string = newToken(),
     mayJoin = false,
-  ): Promise<Turn> {
-    const turn = place.isOccupied
-      ? await this.#lookBeside(entryKey, place, token)
-      : await this.#lookInPlace(entryKey, place, token);
-    return turn === undefined && mayJoin ? this.#join(entryKey, token) : turn;
+  ): Promise<Acquired> {
+    const acquired = place.isOccupied
+      ? await this.#findOrAcquireBeside(entryKey, place, token)
+      : await this.#findOrAcquireInPlace(entryKey, place, token);
+    return acquired === undefined && mayJoin ? this.#join(entryKey, token) : acquired;
   }
 
   /** For an entry whose place is not empty. Undefined while another process leads. */
-  tryLead(entryKey: string, token: string = newToken()): Promise<Lead | undefined> {
+  acquireBeside(entryKey: string, token: string = newToken()): Promise<HeldLease | undefined> {
     return this.#take(keys.lease(entryKey), token);
   }
 
-  keepInPlace({ entryKey, token }: LeaseMark): Lead {
+  holdInPlace({ entryKey, token }: LeaseMark): HeldLease {
     return this.#keep(entryKey, token);
   }
 
   /** Should it fail: the lease ends by itself. False when something else was in its place. */
-  async release(lead: Lead): Promise<boolean> {
-    lead.stop();
-    return lead === WITHOUT_LEASE || this.#giveBack(lead.leaseKey, lead.token);
+  async release(held: HeldLease): Promise<boolean> {
+    held.stop();
+    return held === WITHOUT_LEASE || this.#giveBack(held.leaseKey, held.token);
   }
 
-  /** The same for one that was found to be ours, and is not needed. */
+  /** Gives up a lease that was found to be ours and is not needed; it ends by itself should this fail. */
   async giveBack({ isOurs, entryKey, token }: LeaseMark): Promise<void> {
     if (isOurs) await this.#giveBack(entryKey, token);
   }
 
-  async #lookInPlace(entryKey: string, place: Place, token: string): Promise<Turn> {
-    const found = await place.look(token);
-    if (found?.kind === 'lease') return found.isOurs ? { lead: this.keepInPlace(found) } : undefined;
+  async #findOrAcquireInPlace(entryKey: string, place: Place, token: string): Promise<Acquired> {
+    const found = await place.read(token);
+    if (found?.kind === 'lease') return found.isOurs ? { held: this.holdInPlace(found) } : undefined;
     if (isAnswer(found)) return { found };
-    return this.#lookBeside(entryKey, place, token);
+    return this.#findOrAcquireBeside(entryKey, place, token);
   }
 
-  async #lookBeside(entryKey: string, { look }: Place, token: string): Promise<Turn> {
-    // As a rule in this order: a leader that stored and released before we lead is seen by the look.
-    const [lead, found] = await Promise.all([this.tryLead(entryKey, token), look()]);
-    if (!isAnswer(found) && found?.kind !== 'lease') return lead && { lead };
-    if (lead !== undefined) await this.release(lead);
+  async #findOrAcquireBeside(entryKey: string, { read }: Place, token: string): Promise<Acquired> {
+    // As a rule in this order: a leader that stored and released before we lead is seen by the read.
+    const [held, found] = await Promise.all([this.acquireBeside(entryKey, token), read()]);
+    if (!isAnswer(found) && found?.kind !== 'lease') return held && { held };
+    if (held !== undefined) await this.release(held);
     return isAnswer(found) ? { found } : undefined;
   }
 
-  async #join(entryKey: string, token: string): Promise<Turn> {
+  async #join(entryKey: string, token: string): Promise<Acquired> {
     const beside = await this.#take(keys.leaseBeside(entryKey), token);
     if (beside === undefined) return undefined;
-    await this.#giveEnd(entryKey);
-    return { lead: beside };
+    await this.#ensureExpiry(entryKey);
+    return { held: beside };
   }
 
   /** Renews what was taken while its load runs: a slow database is the last to be asked twice. A frozen process renews nothing. */
-  #keep(leaseKey: string, token: string): Lead {
+  #keep(leaseKey: string, token: string): HeldLease {
     const endsAtMs = performance.now() + RENEWED_MAX_MS;
     const renewing = setInterval(() => {
       if (performance.now() < endsAtMs) void this.#renew(leaseKey, token);
@@ -159,7 +159,7 @@ export class Lease {
     return { leaseKey, token, stop: () => clearInterval(renewing) };
   }
 
-  async #take(leaseKey: string, token: string): Promise<Lead | undefined> {
+  async #take(leaseKey: string, token: string): Promise<HeldLease | undefined> {
     try {
       const answer = await this.#redis.run((redis) => redis.set(leaseKey, token, 'PX', LEASE_MS, 'NX'));
       return answer === 'OK' ? this.#keep(leaseKey, token) : undefined;
@@ -170,9 +170,9 @@ export class Lease {
   }
 
   /** Hardly anybody leads for so long: it may be no lease of ours, and everybody would wait for it for ever. */
-  async #giveEnd(entryKey: string): Promise<void> {
-    const giveEnds = [entryKey, keys.lease(entryKey)].map((key) => giveEnd(this.#redis, key, LEASE_MS));
-    await Promise.all(giveEnds).catch(reportUnlessUnavailable);
+  async #ensureExpiry(entryKey: string): Promise<void> {
+    const expiries = [entryKey, keys.lease(entryKey)].map((key) => ensureExpiry(this.#redis, key, LEASE_MS));
+    await Promise.all(expiries).catch(reportUnlessUnavailable);
   }
 
   async #giveBack(leaseKey: string, token: string): Promise<boolean> {

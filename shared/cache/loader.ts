@@ -4,10 +4,10 @@ import { log } from '../logger.ts';
 import type { Admission, Verdict } from './admission.ts';
 import type { Entry, LeaseMark } from './entry.ts';
 import type { Layers, LoadTicket } from './layers.ts';
-import type { Lead, Lease, Place, Turn } from './lease.ts';
+import type { Acquired, HeldLease, Lease, Place } from './lease.ts';
 import type { PutOutcome } from './redis-layer.ts';
 import { SingleFlight } from './single-flight.ts';
-import { type LoadedBatch, READ_ON_STANDBY, type Source } from './source.ts';
+import type { LoadedBatch, Source } from './source.ts';
 
 export type Warmed = {
   /** The keys whose values were stored, in their order. */
@@ -27,16 +27,16 @@ export type WarmOptions = {
   readonly onLoaded?: (loadMs: number) => void;
 };
 
-/** Longer than a load takes that waited for another container first. Who joins it has looked at the generation before. */
+/** Longer than a load takes that waited for another container first. Who joins it has checked the generation before. */
 const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
 /** What is known of how long a load takes when none has been made yet, and how much a new one changes it. */
 const USUAL_LOAD_MS = 2;
 const USUAL_LOAD_WEIGHT = 0.2;
-/** Sooner than this nobody looks again for what another container loads. */
-const FIRST_LOOK_MIN_MS = 1;
-const FIRST_LOOK_MAX_MS = 50;
+/** Sooner than this nobody polls again for what another container loads. */
+const FIRST_POLL_MIN_MS = 1;
+const FIRST_POLL_MAX_MS = 50;
 /** Entries that were stored together must not expire together: each lives up to this share shorter. */
 const JITTER = 0.1;
 /** Steps of this size, each begun where the last one ended and 1 taken off, lie more evenly in [0, 1) than chance does. */
@@ -52,7 +52,7 @@ const NOT_LOADED: Entry = { kind: 'absent', readAtUs: 0, freshUntilMs: 0, staleU
 class Load<Id> {
   readonly id: Id;
   readonly key: string;
-  lead: Lead;
+  held: HeldLease;
   readonly replaces: 'stale' | 'tombstone' | undefined;
   /** Where it is stored. */
   entryKey = '';
@@ -66,20 +66,20 @@ class Load<Id> {
   /** Why it could not be loaded again. */
   failure: unknown;
 
-  constructor(id: Id, key: string, lead: Lead, stored: Stored) {
+  constructor(id: Id, key: string, held: HeldLease, stored: Stored) {
     this.id = id;
     this.key = key;
-    this.lead = lead;
+    this.held = held;
     this.replaces = stored.get(key);
   }
 
   get token(): string {
-    return this.lead.token;
+    return this.held.token;
   }
 
   /** Whoever stores it replaces the lease: not one beside it, or elsewhere because of a clear since the lease was taken. */
   get replacesLease(): boolean {
-    return this.verdict.isStored && this.lead.leaseKey === this.entryKey;
+    return this.verdict.isStored && this.held.leaseKey === this.entryKey;
   }
 
   /** By when it was invalidated. */
@@ -132,23 +132,23 @@ export class Loader<Id> {
   async load(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry> {
     const loaded = await this.#runWith(mark, key, () =>
       mark?.isOurs
-        ? this.#loadOne(id, key, this.#lease.keepInPlace(mark), stored)
-        : this.#loadAsLeader(id, key, stored, mark !== undefined),
+        ? this.#loadOne(id, key, this.#lease.holdInPlace(mark), stored)
+        : this.#loadOrWait(id, key, stored, mark !== undefined),
     );
-    return loaded ?? this.#loadAsLeader(id, key, stored, true);
+    return loaded ?? this.#loadOrWait(id, key, stored, true);
   }
 
   /**
-   * The same for who has something stale; undefined while another container leads. What is stale is the answer of the caller
-   * alone, and of nobody who joins it:
+   * What is loaded, for a caller who has something stale; undefined while another container leads. What is stale is the
+   * answer of the caller alone, and of nobody who joins it:
    *   1. A reads what is stale               3. B asks, and is told of it: nobody joins what is under way
    *   2. another container invalidates it    4. A begins to refresh: B may join that, and must not be answered 1's
    */
   refresh(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry | undefined> {
     const refreshing = this.#runWith(mark, key, async () => {
-      const turn = await this.#askForTurn(key, stored, mark);
-      if (turn === undefined) return undefined;
-      return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
+      const acquired = await this.#tryAcquire(key, stored, mark);
+      if (acquired === undefined) return undefined;
+      return 'found' in acquired ? acquired.found : this.#loadOne(id, key, acquired.held, stored);
     });
     refreshing.catch(reportFailure);
     return refreshing;
@@ -159,17 +159,17 @@ export class Loader<Id> {
     return this.#lease.giveBack(mark);
   }
 
-  /** Begins one load of all of `wanted` that nobody else loads; answers their keys, which are under way then. */
-  async leadMany(wanted: ReadonlyMap<string, Id>, stored: Stored): Promise<ReadonlySet<string>> {
-    const leads = await this.#tryLeadMany(
-      [...wanted.keys()].filter((key) => !this.underWay(key)),
+  /** Begins one load of all of `missing` that nobody else loads; answers their keys, which are under way then. */
+  async loadMissing(missing: ReadonlyMap<string, Id>, stored: Stored): Promise<ReadonlySet<string>> {
+    const acquired = await this.#acquireMany(
+      [...missing.keys()].filter((key) => !this.underWay(key)),
       stored,
     );
-    const led = [...leads.keys()].filter((key) => !this.underWay(key));
-    if (led.length > 0) this.#loadTogether(led, wanted, leads, stored);
-    const others = [...leads].filter(([key]) => !led.includes(key));
-    await Promise.all(others.map(([, lead]) => this.#lease.release(lead)));
-    return new Set(led);
+    const owned = [...acquired.keys()].filter((key) => !this.underWay(key));
+    if (owned.length > 0) this.#loadTogether(owned, missing, acquired, stored);
+    const others = [...acquired].filter(([key]) => !owned.includes(key));
+    await Promise.all(others.map(([, held]) => this.#lease.release(held)));
+    return new Set(owned);
   }
 
   /**
@@ -212,66 +212,66 @@ export class Loader<Id> {
     return mark === undefined ? joined : this.#lease.giveBack(mark).then(() => joined);
   }
 
-  async #askForTurn(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Turn> {
-    if (mark?.isOurs) return { lead: this.#lease.keepInPlace(mark) };
+  async #tryAcquire(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Acquired> {
+    if (mark?.isOurs) return { held: this.#lease.holdInPlace(mark) };
     return mark === undefined
-      ? this.#lease.askForTurn(this.#layers.entryKey(key), this.#placeOf(key, stored.has(key)))
+      ? this.#lease.tryAcquire(this.#layers.entryKey(key), this.#placeOf(key, stored.has(key)))
       : undefined;
   }
 
   #placeOf(key: string, isOccupied: boolean): Place {
-    return { isOccupied, look: (token) => this.#layers.askAgain(key, token) };
+    return { isOccupied, read: (token) => this.#layers.askAgain(key, token) };
   }
 
-  async #loadAsLeader(id: Id, key: string, stored: Stored, isLed: boolean): Promise<Entry> {
-    const turn = await this.#leadOrFind(key, { isOccupied: stored.has(key), isLed });
-    return 'found' in turn ? turn.found : this.#loadOne(id, key, turn.lead, stored);
+  async #loadOrWait(id: Id, key: string, stored: Stored, isLed: boolean): Promise<Entry> {
+    const acquired = await this.#acquireOrWait(key, { isOccupied: stored.has(key), isLed });
+    return 'found' in acquired ? acquired.found : this.#loadOne(id, key, acquired.held, stored);
   }
 
-  #leadOrFind(key: string, { isOccupied, isLed }: { isOccupied: boolean; isLed: boolean }) {
-    return this.#lease.leadOrFind(this.#layers.entryKey(key), {
+  #acquireOrWait(key: string, { isOccupied, isLed }: { isOccupied: boolean; isLed: boolean }) {
+    return this.#lease.acquireOrWait(this.#layers.entryKey(key), {
       ...this.#placeOf(key, isOccupied),
-      firstLookMs: Math.min(Math.max(this.#usualLoadMs, FIRST_LOOK_MIN_MS), FIRST_LOOK_MAX_MS),
+      firstPollMs: Math.min(Math.max(this.#usualLoadMs, FIRST_POLL_MIN_MS), FIRST_POLL_MAX_MS),
       isLed,
       // Who waits has asked for it too, so the one that loads it stores it.
       onWait: () => this.#admission.note(key),
     });
   }
 
-  async #loadOne(id: Id, key: string, lead: Lead, stored: Stored): Promise<Entry> {
-    const [load] = await this.#loadAndStore([new Load(id, key, lead, stored)]);
+  async #loadOne(id: Id, key: string, held: HeldLease, stored: Stored): Promise<Entry> {
+    const [load] = await this.#loadAndStore([new Load(id, key, held, stored)]);
     return (load as Load<Id>).answer;
   }
 
   /** What another container stored meanwhile, or loads, is waited for by who reads it. */
-  async #tryLeadMany(keys: readonly string[], stored: Stored): Promise<Map<string, Lead>> {
-    const leads = new Map<string, Lead>();
+  async #acquireMany(keys: readonly string[], stored: Stored): Promise<Map<string, HeldLease>> {
+    const acquired = new Map<string, HeldLease>();
     const tryBeside = async (key: string) => {
-      const lead = await this.#lease.tryLead(this.#layers.entryKey(key));
-      if (lead !== undefined) leads.set(key, lead);
+      const held = await this.#lease.acquireBeside(this.#layers.entryKey(key));
+      if (held !== undefined) acquired.set(key, held);
     };
     const tryInPlace = async (some: readonly string[]) => {
       const found = await this.#layers.takeLeases(some);
       for (const [place, mark] of found.entries()) {
         if (mark?.kind === 'lease' && mark.isOurs)
-          leads.set(some[place] as string, this.#lease.keepInPlace(mark));
+          acquired.set(some[place] as string, this.#lease.holdInPlace(mark));
       }
       await Promise.all(some.filter((_, place) => found[place] === undefined).map(tryBeside));
     };
     const missing = keys.filter((key) => !stored.has(key));
     const occupied = keys.filter((key) => stored.has(key));
     await Promise.all([tryInPlace(missing), ...occupied.map(tryBeside)]);
-    return leads;
+    return acquired;
   }
 
   #loadTogether(
     keys: readonly string[],
-    wanted: ReadonlyMap<string, Id>,
-    leads: ReadonlyMap<string, Lead>,
+    missing: ReadonlyMap<string, Id>,
+    acquired: ReadonlyMap<string, HeldLease>,
     stored: Stored,
   ): void {
     const batch = this.#loadAndStore(
-      keys.map((key) => new Load(wanted.get(key) as Id, key, leads.get(key) as Lead, stored)),
+      keys.map((key) => new Load(missing.get(key) as Id, key, acquired.get(key) as HeldLease, stored)),
     );
     batch.catch(reportFailure);
     for (const [place, key] of keys.entries()) {
@@ -311,19 +311,19 @@ export class Loader<Id> {
     load.reloads++;
     load.overtakenBy = load.tombstone;
     try {
-      await this.#leadAgain(load);
+      await this.#acquireAndLoad(load);
     } catch (error) {
       load.failure = error;
     }
   }
 
-  async #leadAgain(load: Load<Id>): Promise<void> {
-    const turn = await this.#leadOrFind(load.key, { isOccupied: true, isLed: false });
-    if ('found' in turn) {
-      load.outcome = turn.found;
+  async #acquireAndLoad(load: Load<Id>): Promise<void> {
+    const acquired = await this.#acquireOrWait(load.key, { isOccupied: true, isLed: false });
+    if ('found' in acquired) {
+      load.outcome = acquired.found;
       return;
     }
-    load.lead = turn.lead;
+    load.held = acquired.held;
     await this.#loadAndStore([load]);
   }
 
@@ -355,14 +355,14 @@ export class Loader<Id> {
     const isPut = await putting;
     await releasing;
     const replaced = loads.filter(({ replacesLease }) => replacesLease);
-    for (const { lead } of replaced) lead.stop();
+    for (const { held } of replaced) held.stop();
     if (!isPut) await this.#releaseAll(replaced);
   }
 
   /** What is not stored is not refused either: it was overtaken if a tombstone has taken the place of its lease. */
   async #releaseUnstored(load: Load<Id>): Promise<void> {
-    const wasThere = await this.#lease.release(load.lead);
-    if (wasThere || load.verdict.isStored || load.lead.leaseKey !== load.entryKey) return;
+    const wasThere = await this.#lease.release(load.held);
+    if (wasThere || load.verdict.isStored || load.held.leaseKey !== load.entryKey) return;
     const found = await this.#layers.askAgain(load.key);
     if (found?.kind === 'tombstone') load.outcome = found;
   }
@@ -377,7 +377,7 @@ export class Loader<Id> {
   }
 
   async #releaseAll(loads: readonly Load<Id>[]): Promise<void> {
-    if (loads.length > 0) await Promise.all(loads.map(({ lead }) => this.#lease.release(lead)));
+    if (loads.length > 0) await Promise.all(loads.map(({ held }) => this.#lease.release(held)));
   }
 
   async #loadOrRelease(loads: readonly Load<Id>[], ticket: LoadTicket): Promise<void> {
@@ -419,7 +419,7 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
   if (values.length !== idsAsked) {
     throw new SourceAnswerError(source, `${idsAsked} values, one for each id, not ${values.length}`);
   }
-  if (readAtUs === READ_ON_STANDBY) throw new StandbyError();
+  if (readAtUs === StandbyError.READ_AT_US) throw new StandbyError();
   if (idsAsked > 0 && !(readAtUs > 0)) {
     throw new SourceAnswerError(source, `when the database began to read, in µs, not ${readAtUs}`);
   }

@@ -13,7 +13,7 @@ export type MemoryRead = { readonly json: string | null; readonly layer: MemoryO
 class MemoryEntry extends Place {
   entry: Entry;
   origin: MemoryOrigin;
-  /** Hits that nobody was told of yet: all that a hit pays for being counted, for the metrics and for the warmer. */
+  /** Hits that were not reported yet: all that a hit pays for being counted, for the metrics and for the warmer. */
   hits = 0;
   /** Made by the first hit: most entries of a scan never have one. */
   read: MemoryRead | undefined;
@@ -33,7 +33,7 @@ const ASKED_ONCE_PER_PLACE = 8;
 type MemoryOptions = {
   readonly entriesMax: number;
   readonly keepMs: number;
-  /** Called with an entry's hits since the last time, when it leaves or by `tellAllHits`. */
+  /** Called with an entry's hits since the last time, when it leaves or by `flushHitCounts`. */
   readonly onHits: (key: string, hits: number, entry: Entry, origin: MemoryOrigin) => void;
 };
 
@@ -102,14 +102,14 @@ export class MemoryLayer {
   }
 
   clear(): void {
-    this.tellAllHits();
+    this.flushHitCounts();
     this.#eviction.clear();
     this.#entries.clear();
   }
 
-  /** Tells of all hits that were not told of yet. */
-  tellAllHits(): void {
-    for (const memory of this.#entries.values()) this.#tellHits(memory);
+  /** Reports all hits that were not reported yet. */
+  flushHitCounts(): void {
+    for (const memory of this.#entries.values()) this.#flushHits(memory);
   }
 
   get #hasRoom(): boolean {
@@ -121,7 +121,7 @@ export class MemoryLayer {
     // Two loads of one key may end in either order; the older one must not win here either.
     if (stored !== undefined && stored.entry.readAtUs > entry.readAtUs) return;
     const memory = stored ?? this.#add(key, entry, nowMs, origin, begins);
-    this.#tellHits(memory);
+    this.#flushHits(memory);
     memory.entry = entry;
     memory.origin = origin;
     memory.read = undefined;
@@ -138,10 +138,10 @@ export class MemoryLayer {
 
   #forget(memory: MemoryEntry): void {
     this.#entries.delete(memory.key);
-    this.#tellHits(memory);
+    this.#flushHits(memory);
   }
 
-  #tellHits(memory: MemoryEntry): void {
+  #flushHits(memory: MemoryEntry): void {
     if (memory.hits === 0) return;
     this.#onHits(memory.key, memory.hits, memory.entry, memory.origin);
     memory.hits = 0;

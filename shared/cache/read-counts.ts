@@ -3,7 +3,7 @@
 /** In 15 s one container answers at most a few thousand different keys. */
 const MANY_KEYS = 4_000;
 /**
- * Room for what comes until many are taken: the keys of a request and those in memory, whose hits are told last. Beyond it,
+ * Room for what comes until many are taken: the keys of a request and those in memory, whose hits are reported last. Beyond it,
  * what is counted already goes on.
  */
 const KEYS_MAX = 6_000;

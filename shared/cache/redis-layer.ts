@@ -8,13 +8,13 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { keys } from '../redis/keys.ts';
 import { LEASE_PREFIX } from '../redis/scripts.ts';
 import { decodeEntry, type Entry, encodeEntry, type LeaseMark } from './entry.ts';
-import { INVALIDATIONS_KEPT_MS, type Look, type Storable } from './generation.ts';
+import { type GenerationCheck, INVALIDATIONS_KEPT_MS, type Storable } from './generation.ts';
 import { LEASE_MS } from './lease.ts';
 
 /** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
 const ANNOUNCED_IDS_MAX = 50_000;
-/** A look tells of no more: a container's memory has about as many entries, and is filled again from Redis. */
-const TOLD_IDS_MAX = 1_000;
+/** A check tells of no more: a container's memory has about as many entries, and is filled again from Redis. */
+const REPORTED_IDS_MAX = 1_000;
 
 /** Redis answers nobody else while it stores them: 0.2 ms for users, measured on one core. */
 const PUT_TOGETHER_MAX = 50;
@@ -32,9 +32,9 @@ export type Cleared = {
   readonly replicasAcknowledged: number;
 };
 
-export type LookUp = {
-  /** Undefined when Redis did not answer, or was not asked to look. */
-  readonly look: Look | undefined;
+export type L2ReadResult = {
+  /** Undefined when Redis did not answer, or was not asked for a check. */
+  readonly check: GenerationCheck | undefined;
   /** When Redis was last asked in vain, if it is away. */
   readonly attemptedAtMs: number | undefined;
   /** Undefined where there is none, where Redis did not answer, and where what is there is none. */
@@ -82,7 +82,7 @@ export class RedisLayer {
     this.#dataset = dataset;
     this.#schemaVersion = String(schemaVersion);
     this.#stayMaxMs = redisMs;
-    // Stored up to half a tombstone's life after the look that announces it.
+    // Stored up to half a tombstone's life after the check that announces it.
     this.#redisMs = redisMs + INVALIDATIONS_KEPT_MS;
     this.#generationKey = keys.generation(dataset);
     this.#invalidatedKey = keys.invalidated(dataset);
@@ -98,29 +98,29 @@ export class RedisLayer {
   }
 
   /**
-   * The entries of `ids` and, where `sinceMs` is given, a look at the generation that is not newer than they are. With a
+   * The entries of `ids` and, where `sinceMs` is given, a generation check that is not newer than they are. With a
    * `token`, a lease is put where there is none.
    */
-  async lookUp(
+  async read(
     generation: string,
     ids: readonly string[],
     sinceMs: number | undefined,
     token?: string,
-  ): Promise<LookUp> {
+  ): Promise<L2ReadResult> {
     try {
       const entryKeys = ids.map((id) => this.entryKey(generation, id));
       if (sinceMs === undefined)
-        return readEntries(undefined, entryKeys, await this.#read(entryKeys, token), token);
-      const looking = this.#look(generation, sinceMs);
+        return readEntries(undefined, entryKeys, await this.#readTexts(entryKeys, token), token);
+      const checking = this.#checkGeneration(generation, sinceMs);
       // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
-      // the entries could be read long before an invalidation of which the look tells already.
-      if (this.#redis.isCluster) await looking;
-      const [look, texts] = await Promise.all([looking, this.#read(entryKeys, token)]);
-      return readEntries(look, entryKeys, texts, token);
+      // the entries could be read long before an invalidation of which the check tells already.
+      if (this.#redis.isCluster) await checking;
+      const [check, texts] = await Promise.all([checking, this.#readTexts(entryKeys, token)]);
+      return readEntries(check, entryKeys, texts, token);
     } catch (error) {
       ignoreUnavailable(error);
       const attemptedAtMs = error instanceof RedisUnavailableError ? error.attemptedAtMs : undefined;
-      return { look: undefined, attemptedAtMs, entries: ids.map(() => undefined), corrupt: 0 };
+      return { check: undefined, attemptedAtMs, entries: ids.map(() => undefined), corrupt: 0 };
     }
   }
 
@@ -150,16 +150,16 @@ export class RedisLayer {
     await released.catch(ignoreUnavailable);
   }
 
-  async #look(generation: string, sinceMs: number): Promise<Look> {
-    return readLook(
+  async #checkGeneration(generation: string, sinceMs: number): Promise<GenerationCheck> {
+    return parseGenerationCheck(
       await this.#redis.run((redis) =>
-        redis.lookAtGeneration(
+        redis.checkGeneration(
           this.#generationKey,
           this.#invalidatedKey,
           this.#schemaVersionsKey,
           generation,
           sinceMs,
-          TOLD_IDS_MAX,
+          REPORTED_IDS_MAX,
           this.#schemaVersion,
           this.#redisMs,
         ),
@@ -168,7 +168,7 @@ export class RedisLayer {
   }
 
   /** Null where there is nothing; with a `token`, it is there then. */
-  async #read(entryKeys: readonly string[], token: string | undefined): Promise<(string | null)[]> {
+  async #readTexts(entryKeys: readonly string[], token: string | undefined): Promise<(string | null)[]> {
     if (token !== undefined && hasPassed(LEASES_REFUSED_MS, this.#leasesRefusedAtMs)) {
       try {
         const texts = await this.#redis.batch(entryKeys, (commands, place) =>
@@ -314,7 +314,7 @@ function replicasOf(role: unknown): number {
   return Array.isArray(connected) ? connected.length : 0;
 }
 
-function readLook(answer: readonly (string | number)[]): Look {
+function parseGenerationCheck(answer: readonly (string | number)[]): GenerationCheck {
   const [generation, redisNowMs, isWhole, versionCount, ...versionsAndIds] = answer;
   const texts = versionsAndIds.map(String);
   return {
@@ -328,11 +328,11 @@ function readLook(answer: readonly (string | number)[]): Look {
 
 /** What Redis has under `entryKeys`; `ours` is the token of the leases that were put there by who reads. */
 export function readEntries(
-  look: Look | undefined,
+  check: GenerationCheck | undefined,
   entryKeys: readonly string[],
   texts: readonly (string | null)[],
   ours?: string,
-): LookUp {
+): L2ReadResult {
   let corrupt = 0;
   const entries = texts.map((text, place) => {
     if (text === null) return undefined;
@@ -342,7 +342,7 @@ export function readEntries(
     corrupt++;
     return undefined;
   });
-  return { look, attemptedAtMs: undefined, entries, corrupt };
+  return { check, attemptedAtMs: undefined, entries, corrupt };
 }
 
 function leaseMark(entryKey: string, token: string, isOurs: boolean): LeaseMark {

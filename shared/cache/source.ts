@@ -1,8 +1,5 @@
 /** What the cache must know of a dataset: how its ids become keys, how its values are loaded, and how long they keep. */
 
-/** Instead of the time of a load: a standby answered, whose rows may be older than what was invalidated. */
-export const READ_ON_STANDBY = -1;
-
 /** The values of some ids, read by one statement. */
 export type LoadedBatch = {
   /** When the database began to read, by its own clock, in µs since 1970: what orders all writes of an entry. */

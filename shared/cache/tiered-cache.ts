@@ -7,7 +7,7 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { within } from '../within.ts';
 import { Admission } from './admission.ts';
 import type { Entry, LeaseMark } from './entry.ts';
-import { Layers, type Wanted } from './layers.ts';
+import { type HydrationPlan, Layers } from './layers.ts';
 import { Lease } from './lease.ts';
 import { Loader, type Stored, type Warmed, type WarmOptions } from './loader.ts';
 import type { Cleared } from './redis-layer.ts';
@@ -67,7 +67,7 @@ export class TieredCache<Id> {
 
   /** What was answered from where, since this was last set back. */
   get counts(): CacheCounts {
-    this.#layers.tellAllHits();
+    this.#layers.flushHitCounts();
     return this.#counts;
   }
 
@@ -111,7 +111,7 @@ export class TieredCache<Id> {
   }
 
   /**
-   * The same, with undefined for those that cannot be had while the database is away, and `failure` saying why. Throws what
+   * The values of `ids`, in their order, undefined for those that cannot be had while the database is away; `failure` says why. Throws what
    * the source throws when it is none of `DatabaseUnavailableError`.
    */
   async getKnown(
@@ -140,7 +140,7 @@ export class TieredCache<Id> {
 
   /** Loads `ids` and stores them as a warm-up does; see `Loader.warm`. Throws `RedisUnavailableError` without Redis. */
   async warm(ids: readonly Id[], options: WarmOptions = {}): Promise<Warmed> {
-    await this.#lookOrThrow();
+    await this.#checkGenerationOrThrow();
     return this.#loader.warm(ids, options);
   }
 
@@ -155,11 +155,12 @@ export class TieredCache<Id> {
   }
 
   /**
-   * The same for `ids` only. `atUs` is the database's clock after the change was committed.
+   * Nothing that was read of `ids` before this call is answered by this container after it, and by no other one second
+   * later. `atUs` is the database's clock after the change was committed.
    * Throws `RedisUnavailableError`: the change is then not known to the caches, and must be told again.
    */
   async invalidate(ids: readonly Id[], atUs: number): Promise<void> {
-    await this.#lookOrThrow();
+    await this.#checkGenerationOrThrow();
     await this.#layers.invalidate(this.#keysOf(ids), atUs);
     await this.#clearDerived();
   }
@@ -175,13 +176,13 @@ export class TieredCache<Id> {
   }
 
   /** Asks Redis what counts now; false when it does not answer. */
-  look(): Promise<boolean> {
-    return this.#layers.lookNow();
+  checkGeneration(): Promise<boolean> {
+    return this.#layers.checkGeneration();
   }
 
   /** What counts now: entries that were stored under another generation are not seen. Throws `RedisUnavailableError`. */
   async currentGeneration(): Promise<string> {
-    await this.#lookOrThrow();
+    await this.#checkGenerationOrThrow();
     return this.#layers.generation;
   }
 
@@ -190,14 +191,14 @@ export class TieredCache<Id> {
     return keys.map((key) => this.#layers.entryKey(key));
   }
 
-  /** The first half of filling memory before the first request, after a look: where Redis has what should be in it. */
-  want(keys: readonly string[]): Wanted {
-    return this.#layers.want(keys.slice(0, this.#source.memoryEntriesMax));
+  /** The first half of filling memory before the first request, after a check: where Redis has what should be in it. */
+  planHydration(keys: readonly string[]): HydrationPlan {
+    return this.#layers.planHydration(keys.slice(0, this.#source.memoryEntriesMax));
   }
 
-  /** The second half: `texts` is what Redis has under `wanted.entryKeys`. Answers how many entries were of use. */
-  fillMemory(wanted: Wanted, texts: readonly (string | null)[]): number {
-    return this.#layers.fillMemory(wanted, texts);
+  /** The second half: `texts` is what Redis has under `plan.entryKeys`. Answers how many entries were of use. */
+  hydrate(plan: HydrationPlan, texts: readonly (string | null)[]): number {
+    return this.#layers.hydrate(plan, texts);
   }
 
   /** One after the other: each may wait for the replicas. */
@@ -216,9 +217,9 @@ export class TieredCache<Id> {
     return ids.map((id) => this.#source.key(id));
   }
 
-  async #lookOrThrow(): Promise<void> {
-    if (await this.look()) return;
-    throw new RedisUnavailableError('Redis did not tell the generation.');
+  async #checkGenerationOrThrow(): Promise<void> {
+    if (await this.checkGeneration()) return;
+    throw new RedisUnavailableError('Redis did not report the generation.');
   }
 
   async #getFurther(id: Id, key: string): Promise<CacheRead> {
@@ -231,7 +232,7 @@ export class TieredCache<Id> {
     return this.#serveStale(id, key, inRedis, stored);
   }
 
-  /** Redis does not have it, or did not answer: the look made in the same round trip may have confirmed the memory's. */
+  /** Redis does not have it, or did not answer: the generation check of the same round trip may have confirmed the memory's. */
   async #getUnstored(
     id: Id,
     key: string,
@@ -243,7 +244,7 @@ export class TieredCache<Id> {
       if (mark !== undefined) await this.#loader.giveBack(mark);
       return confirmed;
     }
-    const stale = this.#layers.leftInMemory(key);
+    const stale = this.#layers.peekStale(key);
     if (stale === undefined) return this.#loadMissing(id, key, stored, mark);
     return this.#serveStale(id, key, stale, stored, mark);
   }
@@ -253,9 +254,10 @@ export class TieredCache<Id> {
       const entry = await this.#loader.load(id, key, stored, mark);
       return this.#answer(isFresh(entry) ? 'miss' : 'stale', key, entry);
     } catch (error) {
-      const lastKnown = error instanceof DatabaseUnavailableError ? this.#layers.lastKnown(key) : undefined;
-      if (lastKnown === undefined) throw error;
-      return this.#answer('stale', key, lastKnown);
+      const peekStaleUnchecked =
+        error instanceof DatabaseUnavailableError ? this.#layers.peekStaleUnchecked(key) : undefined;
+      if (peekStaleUnchecked === undefined) throw error;
+      return this.#answer('stale', key, peekStaleUnchecked);
     }
   }
 
@@ -284,7 +286,7 @@ export class TieredCache<Id> {
     await this.#takeFromRedis(keys, asked, reads, left);
     if (asked.length === keys.length) return left;
     for (const [place, key] of keys.entries()) reads[place] ??= this.#layers.probe(key);
-    // The look made in the same round trip may have dropped what memory had.
+    // The generation check of the same round trip may have dropped what memory had.
     const dropped = [...keys.keys()].filter((place) => reads[place] === undefined && !asked.includes(place));
     await this.#takeFromRedis(keys, dropped, reads, left);
     return left;
@@ -308,7 +310,7 @@ export class TieredCache<Id> {
         continue;
       }
       if (found !== undefined) stored.set(key, replacedOf(found));
-      const old = found === undefined || found.kind === 'tombstone' ? this.#layers.leftInMemory(key) : found;
+      const old = found === undefined || found.kind === 'tombstone' ? this.#layers.peekStale(key) : found;
       if (old !== undefined) stale.set(key, old);
     }
   }
@@ -320,7 +322,7 @@ export class TieredCache<Id> {
   ): Promise<{ loaded: ReadonlyMap<string, CacheRead>; failure: DatabaseUnavailableError | undefined }> {
     const loaded = new Map<string, CacheRead>();
     let failure: DatabaseUnavailableError | undefined;
-    const led = await this.#loader.leadMany(lacking, stored);
+    const led = await this.#loader.loadMissing(lacking, stored);
     const read = (key: string, id: Id): Promise<CacheRead> | CacheRead => {
       const old = stale.get(key);
       if (old === undefined) return this.#loadMissing(id, key, stored);

@@ -3,6 +3,7 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
 import { ForbiddenError, NotFoundError, TokenExpiredError } from '../errors.ts';
 import { log, withTraceId } from '../logger.ts';
+import type { Answer } from './answer.ts';
 import { toProblem } from './problem.ts';
 import type { Scope } from './scopes.ts';
 
@@ -16,14 +17,8 @@ type Identity = {
 };
 
 export type ApiRequest = APIGatewayProxyEvent;
-export type Answer = { statusCode: number; headers: Record<string, string>; body: string };
 /** Keyed by method and resource, as the template declares them: `GET /users/{id}`. */
 export type Routes = Readonly<Record<string, (request: ApiRequest) => Promise<Answer>>>;
-
-/** `json` is the text of the body: encoded values go through as they are. */
-export function answerJson(json: string, headers: Record<string, string> = {}, statusCode = 200): Answer {
-  return { statusCode, headers: { 'content-type': 'application/json', ...headers }, body: json };
-}
 
 /**
  * The caller, if the token has not ended and its scopes allow what `requiredScope` stands for. Throws `TokenExpiredError`

@@ -10,7 +10,7 @@ import {
   TooManyRequestsError,
   WarmupRunningError,
 } from '../errors.ts';
-import type { Answer } from './api.ts';
+import type { Answer } from './answer.ts';
 
 type Problem = {
   readonly status: number;

@@ -1,4 +1,5 @@
 /** When metrics travel: at most every 15 s a container, beside the request and never failing it; at once after a warm-up. */
+import type { TieredCache } from '../cache/tiered-cache.ts';
 import { hasPassed } from '../clock.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
@@ -12,11 +13,7 @@ const FLUSH_EVERY_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 250;
 const PUBLISH_NOW_TIMEOUT_MS = 3_000;
 
-/** What counts reads: plain integers, which are taken and set back to 0. */
-export type CountedCache = {
-  readonly name: string;
-  readonly counts: Record<'l1' | 'hydrated' | 'l2' | 'stale' | 'miss' | 'corrupt', number>;
-};
+export type CountedCache = Pick<TieredCache<never>, 'name' | 'counts'>;
 
 export class Telemetry {
   readonly recorder = new Recorder();

@@ -1,7 +1,6 @@
 /** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { READ_ON_STANDBY } from '../cache/source.ts';
 import { hasPassed } from '../clock.ts';
 import { environment } from '../environment.ts';
 import {
@@ -275,7 +274,7 @@ async function answers(client: pg.PoolClient): Promise<boolean> {
  *   4. Execute: statement_timestamp() is set again, later than the tombstone, for the row of step 2
  * On a standby it is no time: a pooler may lead to one although the connection was opened to a primary.
  */
-export const LOAD_BEGAN_US = `CASE WHEN pg_is_in_recovery() THEN ${READ_ON_STANDBY}
+export const LOAD_BEGAN_US = `CASE WHEN pg_is_in_recovery() THEN ${StandbyError.READ_AT_US}
   ELSE (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint END`;
 
 function asUnavailable(error: unknown): unknown {

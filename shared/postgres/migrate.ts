@@ -39,8 +39,8 @@ const TABLE_LOCK_TIMEOUT_MS = 3_000;
  * has fallen silent (5 s), its connection's end (1 s) and three tries of the answer to CloudFormation (5 s each): 261 s.
  */
 const BUDGET_MS = 240_000;
-const SILENCE_MAX_MS = 5_000;
-const GOODBYE_TIMEOUT_MS = 1_000;
+const REPLY_TIMEOUT_MS = 5_000;
+const DISCONNECT_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** As often as deployments to databases of one server may meet. */
 const TRIES_MAX = 5;
@@ -71,7 +71,7 @@ export async function migrate(databaseUrl: string, options: MigrateOptions = {})
   client.on('error', () => undefined);
   client.on('notice', logWarning);
   try {
-    const timeoutMs = budgetMs + SILENCE_MAX_MS;
+    const timeoutMs = budgetMs + REPLY_TIMEOUT_MS;
     const migrated = await within(timeoutMs, connectAndMigrate(client, { migrations, logins, budgetMs }));
     if (migrated === undefined) throw new OperationTimeoutError('migrate', timeoutMs);
     return migrated;
@@ -127,7 +127,7 @@ function isOvertaken(error: unknown): boolean {
 
 /** The driver waits for the server's goodbye, and a frozen server says none. */
 async function disconnect(client: pg.Client): Promise<void> {
-  await within(GOODBYE_TIMEOUT_MS, client.end());
+  await within(DISCONNECT_TIMEOUT_MS, client.end());
   client.connection.stream.destroy();
 }
 

@@ -14,7 +14,7 @@ const CONNECT_TIMEOUT_MS = 1_000;
  * A connection that has answered nothing for so long is replaced: a server that vanished without a word would hold it for
  * a quarter of an hour, even when another one has taken over.
  */
-const SILENCE_MAX_MS = 3_000;
+const SOCKET_TIMEOUT_MS = 3_000;
 
 /** After a failover the connection still leads to the old primary: only a new one finds the new primary. */
 const NOT_THE_PRIMARY = /^(READONLY|MASTERDOWN)/;
@@ -42,7 +42,7 @@ function optionsOf(commandTimeoutMs: number | undefined) {
     connectTimeout: CONNECT_TIMEOUT_MS,
     ...(commandTimeoutMs !== undefined && {
       commandTimeout: commandTimeoutMs,
-      socketTimeout: SILENCE_MAX_MS,
+      socketTimeout: SOCKET_TIMEOUT_MS,
     }),
     // A command before the connection is ready fails at once; whoever wants to wait does so with a bound (`untilReady`).
     enableOfflineQueue: false,

@@ -40,7 +40,7 @@ const SERVER_IS_FULL = /^OOM/;
 const VERDICT_BELIEVED_MS = 5_000;
 
 /** A connection that answers nothing for so long is replaced: one that leads nowhere may stay open for a quarter of an hour. */
-const SILENCE_MAX_MS = 1_000;
+const UNANSWERED_MAX_MS = 1_000;
 
 function isUnavailable(error: unknown): boolean {
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
@@ -91,7 +91,7 @@ export class GuardedRedis {
     }
   }
 
-  /** The same for a command that waits for something else than the server: being late says nothing about Redis. */
+  /** Runs a command that waits for something else than the server, as WAIT does: being late says nothing about Redis. */
   async runWaiting<T>(operation: (redis: RedisClient) => Promise<T>): Promise<T> {
     if (!this.#isUsable()) await this.#untilUsable();
     try {
@@ -230,7 +230,7 @@ export class GuardedRedis {
   #replaceSilentConnection(): void {
     const nowMs = Date.now();
     this.#silentSinceMs ??= nowMs;
-    if (!hasPassed(SILENCE_MAX_MS, this.#silentSinceMs, nowMs) || isCluster(this.#redis)) return;
+    if (!hasPassed(UNANSWERED_MAX_MS, this.#silentSinceMs, nowMs) || isCluster(this.#redis)) return;
     this.#silentSinceMs = nowMs;
     this.#redis.stream?.destroy();
   }

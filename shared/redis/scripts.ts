@@ -35,13 +35,13 @@ declare module 'ioredis' {
      * versions of which there may be entries…, ids invalidated at or after `sinceMs`…]; the generation is
      * `knownGeneration` at least. From now on, entries of `schemaVersion` may be there for `keptMs`.
      */
-    lookAtGeneration(
+    checkGeneration(
       generationKey: string,
       invalidatedKey: string,
       schemaVersionsKey: string,
       knownGeneration: string,
       sinceMs: number,
-      toldMax: number,
+      reportedMax: number,
       schemaVersion: string,
       keptMs: number,
     ): Result<(string | number)[], Context>;
@@ -261,8 +261,8 @@ return {}`;
  * without the schema versions, an invalidation would miss what another version has stored, so a new generation begins;
  * without the list, whose mark is the id '', nobody knows what was invalidated up to now.
  */
-const LOOK_AT_GENERATION = `${RAISE}
-local known, sinceMs, toldMax, version, keptMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+const CHECK_GENERATION = `${RAISE}
+local known, sinceMs, reportedMax, version, keptMs = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 for i = 2, 3 do
   local kind = redis.call('TYPE', KEYS[i]).ok
   if kind ~= 'zset' and kind ~= 'none' then redis.call('DEL', KEYS[i]) end
@@ -283,7 +283,7 @@ end
 local versions = redis.call('ZRANGE', KEYS[3], 0, -1)
 local isWhole = 1
 local forgottenMs = tonumber(redis.call('ZSCORE', KEYS[2], '') or '-inf')
-if forgottenMs >= tonumber(sinceMs) or redis.call('ZCOUNT', KEYS[2], sinceMs, '+inf') > toldMax then isWhole = 0 end
+if forgottenMs >= tonumber(sinceMs) or redis.call('ZCOUNT', KEYS[2], sinceMs, '+inf') > reportedMax then isWhole = 0 end
 local answer = { generation, nowMs, isWhole, #versions }
 for _, each in ipairs(versions) do answer[#answer + 1] = each end
 if isWhole == 1 then
@@ -498,7 +498,7 @@ export function defineScripts(redis: Redis | Cluster): void {
   redis.defineCommand('dropValues', { lua: ALSO_WHEN_FULL + DROP_VALUES });
   redis.defineCommand('releaseIfOwner', { numberOfKeys: 1, lua: RELEASE_IF_OWNER });
   redis.defineCommand('renewIfOwner', { numberOfKeys: 1, lua: RENEW_IF_OWNER });
-  redis.defineCommand('lookAtGeneration', { numberOfKeys: 3, lua: ALSO_WHEN_FULL + LOOK_AT_GENERATION });
+  redis.defineCommand('checkGeneration', { numberOfKeys: 3, lua: ALSO_WHEN_FULL + CHECK_GENERATION });
   redis.defineCommand('raiseGeneration', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + RAISE_GENERATION });
   redis.defineCommand('announceInvalidated', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + ANNOUNCE_INVALIDATED });
   redis.defineCommand('addTotals', { numberOfKeys: 2, lua: ADD_TOTALS });

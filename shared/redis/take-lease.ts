@@ -14,12 +14,12 @@ export async function takeLease(
 ): Promise<boolean> {
   const answer = await redis.run((client) => client.set(key, owner, 'PX', ttlMs, 'NX'));
   if (answer === 'OK') return true;
-  await giveEnd(redis, key, ttlMs);
+  await ensureExpiry(redis, key, ttlMs);
   return false;
 }
 
 /** For who has waited in vain. Throws what `run` throws. */
-export async function giveEnd(redis: GuardedRedis, key: string, ttlMs: number): Promise<void> {
+export async function ensureExpiry(redis: GuardedRedis, key: string, ttlMs: number): Promise<void> {
   const wasEndless = await redis.run((client) => client.pexpire(key, ttlMs, 'NX'));
   if (wasEndless === 1) log.error('A lease had no end, and was given one.', { key, ttlMs });
 }

@@ -11,7 +11,7 @@ import { readManifest } from './hot-keys.ts';
 const TIMEOUT_MS = 200;
 
 /** What of a cache is needed; ids do not matter here. */
-type HydratedCache = Pick<TieredCache<never>, 'name' | 'look' | 'want' | 'fillMemory'>;
+type HydratedCache = Pick<TieredCache<never>, 'name' | 'checkGeneration' | 'planHydration' | 'hydrate'>;
 
 /** A request waits no longer than this for those that come after it; what is filled later counts all the same. */
 const BESIDE_REQUEST_MS = 5;
@@ -71,23 +71,23 @@ export async function hydrate(
 }
 
 /**
- * Two round trips: the manifest and the looks at the generations, then the entries, so that none of them is older than
- * what the looks told. What comes after the timeout still counts, unless a clear was noticed meanwhile.
+ * Two round trips: the manifest and the generation checks, then the entries, so that none of them is older than
+ * what the checks said. What comes after the timeout still counts, unless a clear was noticed meanwhile.
  */
 async function fill(redis: GuardedRedis, caches: readonly HydratedCache[]): Promise<number> {
-  const [manifest, ...looks] = await Promise.all([
+  const [manifest, ...checks] = await Promise.all([
     readManifest(redis),
-    ...caches.map((cache) => cache.look()),
+    ...caches.map((cache) => cache.checkGeneration()),
   ]);
-  const wanted = caches
-    .filter((_, index) => looks[index])
-    .map((cache) => ({ cache, keys: cache.want(manifest.get(cache.name) ?? []) }));
-  const entryKeys = wanted.flatMap(({ keys }) => keys.entryKeys);
+  const plan = caches
+    .filter((_, index) => checks[index])
+    .map((cache) => ({ cache, keys: cache.planHydration(manifest.get(cache.name) ?? []) }));
+  const entryKeys = plan.flatMap(({ keys }) => keys.entryKeys);
   const texts = await redis.readTexts(entryKeys, true);
   let from = 0;
   let filled = 0;
-  for (const { cache, keys } of wanted) {
-    filled += cache.fillMemory(keys, texts.slice(from, from + keys.entryKeys.length));
+  for (const { cache, keys } of plan) {
+    filled += cache.hydrate(keys, texts.slice(from, from + keys.entryKeys.length));
     from += keys.entryKeys.length;
   }
   return filled;

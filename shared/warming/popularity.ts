@@ -5,6 +5,7 @@
  * `n` reads at the time `t` score `t + halfLife × log2(n)`, the time at which a single read would weigh the same. So
  * nothing has to be recalculated as time goes by, the order is right at any moment, and the top is one range.
  */
+import type { TieredCache } from '../cache/tiered-cache.ts';
 import { hasPassed } from '../clock.ts';
 import { log } from '../logger.ts';
 import type { Database } from '../postgres/database.ts';
@@ -36,13 +37,7 @@ const WHOLE = '';
 
 export type Popular = { readonly key: string; readonly score: number };
 
-/** What counts reads; a `TieredCache`. */
-type CountingCache = {
-  readonly name: string;
-  /** So many that they should be taken now. */
-  readonly hasManyReads: boolean;
-  takeReads(): ReadonlyMap<string, number>;
-};
+type ReadCache = Pick<TieredCache<never>, 'name' | 'hasManyReads' | 'takeReads'>;
 
 /** Some keys of one dataset, with how often they were read. */
 type Part = { readonly dataset: string; readonly reads: ReadonlyMap<string, number> };
@@ -50,12 +45,12 @@ type Part = { readonly dataset: string; readonly reads: ReadonlyMap<string, numb
 /** Hands on what a container's caches counted. A ranking needs no exact sum: what cannot be handed on is forgotten. */
 export class ReadReporter {
   readonly #redis: GuardedRedis;
-  readonly #caches: readonly CountingCache[];
+  readonly #caches: readonly ReadCache[];
   readonly #flushEveryMs = FLUSH_EVERY_MS * (1 + Math.random() * FLUSH_SPREAD);
   #collectedAtMs = 0;
   #waiting: Part[] = [];
 
-  constructor(redis: GuardedRedis, caches: readonly CountingCache[]) {
+  constructor(redis: GuardedRedis, caches: readonly ReadCache[]) {
     this.#redis = redis;
     this.#caches = caches;
   }

@@ -139,7 +139,7 @@ export class TargetWarming {
     while (!this.#step.isHopeless && !isFull()) {
       if (waiting.length > 0 && underWay.size < UNDER_WAY_MAX) {
         const { rested, ended } = this.#beginBatch(waiting.shift() as WarmBatch, waiting);
-        keepUntilSettled(underWay, ended);
+        track(underWay, ended);
         await rested;
       } else if (underWay.size > 0) {
         await Promise.race(underWay); // it may be parted
@@ -267,7 +267,7 @@ async function rest(restMs: number, signal: AbortSignal): Promise<void> {
   if (restMs > 0) await sleep(restMs, undefined, { signal }).catch(() => undefined); // aborted: nothing to rest for
 }
 
-function keepUntilSettled(some: Set<Promise<void>>, one: Promise<void>): void {
+function track(some: Set<Promise<void>>, one: Promise<void>): void {
   some.add(one);
   void one.then(() => some.delete(one));
 }

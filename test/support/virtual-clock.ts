@@ -14,7 +14,7 @@ export async function letPass(ms: number): Promise<void> {
   await endOfTurn();
 }
 
-type Look = { readonly virtualMs: number; readonly realMs: number };
+type GenerationCheck = { readonly virtualMs: number; readonly realMs: number };
 
 /**
  * Redis' clock is always this test's, for whoever looks at a generation through `redis`. Else a clock that was moved would
@@ -22,9 +22,9 @@ type Look = { readonly virtualMs: number; readonly realMs: number };
  */
 export async function moveRedisAlong(redis: GuardedRedis): Promise<void> {
   await redis.run(async (client) => {
-    const look = client.lookAtGeneration.bind(client);
-    const last = new Map<string, Look>();
-    client.lookAtGeneration = async (generationKey, invalidatedKey, versionsKey, known, sinceMs, ...rest) => {
+    const look = client.checkGeneration.bind(client);
+    const last = new Map<string, GenerationCheck>();
+    client.checkGeneration = async (generationKey, invalidatedKey, versionsKey, known, sinceMs, ...rest) => {
       const { virtualMs, realMs } = last.get(generationKey) ?? { virtualMs: 0, realMs: 0 };
       const sinceRealMs = Math.max(0, realMs - (virtualMs - sinceMs));
       const [generation = '', nowMs, ...told] = await look(

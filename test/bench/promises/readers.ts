@@ -12,7 +12,7 @@ const GIVEN_UP_MS = 200;
 const FORGET_ROUNDS = 10;
 /** By then the other container has read the old value, and is anywhere between two of its looks at Redis. */
 const READ_BEFORE_MS = 100;
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 const THAW_ROUNDS = 4;
 const FROZEN_MS = 1_200;
 /** More ids than are read while Redis is away, so that none is in memory. */
@@ -41,7 +41,7 @@ export async function measureForgetting(bench: WarmingBench, by: 'clear' | 'inva
 async function forget({ readers }: WarmingBench, by: 'clear' | 'invalidate', id: number): Promise<number> {
   const [watching, changing] = readers as [WarmingBench['readers'][number], WarmingBench['readers'][number]];
   const watched = watching.order('watch', id);
-  await sleep(READ_BEFORE_MS + (id / FORGET_ROUNDS) * LOOK_EVERY_MS);
+  await sleep(READ_BEFORE_MS + (id / FORGET_ROUNDS) * CHECK_EVERY_MS);
   const returnedAtMs = await changing.order('change', { id, by });
   return Math.max(0, (await watched) - returnedAtMs);
 }
@@ -58,7 +58,7 @@ async function thawOnce({ servers, readers }: WarmingBench, round: number): Prom
   servers.freeze();
   try {
     const used = reader.order('untilRedis', round * IDS_APART);
-    await sleep(FROZEN_MS + (round / THAW_ROUNDS) * LOOK_EVERY_MS);
+    await sleep(FROZEN_MS + (round / THAW_ROUNDS) * CHECK_EVERY_MS);
     servers.thaw();
     const thawedAtMs = Date.now();
     return (await used) - thawedAtMs;

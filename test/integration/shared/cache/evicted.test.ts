@@ -131,17 +131,17 @@ describe('a container', () => {
     await rename(45, 'New');
     await owner.invalidate([45], await database.nowUs());
     await evict('prewarm:{users}:invalidated');
-    await reader.look();
+    await reader.checkGeneration();
     expect(nameOf(await reader.get(45))).toBe('New');
   });
 
   it('hears of what another one invalidated after the list was evicted, and of what it may have missed', async () => {
     const [owner, reader] = [openContainer(), openContainer()];
     await reader.getMany([46, 47]);
-    await owner.look();
+    await owner.checkGeneration();
     await evict('prewarm:{users}:invalidated');
     await owner.invalidate([46], await database.nowUs());
-    await reader.look();
+    await reader.checkGeneration();
     expect([reader.probe(46), reader.probe(47)]).toEqual([undefined, undefined]);
   });
 
@@ -152,7 +152,7 @@ describe('a container', () => {
     await evict('prewarm:{users}:schema-versions');
     await rename(48, 'New');
     await owner.invalidate([48], await database.nowUs());
-    await reader.look();
+    await reader.checkGeneration();
     expect(nameOf(await reader.get(48))).toBe('New');
   });
 });

@@ -190,7 +190,7 @@ describe('very many invalidations', () => {
     const members = IDS.flatMap((id, index) => [nowMs - 55_000 + index * 5, String(id)]);
     await redis.zadd(keys.invalidated(users.name), ...members);
     await owner.cache.invalidate([31], 1);
-    await reader.cache.look();
+    await reader.cache.checkGeneration();
     expect(await redis.zcard(keys.invalidated(users.name))).toBe(IDS.length + 1 + 1); // and its mark
     expect(reader.cache.probe(30)).toMatchObject({ layer: 'l1' });
     expect(await redis.get(keys.generation(users.name))).toBe(generation);
@@ -200,7 +200,7 @@ describe('very many invalidations', () => {
     const [owner, reader] = [openContainer(), openContainer()];
     await reader.cache.getMany([30, 31]);
     await owner.cache.invalidate([31, ...IDS.slice(0, 1_001)], await database.nowUs());
-    await reader.cache.look();
+    await reader.cache.checkGeneration();
     expect(reader.cache.probe(30)).toBeUndefined();
     expect(await reader.cache.get(30)).toMatchObject({ layer: 'l2' });
     expect(await reader.cache.get(31)).toMatchObject({ layer: 'miss' });
@@ -212,7 +212,7 @@ describe('very many invalidations', () => {
     await reader.cache.get(30);
     // As an announcement leaves it that had to forget: the time of the last one that it forgot.
     await redis.zadd(invalidated, Date.now() + 60_000, '');
-    await reader.cache.look();
+    await reader.cache.checkGeneration();
     expect(reader.cache.probe(30)).toBeUndefined();
   });
 
@@ -244,7 +244,7 @@ describe("another program's value under a name of ours is replaced:", () => {
     await container.cache.get(40);
     await redis.del(keys.generation('users'), keys.invalidated('users'), keys.schemaVersions('users'));
     await spoil();
-    expect(await container.cache.look()).toBe(true);
+    expect(await container.cache.checkGeneration()).toBe(true);
     expect(nameOf(await container.cache.get(40))).toEqual(expect.any(String));
     expect(await container.cache.clear()).toMatchObject({ generation: expect.stringMatching(/^\d+$/) });
     await container.cache.invalidate([40], await database.nowUs());

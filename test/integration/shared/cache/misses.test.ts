@@ -88,7 +88,7 @@ describe('a miss', () => {
   it('where misses are expected takes two commands: one reads or takes the lease, one stores in its place', async () => {
     const { cache } = openContainer();
     stopTime();
-    await cache.look();
+    await cache.checkGeneration();
     const commands = await commandsDuring(async () => {
       for (const id of [1, 2, 3]) await cache.get(id);
     });
@@ -99,7 +99,7 @@ describe('a miss', () => {
   it('where hits are expected costs hits one MGET, and itself one command more', async () => {
     const { cache } = await expectingHits(openContainer());
     stopTime();
-    await cache.look();
+    await cache.checkGeneration();
     const commands = await commandsDuring(() => cache.get(4));
     expect(commands).toEqual({ mget: 1, set: 2, eval: 1, time: 1, zmscore: 1, get: 1 });
   });
@@ -132,7 +132,7 @@ describe('a miss', () => {
 describe('a lease in the place of an entry', () => {
   it('is nothing to who reads several, and is waited for', async () => {
     const { cache, entryKey, loads } = openContainer();
-    await cache.look();
+    await cache.checkGeneration();
     await redis.set(entryKey(20), 'l:somebody', 'PX', 100);
     expect((await cache.getMany([20, 21])).map(({ layer }) => layer)).toEqual(['miss', 'miss']);
     expect(loads).toEqual([[21], [20]]);
@@ -142,7 +142,7 @@ describe('a lease in the place of an entry', () => {
   it('is given back where a clear was noticed with it: who has not heard of that would wait for it', async () => {
     const [one, other] = [openContainer(), openContainer()];
     stopTime();
-    await one.cache.look();
+    await one.cache.checkGeneration();
     const entryKeys = [30, 31].map(one.entryKey);
     await other.cache.clear();
     vi.setSystemTime(Date.now() + 1_000);
@@ -152,7 +152,7 @@ describe('a lease in the place of an entry', () => {
 
   it('is replaced by whoever stores: a value, or a tombstone', async () => {
     const { cache, entryKey } = openContainer();
-    await cache.look();
+    await cache.checkGeneration();
     for (const id of [22, 23]) await redis.set(entryKey(id), 'l:somebody', 'PX', 10_000);
     await cache.warm([22]);
     await cache.invalidate([23], await database.nowUs());
@@ -186,7 +186,7 @@ describe('a lease in the place of an entry', () => {
 
   it('without an end, put there by hand, is waited for once', async () => {
     const { cache, entryKey } = openContainer();
-    await cache.look();
+    await cache.checkGeneration();
     await redis.set(entryKey(26), 'l:by hand');
     expect(await cache.get(26)).toMatchObject({ layer: 'miss' });
     expect(await redis.pttl(entryKey(26))).not.toBe(-1);
@@ -207,7 +207,7 @@ describe('a lease in the place of an entry', () => {
     };
     const guard = new GuardedRedis(ownRedis.url, PATIENT);
     onTestFinished(() => guard.close());
-    await reader.cache.look();
+    await reader.cache.checkGeneration();
     await new TieredCache({ ...users, load }, guard).get(27);
     expect(await redis.get(reader.entryKey(27))).toBe('l:another');
   });
@@ -242,7 +242,7 @@ describe('where leases cannot be had in place', () => {
     onTestFinished(async () => {
       await redis.config('SET', 'maxmemory', '0');
     });
-    await reader.cache.look();
+    await reader.cache.checkGeneration();
     stopTime();
     // A command that is refused before it runs is not counted as a call.
     expect(await commandsDuring(() => reader.cache.get(34))).toEqual({ set: 0, mget: 1 });

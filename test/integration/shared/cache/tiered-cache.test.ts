@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { READ_ON_STANDBY, type Source } from '../../../../shared/cache/source.ts';
+import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
@@ -343,7 +343,7 @@ describe('order', () => {
   });
 
   it('takes nothing from a standby', async () => {
-    const load = async () => ({ readAtUs: READ_ON_STANDBY, values: ['{"id":58}'] });
+    const load = async () => ({ readAtUs: StandbyError.READ_AT_US, values: ['{"id":58}'] });
     await expect(new TieredCache({ ...users, load }, redis).get(58)).rejects.toBeInstanceOf(StandbyError);
   });
 

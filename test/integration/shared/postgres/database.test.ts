@@ -1,7 +1,6 @@
 /** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { READ_ON_STANDBY } from '../../../../shared/cache/source.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, StandbyError, StatementTimeoutError } from '../../../../shared/errors.ts';
 import { Database, LOAD_BEGAN_US, prepared } from '../../../../shared/postgres/database.ts';
@@ -225,5 +224,5 @@ it('a standby that a pooler leads to is told by what it answers', async () => {
   await client.connect();
   onTestFinished(() => client.end());
   const { rows } = await client.query(`SELECT ${LOAD_BEGAN_US} AS read_at_us`);
-  expect(Number(rows[0].read_at_us)).toBe(READ_ON_STANDBY);
+  expect(Number(rows[0].read_at_us)).toBe(StandbyError.READ_AT_US);
 });

@@ -14,7 +14,7 @@ import { openRoad } from '../../../support/breakable-road.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
 /** What Postgres has for all files, what its answer may take after that, and its goodbye: together less than the function has. */
-const [BUDGET_MS, SILENCE_MAX_MS, GOODBYE_TIMEOUT_MS] = [240_000, 5_000, 1_000];
+const [BUDGET_MS, REPLY_TIMEOUT_MS, DISCONNECT_TIMEOUT_MS] = [240_000, 5_000, 1_000];
 
 /** AuthenticationOk and ReadyForQuery, as a server sends them. */
 const SIGNED_IN = Buffer.from('R\0\0\0\b\0\0\0\0Z\0\0\0\x05I');
@@ -194,9 +194,9 @@ describe('migrate', () => {
     migrate(road.url, { migrationsDir, budgetMs: BUDGET_MS }).catch(gaveUp);
     while ((await query(SLEEPERS)).length === 0) await delay(20); // a poll of vitest's would move the clock
     road.loseConnections();
-    await vi.advanceTimersByTimeAsync(BUDGET_MS + SILENCE_MAX_MS - 1);
+    await vi.advanceTimersByTimeAsync(BUDGET_MS + REPLY_TIMEOUT_MS - 1);
     expect(gaveUp).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(1 + GOODBYE_TIMEOUT_MS);
+    await vi.advanceTimersByTimeAsync(1 + DISCONNECT_TIMEOUT_MS);
     expect(gaveUp).toHaveBeenCalledExactlyOnceWith(expect.any(OperationTimeoutError));
   });
 

@@ -244,7 +244,7 @@ const SHARES = [0.1, 60_000, 0, 0.1, 60_000, 0, 0.1, 60_000, 0];
 
 function lookAt(client: RedisClient, sinceMs: number): Promise<(string | number)[]> {
   const names = [keys.generation('d'), keys.invalidated('d'), keys.schemaVersions('d')] as const;
-  return client.lookAtGeneration(...names, '0', sinceMs, 1_000, '1', 60_000);
+  return client.checkGeneration(...names, '0', sinceMs, 1_000, '1', 60_000);
 }
 
 describe('what Prewarm keeps in Redis', () => {

@@ -263,7 +263,7 @@ describe('a run that is cut short', () => {
     await read(range(1, FIRST), 1);
     await runUntil(10);
     const cache = openCaches(redis, database).users;
-    await cache.look();
+    await cache.checkGeneration();
     const [entryKey = ''] = cache.entryKeys(['1']);
     await redis.run((client) => client.del(entryKey));
     await redis.run((client) => client.rpush(entryKey, 'not', 'ours'));
@@ -276,7 +276,7 @@ describe('a run that is cut short', () => {
     const registered = { users: rowsOf() };
     const { users: cache } = openCaches(redis, database, registered);
     // One key of a batch that is warm is gone, so that it is warmed in part.
-    await cache.look();
+    await cache.checkGeneration();
     await redis.run((client) => client.del(cache.entryKeys([String(FIRST)])[0] as string));
     const warm = cache.warm.bind(cache);
     let isCleared = false;

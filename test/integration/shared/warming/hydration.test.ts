@@ -229,13 +229,13 @@ describe('a start waits no longer than its time for being warm', () => {
 
   it('when Redis hangs after the manifest, and what comes later is still of use', async () => {
     const { proxy, container } = await behindProxy();
-    const { look } = container.caches.users;
+    const { checkGeneration } = container.caches.users;
     const hung = Promise.withResolvers<void>();
-    vi.spyOn(container.caches.users, 'look').mockImplementation(async () => {
-      const looked = await look.call(container.caches.users);
+    vi.spyOn(container.caches.users, 'checkGeneration').mockImplementation(async () => {
+      const isKnown = await checkGeneration.call(container.caches.users);
       proxy.hang();
       hung.resolve();
-      return looked;
+      return isKnown;
     });
     expect(await container.hydrate(50)).toMatchObject({ keys: 0 });
     await hung.promise; // a busy machine may need longer than the start waits
@@ -349,13 +349,13 @@ describe('is not taken into memory', () => {
   it('what memory has newer already', async () => {
     const id = hotIds[0] as number;
     const { caches, redis: its } = await openWithDatabase();
-    await caches.users.look();
-    const wanted = caches.users.want([String(id)]);
+    await caches.users.checkGeneration();
+    const wanted = caches.users.planHydration([String(id)]);
     const old = await its.readTexts(wanted.entryKeys);
     await redis.run((client) => client.del(wanted.entryKeys[0] as string));
     await rename(id, 'Somebody Newer');
     expect(await caches.users.get(id)).toMatchObject({ layer: 'miss' });
-    caches.users.fillMemory(wanted, old);
+    caches.users.hydrate(wanted, old);
     expect(nameIn(caches.users.probe(id))).toBe('Somebody Newer');
   });
 });
@@ -431,7 +431,7 @@ describe('what has changed since the manifest was written is not answered as it 
       aroundReading(container, async (read) => {
         const texts = await read();
         await change();
-        await container.caches.users.look();
+        await container.caches.users.checkGeneration();
         return texts;
       });
       expect(await container.hydrate()).toMatchObject({ keys: SEARCHES });

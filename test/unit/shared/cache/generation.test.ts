@@ -1,17 +1,17 @@
 /** What a container makes of its looks at the generation: also of late ones, of refused ones, and of clocks that jump. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Generation, type Look } from '../../../../shared/cache/generation.ts';
+import { Generation, type GenerationCheck } from '../../../../shared/cache/generation.ts';
 
 const NOW_MS = 1_800_000_000_000;
 let generation: Generation;
 
-/** A look that Redis answered at once, `afterMs` later, with what was invalidated. */
-function look(
+/** A generation check that Redis answered at once, `afterMs` later, with what was invalidated. */
+function check(
   afterMs: number,
-  changes: Partial<Look> = {},
-  asked = generation.beginLook(),
-): ReturnType<Generation['accept']> {
-  const answer: Look = {
+  changes: Partial<GenerationCheck> = {},
+  asked = generation.beginCheck(),
+): ReturnType<Generation['apply']> {
+  const answer: GenerationCheck = {
     generation: '7',
     redisNowMs: NOW_MS + afterMs,
     invalidatedIds: [],
@@ -19,7 +19,7 @@ function look(
     schemaVersions: ['1'],
     ...changes,
   };
-  return generation.accept(answer, asked, NOW_MS + afterMs);
+  return generation.apply(answer, asked, NOW_MS + afterMs);
 }
 
 beforeEach(() => {
@@ -28,98 +28,98 @@ beforeEach(() => {
 
 describe('a look', () => {
   it('that is the first says that nothing in memory counts, the next one only what was told', () => {
-    expect(look(0)).toBe('all');
-    expect(look(600)).toBe('none');
-    expect(look(1_200, { invalidatedIds: ['3'] })).toBe('ids');
-    expect(look(1_800, { generation: '8' })).toBe('all');
+    expect(check(0)).toBe('all');
+    expect(check(600)).toBe('none');
+    expect(check(1_200, { invalidatedIds: ['3'] })).toBe('ids');
+    expect(check(1_800, { generation: '8' })).toBe('all');
     expect(generation.current).toBe('8');
   });
 
   it('never brings an older generation back', () => {
-    look(0, { generation: '8' });
-    expect(look(600, { generation: '7' })).toBe('none');
+    check(0, { generation: '8' });
+    expect(check(600, { generation: '7' })).toBe('none');
     expect(generation.current).toBe('8');
   });
 
   it('counts for half a second, and not before it was made', () => {
-    look(0);
+    check(0);
     expect(generation.isRecent(NOW_MS + 499)).toBe(true);
     expect(generation.isRecent(NOW_MS + 500)).toBe(false);
     expect(generation.isRecent(NOW_MS - 1)).toBe(false);
   });
 
   it('after a minute says that nothing counts: the list has forgotten some', () => {
-    look(0);
-    expect(look(60_000)).toBe('all');
+    check(0);
+    expect(check(60_000)).toBe('all');
   });
 
   it('that was on its way for long does not make the next one, which is answered at once, look like a clock set back', () => {
-    const late: Look = {
+    const late: GenerationCheck = {
       generation: '7',
       redisNowMs: NOW_MS + 400,
       invalidatedIds: [],
       isWhole: true,
       schemaVersions: ['1'],
     };
-    generation.accept(late, generation.beginLook(), NOW_MS, NOW_MS + 450);
+    generation.apply(late, generation.beginCheck(), NOW_MS, NOW_MS + 450);
     // Redis may have answered at any time until then: so much more is asked for.
     expect(generation.sinceMs).toBe(NOW_MS + 400 - 450 - 150);
-    expect(look(600)).toBe('none');
-    expect(look(1_200, { redisNowMs: NOW_MS + 1_000 })).toBe('all');
+    expect(check(600)).toBe('none');
+    expect(check(1_200, { redisNowMs: NOW_MS + 1_000 })).toBe('all');
   });
 
   it('at a Redis whose clock was set back says that nothing counts', () => {
-    look(0);
-    expect(look(600, { redisNowMs: NOW_MS + 300 })).toBe('all');
+    check(0);
+    expect(check(600, { redisNowMs: NOW_MS + 300 })).toBe('all');
   });
 
   it('asks from a little before the last one, for clocks that differ a little', () => {
-    look(0);
+    check(0);
     expect(generation.sinceMs).toBeLessThan(NOW_MS);
-    expect(look(600, { redisNowMs: NOW_MS + 500 })).toBe('none');
+    expect(check(600, { redisNowMs: NOW_MS + 500 })).toBe('none');
   });
 
   it('that was overtaken by a later one changes nothing, whatever the clock says', () => {
-    look(0);
-    const overtaken = generation.beginLook();
-    look(600);
-    expect(look(700, { invalidatedIds: ['3'] }, overtaken)).toBe('none');
+    check(0);
+    const overtaken = generation.beginCheck();
+    check(600);
+    expect(check(700, { invalidatedIds: ['3'] }, overtaken)).toBe('none');
     expect(generation.isRecent(NOW_MS + 1_095)).toBe(true);
   });
 
   it('after our own clock was set back is believed, and says that nothing in memory counts: it would not expire', () => {
-    look(3_600_000);
-    expect(look(0, { redisNowMs: NOW_MS + 3_600_600 })).toBe('all');
+    check(3_600_000);
+    expect(check(0, { redisNowMs: NOW_MS + 3_600_600 })).toBe('all');
     expect(generation.isRecent(NOW_MS + 100)).toBe(true);
-    expect(look(500, { redisNowMs: NOW_MS + 3_601_100 })).toBe('none');
+    expect(check(500, { redisNowMs: NOW_MS + 3_601_100 })).toBe('none');
   });
 
   it('that does not tell all that was invalidated says that nothing counts', () => {
-    look(0);
-    expect(look(600, { isWhole: false })).toBe('all');
+    check(0);
+    expect(check(600, { isWhole: false })).toBe('all');
   });
 
   it('is forgotten when the clock is set back by less than it counts for', () => {
-    look(0);
-    generation.forgetLook();
+    check(0);
+    generation.forgetCheck();
     expect(generation.isRecent(NOW_MS)).toBe(false);
   });
 
   it('tells of which schema versions there may be entries', () => {
-    look(0, { schemaVersions: ['1', '2'] });
+    check(0, { schemaVersions: ['1', '2'] });
     expect(generation.schemaVersions).toEqual(['1', '2']);
   });
 });
 
 describe('a refused look', () => {
   it('lets memory go on for a moment when Redis was asked in vain a moment ago', () => {
-    generation.skipLook(NOW_MS - 900, NOW_MS);
+    generation.skipCheck(NOW_MS - 900, NOW_MS);
     expect(generation.isRecent(NOW_MS + 99)).toBe(true);
     expect(generation.isRecent(NOW_MS + 100)).toBe(false);
   });
 
   it('lets nothing go on for longer than a second after that attempt: a clear may have been made since', () => {
-    generation.skipLook(NOW_MS - 950, NOW_MS);
+    generation.skipCheck(NOW_MS - 950, NOW_MS);
     expect(generation.isRecent(NOW_MS + 49)).toBe(true);
     expect(generation.isRecent(NOW_MS + 50)).toBe(false);
   });
@@ -127,7 +127,7 @@ describe('a refused look', () => {
   it.each([NOW_MS - 1_000, NOW_MS + 3_600_000, undefined])(
     'does not when the last attempt was at %s',
     (attemptedAtMs) => {
-      generation.skipLook(attemptedAtMs, NOW_MS);
+      generation.skipCheck(attemptedAtMs, NOW_MS);
       expect(generation.isRecent(NOW_MS)).toBe(false);
     },
   );
@@ -135,7 +135,7 @@ describe('a refused look', () => {
 
 describe('a load', () => {
   it('is stored for half a minute of the time that Redis told, and knows from when on it may be overtaken', () => {
-    look(0);
+    check(0);
     expect(generation.storable).toEqual({ notAfterMs: NOW_MS + 30_000, sinceMs: generation.sinceMs });
   });
 });

@@ -68,8 +68,8 @@ it('hits are told once: when the value leaves, is replaced, or when all are aske
     ['c', 1],
   ]);
   memory.get('d', NOW_MS);
-  memory.tellAllHits();
-  memory.tellAllHits();
+  memory.flushHitCounts();
+  memory.flushHitCounts();
   memory.clear();
   expect(hits.slice(3)).toEqual([['d', 1]]);
 });
@@ -77,7 +77,7 @@ it('hits are told once: when the value leaves, is replaced, or when all are aske
 it('hits tell what they were of', () => {
   memory.set('none', entry('', { kind: 'absent', json: null }), NOW_MS);
   memory.get('none', NOW_MS);
-  memory.tellAllHits();
+  memory.flushHitCounts();
   expect(hits).toEqual([['absent', 1]]);
 });
 

@@ -61,7 +61,7 @@ class Both {
     else if (next.what === 'get') this.#get(next.key);
     else if (next.what === 'delete') for (const each of [this.memory, this.#model]) each.delete(next.key);
     else if (next.what === 'clear') for (const each of [this.memory, this.#model]) each.clear();
-    else if (next.what === 'tell') this.memory.tellAllHits();
+    else if (next.what === 'tell') this.memory.flushHitCounts();
     else this.#nowMs += next.ms;
   }
 
@@ -144,7 +144,7 @@ describe('whatever is asked, stored, deleted, cleared and expires', () => {
     tryMany(
       () => {},
       ({ memory, told, hits }) => {
-        memory.tellAllHits();
+        memory.flushHitCounts();
         expect(told).toEqual(hits);
       },
     );

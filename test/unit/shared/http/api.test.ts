@@ -2,14 +2,8 @@
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InvocationError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
-import {
-  type Answer,
-  type ApiRequest,
-  answerJson,
-  apiHandler,
-  type Routes,
-  requireScope,
-} from '../../../../shared/http/api.ts';
+import { type Answer, answerJson } from '../../../../shared/http/answer.ts';
+import { type ApiRequest, apiHandler, type Routes, requireScope } from '../../../../shared/http/api.ts';
 import { log, setLogLevel } from '../../../../shared/logger.ts';
 
 const NOW_S = Math.floor(Date.now() / 1_000);
