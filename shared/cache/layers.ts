@@ -372,7 +372,7 @@ export class Layers {
     }
     const change = this.#generation.apply(check, number, askedAtMs, this.#clock.nowMs());
     // The interleaving that this closes: 1. a check is asked for; 2. the clock is set back, which is noticed, and the last
-    // look is forgotten; 3. this check is answered: by the clock as it is now it would be asked for in the future, and count
+    // check is forgotten; 3. this check is answered: by the clock as it is now it would be asked for in the future, and count
     // for longer than it may once that has come.
     if (setBacks !== this.#setBacks) this.#generation.forgetCheck();
     if (change === 'all') this.#dropAll();

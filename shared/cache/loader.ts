@@ -346,7 +346,10 @@ export class Loader<Id> {
 
   /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
   async #putAndRelease(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<void> {
-    for (const load of loads) load.entryKey = this.#layers.entryKey(load.key, ticket.generation);
+    for (const load of loads) {
+      load.entryKey = this.#layers.entryKey(load.key, ticket.generation);
+      load.outcome = undefined;
+    }
     const putting = this.#put(ticket, loads);
     if (!this.#layers.putsInOneTrip) await putting;
     const releasing = Promise.all(
@@ -371,7 +374,6 @@ export class Loader<Id> {
   async #put(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<boolean> {
     const stored = loads.filter(({ verdict }) => verdict.isStored);
     const outcomes = await this.#layers.putInRedis(ticket, stored);
-    for (const load of loads) load.outcome = undefined;
     for (const [place, load] of stored.entries()) load.outcome = outcomes?.[place];
     return outcomes !== undefined;
   }

@@ -48,7 +48,7 @@ declare module 'ioredis' {
     /** Begins a new generation (or the turn of a new owner), higher than any before, also than `knownGeneration`, and answers it. */
     raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
     /**
-     * Tells the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a look
+     * Tells the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a check
      * from before them is told that it is not told all.
      */
     announceInvalidated(
@@ -151,7 +151,7 @@ local nowMs = math.floor(nowUs / 1000)`;
  * Without it, R's old value would stay until its time to live ended. A tombstone ends as well, which is why there is a
  * second one: R is frozen after 1 and thawed when the tombstone of 3 is gone; then 4 comes after `notAfterMs`, which R
  * was given by Redis' own clock before it began to read.
- * And a full Redis may evict a tombstone. So where nothing is stored of an id that was invalidated since the look that
+ * And a full Redis may evict a tombstone. So where nothing is stored of an id that was invalidated since the check that
  * came before the load, nothing is stored; the list of these ids cannot be evicted alone, because it has no time to live,
  * and where it is gone all the same (its mark, the id '', is not there), that may be true of any id.
  * Where nothing is stored, one command finds that out and stores.
@@ -254,9 +254,9 @@ end
 return {}`;
 
 /**
- * Whoever looks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
+ * Whoever checks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
  *   1. a clear raises the generation on the primary    3. the primary fails; its replica has not heard of 1
- *   2. this container hears of it                      4. this look brings the generation of 1 back
+ *   2. this container hears of it                      4. this check brings the generation of 1 back
  * The three keys rest on each other, and none has a time to live. One that is gone all the same was deleted or evicted:
  * without the schema versions, an invalidation would miss what another version has stored, so a new generation begins;
  * without the list, whose mark is the id '', nobody knows what was invalidated up to now.
@@ -295,7 +295,7 @@ const RAISE_GENERATION = `${RAISE}
 return raise(math.max(storedGeneration() or 0, tonumber(ARGV[1])) + 1)`;
 
 /**
- * The list is bounded in time (whoever has not looked for so long believes nothing in its memory) and in length: the last
+ * The list is bounded in time (whoever has not checked for so long believes nothing in its memory) and in length: the last
  * id that was forgotten too early leaves its time in the list's mark, under a name that no id has.
  */
 const ANNOUNCE_INVALIDATED = `${NOW}

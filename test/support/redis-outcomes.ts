@@ -13,7 +13,7 @@ export type RedisOutcomes = {
   refusedAtOnce: number;
   /** How often one had to be awaited before the next could begin: those that began before any of them ended are one. */
   waits: number;
-  /** Such waits in which something was waited for in vain: a caller of both a look and a read waits once for the two. */
+  /** Such waits in which something was waited for in vain: a caller of both a generation check and a read waits once for the two. */
   waitsInVain: number;
   /** When the attempts in vain began of which the guard has told, those of its probes too: by the wall clock. */
   readonly attemptsInVainMs: Set<number>;

@@ -17,7 +17,7 @@ export async function letPass(ms: number): Promise<void> {
 type GenerationCheck = { readonly virtualMs: number; readonly realMs: number };
 
 /**
- * Redis' clock is always this test's, for whoever looks at a generation through `redis`. Else a clock that was moved would
+ * Redis' clock is always this test's, for whoever checks a generation through `redis`. Else a clock that was moved would
  * look like a Redis whose clock fell behind, which has told too little, and all that is in memory would be dropped.
  */
 export async function moveRedisAlong(redis: GuardedRedis): Promise<void> {

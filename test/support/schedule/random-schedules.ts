@@ -92,7 +92,7 @@ const twoIds = fc
 const trouble = (process: number): fc.Arbitrary<Action> =>
   fc.constantFrom<Action>({ type: 'loseConnection', process }, { type: 'wait', ms: 120 });
 
-/** A look is answered long after it was made: what it says is as old as its question. */
+/** A generation check is answered long after it was made: what it says is as old as its question. */
 const lookAnsweredLate: fc.Arbitrary<Action[]> = fc
   .tuple(two, twoIds, zeros(1, 3), zeros(1, 6), fc.constantFrom(1_000, 2_500))
   .map(([[p, q], [k, other], asked, answered, ms]) => [
@@ -157,7 +157,7 @@ const frozenLoadInTrouble: fc.Arbitrary<Action[]> = fc
     { type: 'loseConnection', process: p },
   ]);
 
-/** A container's clock is set back while it is idle, and shows again what it showed at its last look when it is asked. */
+/** A container's clock is set back while it is idle, and shows again what it showed at its last generation check when it is asked. */
 const clockSetBackWhileIdle: fc.Arbitrary<Action[]> = fc
   .tuple(
     two,
@@ -204,7 +204,7 @@ const untilDone: Action = { type: 'steps', picks: Array.from({ length: 30 }, () 
 /** Schedules that broke a promise once, and are tried each time. */
 const found: [Timing, Action[]][] = [
   [
-    // A look is under way when the clock is set back, which is noticed before it is answered.
+    // A generation check is under way when the clock is set back, which is noticed before it is answered.
     { freshMs: 300_000, warmFreshMs: 300_000, graceMs: 300_000, absentMs: 30_000, memoryMs: 60_000 },
     [
       { type: 'get', process: 0, id: 0 },

@@ -146,7 +146,7 @@ describe('several ids', () => {
     await writer.cache.warm(IDS);
     const owners = IDS.map(async (id) => cluster.masterOf(await entryKeyOf(id)));
     expect(new Set(await Promise.all(owners)).size).toBe(3);
-    await reader.cache.get(99_999); // makes the look at the generation
+    await reader.cache.get(99_999); // makes the generation check
     reader.loads = 0;
     const asked = [99_999, ...IDS.toReversed()];
     let reads: CacheRead[] = [];

@@ -14,7 +14,7 @@ import { type IsolatedServers, isolatedServers } from '../../../support/servers.
 /** Redis is well here, and a busy machine does not make it look otherwise. */
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 5_000 };
 const SECOND_US = 1_000_000;
-/** Longer than a container believes its last look. */
+/** Longer than a container believes its last generation check. */
 const NEXT_LOOK_MS = 501;
 
 let servers: IsolatedServers;
@@ -196,7 +196,7 @@ describe('very many invalidations', () => {
     expect(await redis.get(keys.generation(users.name))).toBe(generation);
   });
 
-  it('more than a look tells of cost a container its memory, and nobody what Redis has', async () => {
+  it('more than a generation check reports cost a container its memory, and nobody what Redis has', async () => {
     const [owner, reader] = [openContainer(), openContainer()];
     await reader.cache.getMany([30, 31]);
     await owner.cache.invalidate([31, ...IDS.slice(0, 1_001)], await database.nowUs());

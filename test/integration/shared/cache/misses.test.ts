@@ -65,7 +65,7 @@ async function expectingHits(container: Container): Promise<Container> {
   return container;
 }
 
-/** Neither a look nor a renewal is due, however slow the machine is. */
+/** Neither a generation check nor a renewal is due, however slow the machine is. */
 function stopTime(): void {
   vi.useFakeTimers({ toFake: ['Date', 'performance', 'setInterval', 'clearInterval'], now: Date.now() });
 }
@@ -178,7 +178,7 @@ describe('a lease in the place of an entry', () => {
     const { cache, entryKey } = container;
     await cache.get(25);
     await redis.del(entryKey(25));
-    // A look is due, which goes with the read.
+    // A generation check is due, which goes with the read.
     await letPass(600);
     expect(await cache.get(25)).toMatchObject({ layer: 'l1' });
     expect(await redis.get(entryKey(25))).toBeNull();

@@ -24,7 +24,7 @@ const DATABASE_CONNECTIONS = 2;
 const ATTEMPTS_OF_AN_OUTAGE = 3;
 /** So long after an attempt in vain began, the outage is believed and memory is answered from. */
 const OUTAGE_BELIEVED_MS = 1_000;
-/** A look at the generation and the entry itself, which go in one piece as a rule. */
+/** A generation check and the entry itself, which go in one piece as a rule. */
 const QUESTIONS_OF_A_READ_MAX = 2;
 /** In every command that is about what Prewarm keeps. */
 const ANY_KEY = 'prewarm:';
@@ -112,7 +112,7 @@ function openContainer(
   return container;
 }
 
-/** Memory has it, and a look has said that it counts: on a busy machine the first read may have gone on without Redis. */
+/** Memory has it, and a generation check has said that it counts: on a busy machine the first read may have gone on without Redis. */
 async function remember(cache: TieredCache<number>): Promise<void> {
   await expect.poll(async () => (await cache.get(IN_MEMORY)).layer).toBe('l1');
 }
@@ -141,7 +141,7 @@ async function layerOfRemembered({ outcomes }: Container, cache: TieredCache<num
   return Date.now() - attemptedAtMs < OUTAGE_BELIEVED_MS ? layer : undefined;
 }
 
-/** A Redis that is of use has it as well, and is asked for it when a look is due. */
+/** A Redis that is of use has it as well, and is asked for it when a generation check is due. */
 async function expectInMemory(
   container: Container,
   cache: TieredCache<number>,

@@ -472,7 +472,7 @@ describe('while Redis is away', () => {
       loads.after = async () => {};
       await rename(64, 'Invalidated');
       await new TieredCache(new Loads().source(), ownRedis).invalidate([64], await database.nowUs());
-      // As soon as it is time for a look, a read of another user hears of the invalidation; then Redis freezes.
+      // As soon as it is time for a generation check, a read of another user hears of the invalidation; then Redis freezes.
       await reader.get(65);
       await expect.poll(() => reader.probe(65)).toBeUndefined();
       await reader.getMany([65]);

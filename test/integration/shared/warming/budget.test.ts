@@ -301,7 +301,7 @@ it('what was stored is looked up no longer than the run lasts', async () => {
   await read(range(1, BATCH), 1);
   expect(await runTargets([{ ...target, missing }], stop)).toMatchObject({ warmed: BATCH });
   const stats = await redis.run((client) => client.info('commandstats'));
-  // A look at the generation asks for one key.
+  // A generation check asks for one key.
   expect(Number(/cmdstat_exists:calls=(\d+)/.exec(stats)?.[1])).toBeLessThan(100);
 });
 

@@ -408,7 +408,7 @@ describe('what has changed since the manifest was written is not answered as it 
   });
 
   it.each(changed)(
-    'when it is %s between the look and the reading, a second later at most',
+    'when it is %s between the generation check and the reading, a second later at most',
     async (_, change) => {
       const container = await openWithDatabase();
       await moveRedisAlong(container.redis);
@@ -443,13 +443,13 @@ describe('what has changed since the manifest was written is not answered as it 
 
 type Texts = (string | null)[];
 
-/** Acts around the container's first reading of entries, which comes after its look at what counts. */
+/** Acts around the container's first reading of entries, which comes after its generation check. */
 function aroundReading({ redis: its }: Container, act: (read: () => Promise<Texts>) => Promise<Texts>): void {
   const readTexts = its.readTexts.bind(its);
   let isFirst = true;
   vi.spyOn(its, 'readTexts').mockImplementation((entryKeys) => {
     const read = () => readTexts(entryKeys);
-    if (entryKeys.length === 0 || !isFirst) return read(); // a look alone reads none
+    if (entryKeys.length === 0 || !isFirst) return read(); // a generation check alone reads none
     isFirst = false;
     return act(read);
   });

@@ -1,4 +1,4 @@
-/** What a container makes of its looks at the generation: also of late ones, of refused ones, and of clocks that jump. */
+/** What a container makes of its generation checks: also of late ones, of refused ones, and of clocks that jump. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Generation, type GenerationCheck } from '../../../../shared/cache/generation.ts';
 
@@ -26,7 +26,7 @@ beforeEach(() => {
   generation = new Generation();
 });
 
-describe('a look', () => {
+describe('a generation check', () => {
   it('that is the first says that nothing in memory counts, the next one only what was told', () => {
     expect(check(0)).toBe('all');
     expect(check(600)).toBe('none');
@@ -111,7 +111,7 @@ describe('a look', () => {
   });
 });
 
-describe('a refused look', () => {
+describe('a refused generation check', () => {
   it('lets memory go on for a moment when Redis was asked in vain a moment ago', () => {
     generation.skipCheck(NOW_MS - 900, NOW_MS);
     expect(generation.isRecent(NOW_MS + 99)).toBe(true);
