@@ -15,7 +15,7 @@ const FOLLOWS_QUICKER = 0.5;
 const FOLLOWS_SLOWER = 0.05;
 /** The middle one of three is judged: one that happens to be slow says nothing. */
 const JUDGED = 3;
-/** Where nothing is slow: readers' p99 is then 1.5 times what it is alone, 1.7 with rests as long as the work (measured). */
+/** Where nothing is slow; what it spares readers was measured, and is in decision 0037. */
 const REST_PER_WORK = 1.5;
 const REST_MAX_MS = 1_000;
 /** After each load without hurry: a load takes a few milliseconds, as a rule. */
