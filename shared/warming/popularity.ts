@@ -34,6 +34,8 @@ const FLUSH_SPREAD = 1 / 3;
 
 /** The highest score, under a key that no dataset has: as long as it is there, nothing of the ranking was lost. */
 const WHOLE = '';
+/** The score of a mark while what it stands for is put back: higher than that of any key, and finite. */
+const RESTORING = '1e300';
 
 export type Popular = { readonly key: string; readonly score: number };
 
@@ -114,17 +116,23 @@ export function addReads(
  */
 export async function mostRead(redis: GuardedRedis, database: Database, dataset: string): Promise<Ranking> {
   const whole = await inRanking(redis, dataset, (client, key) => client.zscore(key, WHOLE));
-  const lost = whole === null ? await findLostParts(redis, database, dataset) : new Map<number, number>();
-  const mark = (member: string) =>
-    inRanking(redis, dataset, (client, key) => client.zadd(key, '+inf', member));
+  const isWhole = whole === 'inf';
+  const lost = isWhole ? new Map<number, number>() : await findLostParts(redis, database, dataset);
+  // What is lost again while it is put back takes the mark that it was begun with along, and XX marks nothing then.
+  const begin = (member: string) =>
+    inRanking(redis, dataset, (client, key) => client.zadd(key, RESTORING, member));
+  const end = (member: string) =>
+    inRanking(redis, dataset, (client, key) => client.zadd(key, 'XX', '+inf', member));
   const restorePart = async (part: number) => {
     if (!lost.has(part)) return;
+    await begin(markOf(part));
     await restore(redis, database, dataset, part);
-    await mark(markOf(part));
+    await end(markOf(part));
     lost.delete(part);
-    if (lost.size === 0) await mark(WHOLE);
+    if (lost.size === 0) await end(WHOLE);
   };
-  if (whole === null && lost.size === 0) await mark(WHOLE);
+  if (!isWhole) await begin(WHOLE);
+  if (!isWhole && lost.size === 0) await end(WHOLE);
   await restorePart(0);
   const known = await redis.run((client) => client.zcard(keys.popularity(dataset)));
   const lostKeys = [...lost.values()].reduce((sum, each) => sum + each, 0);
@@ -142,7 +150,7 @@ async function findLostParts(
   const marks = await inRanking(redis, dataset, (client, key) =>
     client.zmscore(key, ...saved.map(({ part }) => markOf(part))),
   );
-  return new Map(saved.filter((_, place) => marks[place] === null).map((each) => [each.part, each.keys]));
+  return new Map(saved.filter((_, place) => marks[place] !== 'inf').map((each) => [each.part, each.keys]));
 }
 
 /** A dataset's keys, the most read first, piece by piece. Whoever is read meanwhile only moves up, so none comes twice. */
@@ -158,7 +166,7 @@ export class Ranking {
   #restoring: Promise<void> | undefined;
   readonly #oldestMs = Date.now() - REMEMBERED_MS;
   /** The next ones score no more; so many that score the same came already. */
-  #from = { score: '(+inf', ties: 0 };
+  #from = { score: `(${RESTORING}`, ties: 0 };
   #taken = 0;
   #firstScore: number | undefined;
   /** Of all that came. */
@@ -218,7 +226,7 @@ export class Ranking {
 
   #readPage({ score, ties }: { score: string; ties: number }, count: number): Promise<string[]> {
     const key = keys.popularity(this.#dataset);
-    // Below +inf, which is the mark.
+    // Below the marks.
     return this.#redis.run((client) =>
       client.zrange(key, score, String(this.#oldestMs), 'BYSCORE', 'REV', 'LIMIT', ties, count, 'WITHSCORES'),
     );

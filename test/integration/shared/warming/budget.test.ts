@@ -1,5 +1,5 @@
 /** How much is warmed of a table that is larger than what is warmed at once: as long as it is read and has room; and over several runs. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -156,6 +156,25 @@ describe('what is warmed', () => {
     expect(
       await redis.run((client) => client.zrange(keys.popularity(users.name), '0', '3', 'WITHSCORES')),
     ).toEqual(weights);
+  });
+
+  it('is known of a Redis that lost everything, also when it does so again while that is put back', async () => {
+    const KEYS = 1_000;
+    await read(range(1, KEYS), 2);
+    await (await targetOf(rowsOf()).plan()).save();
+    for (let command = 1; command <= 14; command++) {
+      await redis.run((client) => client.flushall());
+      const flaky = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 });
+      onTestFinished(() => flaky.close());
+      const send = flaky.run.bind(flaky);
+      let sent = 0;
+      vi.spyOn(flaky, 'run').mockImplementation(async (operation) => {
+        if (++sent === command) await redis.run((client) => client.flushall());
+        return send(operation);
+      });
+      await targetOf(rowsOf(), flaky).plan();
+      expect(new Set(await planned(rowsOf())), `lost before command ${command}`).toHaveProperty('size', KEYS);
+    }
   });
 
   it('is no more than the first of it when all the rest together is hardly read', async () => {
