@@ -149,7 +149,7 @@ export class Layers {
     return this.#generation.isRecent(nowMs) ? this.#memory.getStale(key, nowMs) : undefined;
   }
 
-  /** What memory has of `key` that is not answered from it any more, whatever the last check said: for when neither Redis nor the database can be asked. */
+  /** What memory has of `key`, whatever the last check said: for when neither Redis nor the database can be asked. */
   peekStaleUnchecked(key: string): Entry | undefined {
     return this.#memory.getStale(key, this.#clock.nowMs());
   }
@@ -187,7 +187,7 @@ export class Layers {
     return entries.then((found) => withoutLease(found[place]));
   }
 
-  /** What Redis has of `key` now, for who waits for what another container loads; with a `token`, a lease is put where there is nothing. */
+  /** What Redis has of `key` now, for who waits for another container's load; with a `token`, a lease where there is nothing. */
   async askAgain(key: string, token?: string): Promise<Found> {
     const [found] = await this.#readL2([key], { amongMany: false, onCorrupt: () => {}, token });
     return found;

@@ -139,15 +139,16 @@ export class Database {
     statement: Statement,
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
+    const { text, name } = typeof statement === 'string' ? { text: statement, name: undefined } : statement;
     try {
-      return await this.#run<Row>(statement, values);
+      return await this.#run<Row>(text, values, this.#usesNames ? name : undefined);
     } catch (error) {
-      if (typeof statement !== 'string' && NAME_REFUSED.has(codeOf(error))) this.#giveUpNames(error);
+      if (name !== undefined && NAME_REFUSED.has(codeOf(error))) this.#giveUpNames(error);
       else if (!isConnectionLost(error)) throw asUnavailable(error);
     }
     try {
       // Without its name: another connection may refuse that.
-      return await this.#run<Row>(typeof statement === 'string' ? statement : statement.text, values);
+      return await this.#run<Row>(text, values);
     } catch (error) {
       throw asUnavailable(error);
     }
@@ -208,17 +209,15 @@ export class Database {
   }
 
   async #run<Row extends pg.QueryResultRow>(
-    statement: Statement,
+    text: string,
     values: readonly unknown[],
+    name?: string,
   ): Promise<Row[]> {
     const client = await this.#take();
     try {
-      const { name, text } = typeof statement === 'string' ? { name: undefined, text: statement } : statement;
-      const result = await client.query<Row>({
-        ...(name !== undefined && this.#usesNames && { name }),
-        text,
-        values: values as unknown[],
-      });
+      const result = await (name === undefined
+        ? client.query<Row>(text, values as unknown[])
+        : client.query<Row>({ name, text, values: values as unknown[] }));
       client.release();
       return result.rows;
     } catch (error) {

@@ -61,7 +61,8 @@ export class EvictionWatch {
   async look(): Promise<void> {
     const evicted = await this.#readEvicted();
     this.#evictedBefore ??= evicted;
-    if (evicted === undefined || evicted === this.#evictedBefore) return;
+    // A server that was started anew counts from 0.
+    if (evicted === undefined || evicted <= (this.#evictedBefore ?? evicted)) return;
     for (const [target, stored] of this.#stored) {
       if (await isIncomplete(target, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
     }

@@ -267,7 +267,7 @@ async function rest(restMs: number, signal: AbortSignal): Promise<void> {
   if (restMs > 0) await sleep(restMs, undefined, { signal }).catch(() => undefined); // aborted: nothing to rest for
 }
 
-function track(some: Set<Promise<void>>, one: Promise<void>): void {
-  some.add(one);
-  void one.then(() => some.delete(one));
+function track(inFlight: Set<Promise<void>>, promise: Promise<void>): void {
+  inFlight.add(promise);
+  void promise.then(() => inFlight.delete(promise));
 }

@@ -12,7 +12,7 @@ const ROUNDS_ONE_BY_ONE = 3;
 const MS_PER_S = 1_000;
 const TOOK_MAX_MS = 500;
 const STATEMENTS_MAX = 25;
-/** It rests for half of the time: as fast as the bare drivers it would be felt by readers. */
+/** It rests for most of the time: as fast as the bare drivers it would be felt by readers. */
 const KEYS_PER_SECOND_MIN = 15_000;
 
 type Kind = 'warm' | 'batched' | 'oneByOne';

@@ -335,13 +335,17 @@ it('what could not be looked up is not said to be there', async () => {
 
 describe('a Redis that evicts all the time', () => {
   /** Whether a warm-up takes it for the eviction of what it stored, of which so many are gone. */
-  async function seesEviction(gone: number): Promise<boolean> {
+  async function seesEviction(gone: number, isStartedAnew = false): Promise<boolean> {
     const watch = new EvictionWatch(redis);
     await redis.run((client) => client.config('SET', 'maxmemory', '4mb', 'maxmemory-policy', 'volatile-lru'));
-    await watch.begin();
+    if (!isStartedAnew) await watch.begin();
     const text = 'x'.repeat(10_000);
     for (let other = 0; other < 500; other++)
       await redis.run((client) => client.set(`other:${other}`, text, 'EX', 1_000));
+    if (isStartedAnew) {
+      await watch.begin();
+      await redis.run((client) => client.config('RESETSTAT'));
+    }
     const target = targetOf(rowsOf());
     const missing = async (some: readonly string[]) => some.slice(0, gone);
     const generation = await target.generation();
@@ -355,6 +359,10 @@ describe('a Redis that evicts all the time', () => {
 
   it('costs a run nothing when a few of its keys were invalidated meanwhile', async () => {
     expect(await seesEviction(4)).toBe(false);
+  });
+
+  it('and is started anew has lost what it held, and evicted none of it', async () => {
+    expect(await seesEviction(200, true)).toBe(false);
   });
 
   it('ends a run when it evicts what that stores', async () => {
