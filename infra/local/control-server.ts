@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
+import { functionNameOf } from '../assembly/resources.ts';
 import type { Outcome } from './containers/container.ts';
 import type { Functions, InvocationType } from './containers/containers.ts';
 import { readBody } from './gateway/http-body.ts';
-import { functionNameOf } from './template/resources.ts';
 
 /** What a custom resource's function puts to its ResponseURL. */
 export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };

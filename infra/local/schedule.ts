@@ -1,5 +1,5 @@
 /** Runs the template's EventBridge rules: `rate(n minutes|hours|days)` becomes a timer that invokes the target. */
-import type { ScheduleSpec } from './template/template.ts';
+import type { ScheduleSpec } from '../assembly/template.ts';
 
 const unitMs: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 

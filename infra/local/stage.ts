@@ -1,6 +1,8 @@
 /** The local stage: what a cloud assembly describes, running on this machine. It prints nothing. */
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { localAccount, localRegion } from '../assembly/intrinsics.ts';
+import { type CustomResourceSpec, type LocalTemplate, readTemplate } from '../assembly/template.ts';
 import type { Outcome } from './containers/container.ts';
 import { createFunctions, type DoneInvocation, type Functions } from './containers/containers.ts';
 import { type ControlServer, closeServer, type ResourceAnswer } from './control-server.ts';
@@ -8,8 +10,6 @@ import { startGateway } from './gateway/gateway.ts';
 import { logLine } from './log-line.ts';
 import type { ProcessWatcher } from './processes/run.ts';
 import { startSchedules } from './schedule.ts';
-import { localAccount, localRegion } from './template/intrinsics.ts';
-import { type CustomResourceSpec, type LocalTemplate, readTemplate } from './template/template.ts';
 
 export type LocalStage = {
   /** `http://127.0.0.1:PORT` */

@@ -1,12 +1,12 @@
 /** The pictures of docs/architecture.md are those of the templates, and show what the templates say. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { Resource } from '../../infra/assembly/intrinsics.ts';
 import { drawArchitecture, insertPictures } from '../../infra/docs/architecture/architecture.ts';
 import { openingsDiagram } from '../../infra/docs/architecture/openings-diagram.ts';
 import { orderDiagram } from '../../infra/docs/architecture/order-diagram.ts';
 import { serviceDiagram } from '../../infra/docs/architecture/service-diagram.ts';
 import type { StackTemplate } from '../../infra/docs/architecture/template-graph.ts';
-import type { Resource } from '../../infra/local/template/intrinsics.ts';
 
 const pictures = drawArchitecture();
 

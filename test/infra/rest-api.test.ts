@@ -2,9 +2,9 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { GatewayResponseSpec } from '../../infra/assembly/api-spec.ts';
 import { answerFromRefusal } from '../../infra/local/gateway/gateway-answer.ts';
 import { Refusal } from '../../infra/local/gateway/refusal.ts';
-import type { GatewayResponseSpec } from '../../infra/local/template/api-spec.ts';
 import { onlyOne, synthesiseApi } from '../support/api-stack.ts';
 
 const { api, template } = synthesiseApi();

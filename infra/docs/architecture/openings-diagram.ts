@@ -1,6 +1,6 @@
 /** Who may connect to whom as a picture: the ingress rules of all security groups of a stage. */
 
-import { referencesIn } from '../../local/template/dependency-order.ts';
+import { referencesIn } from '../../assembly/dependency-order.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
 import { idsOf, type StackTemplate } from './template-graph.ts';
 

@@ -1,7 +1,7 @@
 /** The service as a picture, from its template: who starts which function, and what each of them talks to. */
 
-import { referencesIn } from '../../local/template/dependency-order.ts';
-import type { Resource } from '../../local/template/intrinsics.ts';
+import { referencesIn } from '../../assembly/dependency-order.ts';
+import type { Resource } from '../../assembly/intrinsics.ts';
 import { nameMetadataKey } from '../../stage-config.ts';
 import { type Edge, flowchart, type Node } from './mermaid.ts';
 import { idsOf, type StackTemplate } from './template-graph.ts';

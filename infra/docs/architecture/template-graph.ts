@@ -1,7 +1,7 @@
 /** A synthesised template as a graph: which resource names which, and how each is called in the code that made it. */
 
-import { dependencies } from '../../local/template/dependency-order.ts';
-import type { Resource } from '../../local/template/intrinsics.ts';
+import { dependencies } from '../../assembly/dependency-order.ts';
+import type { Resource } from '../../assembly/intrinsics.ts';
 
 export type StackTemplate = {
   readonly name: string;

@@ -3,10 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { localRegion } from '../../assembly/intrinsics.ts';
+import type { FunctionSpec } from '../../assembly/template.ts';
 import { type Level, toLogLine } from '../log-line.ts';
 import type { ProcessWatcher } from '../processes/run.ts';
-import { localRegion } from '../template/intrinsics.ts';
-import type { FunctionSpec } from '../template/template.ts';
 
 export type ContainerOptions = {
   /** Where the function's SDK finds the Lambda API. */

@@ -1,8 +1,8 @@
 /** The runner's handle on one container: a child process with one function's bundle, which runs one invocation at a time. */
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import type { FunctionSpec } from '../../assembly/template.ts';
 import { traceIdOf } from '../log-line.ts';
-import type { FunctionSpec } from '../template/template.ts';
 import { type ContainerOptions, forkRuntime } from './container-process.ts';
 import type { FunctionError, Invocation, RuntimeMessage } from './container-runtime.ts';
 

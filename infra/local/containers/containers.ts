@@ -1,7 +1,7 @@
 /** Runs the functions: containers started on demand, a queue when all are busy, reserved concurrency as in an account. */
 import { randomUUID } from 'node:crypto';
+import type { FunctionSpec } from '../../assembly/template.ts';
 import { logLine, traceIdOf } from '../log-line.ts';
-import type { FunctionSpec } from '../template/template.ts';
 import { Container, type Outcome } from './container.ts';
 import type { ContainerOptions } from './container-process.ts';
 import { createSlots } from './slots.ts';

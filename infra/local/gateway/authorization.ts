@@ -1,6 +1,7 @@
 /** Asks the TOKEN authorizer who the caller is, remembers its answer for the TTL, and checks its policy. */
+
+import type { AuthorizerSpec } from '../../assembly/api-spec.ts';
 import type { Functions } from '../containers/containers.ts';
-import type { AuthorizerSpec } from '../template/api-spec.ts';
 import { isAllowed, type PolicyDocument } from './policy.ts';
 import type { AuthorizerContext } from './proxy-event.ts';
 import { Refusal } from './refusal.ts';

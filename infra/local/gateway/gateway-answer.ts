@@ -1,6 +1,6 @@
 /** Makes the HTTP answers of the gateway: from what a function returned, and from the template's gateway responses. */
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
-import type { ApiSpec, GatewayResponseSpec } from '../template/api-spec.ts';
+import type { ApiSpec, GatewayResponseSpec } from '../../assembly/api-spec.ts';
 import { Refusal } from './refusal.ts';
 
 export type HttpAnswer = {

@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ApiSpec, RouteSpec } from '../../assembly/api-spec.ts';
 import type { Outcome } from '../containers/container.ts';
 import type { Functions } from '../containers/containers.ts';
 import { type Level, logLine } from '../log-line.ts';
-import type { ApiSpec, RouteSpec } from '../template/api-spec.ts';
 import { type Authorize, type Caller, createAuthorization } from './authorization.ts';
 import { compress } from './compression.ts';
 import {

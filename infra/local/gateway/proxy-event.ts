@@ -1,6 +1,6 @@
 /** The event of a REST API's Lambda proxy integration (format 1.0), made from an HTTP request. */
-import type { ApiSpec } from '../template/api-spec.ts';
-import { localAccount, localRegion } from '../template/intrinsics.ts';
+import type { ApiSpec } from '../../assembly/api-spec.ts';
+import { localAccount, localRegion } from '../../assembly/intrinsics.ts';
 import { findHeader, type HttpRequest } from './http-request.ts';
 import type { RouteMatch } from './routes.ts';
 

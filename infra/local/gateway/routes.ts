@@ -1,5 +1,5 @@
 /** Finds the route of a request as API Gateway does: fixed segments before {parameters}, those before a greedy {proxy+}. */
-import type { RouteSpec } from '../template/api-spec.ts';
+import type { RouteSpec } from '../../assembly/api-spec.ts';
 
 export type RouteMatch = { readonly route: RouteSpec; readonly parameters: Readonly<Record<string, string>> };
 

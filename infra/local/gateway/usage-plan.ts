@@ -1,5 +1,5 @@
 /** Enforces usage plans (a token bucket for each key and method, and the quota where a plan has one) and the stage's throttles. */
-import type { QuotaSpec, ThrottleSpec, UsagePlanSpec } from '../template/usage-plan-spec.ts';
+import type { QuotaSpec, ThrottleSpec, UsagePlanSpec } from '../../assembly/usage-plan-spec.ts';
 
 type Verdict = 'allowed' | 'unknown-key' | 'throttled' | 'quota-exceeded';
 

@@ -1,5 +1,5 @@
 /** Refuses what a request validator refuses: a request without a required parameter, or with a body of another form. */
-import type { ValidationSpec } from '../template/validation-spec.ts';
+import type { ValidationSpec } from '../../assembly/validation-spec.ts';
 import { findHeader, type HttpRequest } from './http-request.ts';
 import { Refusal } from './refusal.ts';
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { readTemplate } from '../../../../infra/assembly/template.ts';
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
 import {
   type ControlServer,
@@ -17,7 +18,6 @@ import {
 } from '../../../../infra/local/control-server.ts';
 import { startGateway } from '../../../../infra/local/gateway/gateway.ts';
 import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
-import { readTemplate } from '../../../../infra/local/template/template.ts';
 import {
   aliasResources,
   type Fixture,

@@ -1,7 +1,7 @@
 /** The behaviour of infra/local/gateway/routes.ts. */
 import { describe, expect, it } from 'vitest';
+import type { RouteSpec } from '../../../../../infra/assembly/api-spec.ts';
 import { matchRoute } from '../../../../../infra/local/gateway/routes.ts';
-import type { RouteSpec } from '../../../../../infra/local/template/api-spec.ts';
 
 const routes = [
   route('GET', '/'),

@@ -1,7 +1,7 @@
 /** The behaviour of infra/local/gateway/usage-plan.ts. */
 import { describe, expect, it } from 'vitest';
+import type { UsagePlanSpec } from '../../../../../infra/assembly/usage-plan-spec.ts';
 import { createStageThrottles, createUsagePlans } from '../../../../../infra/local/gateway/usage-plan.ts';
-import type { UsagePlanSpec } from '../../../../../infra/local/template/usage-plan-spec.ts';
 
 const plan: UsagePlanSpec = {
   keys: ['alice', 'bob'],

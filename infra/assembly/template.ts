@@ -1,5 +1,5 @@
 /** Reads a cloud assembly: which functions, API, schedules and custom resources the template has, ready to run here. */
-import { nameMetadataKey } from '../../stage-config.ts';
+import { nameMetadataKey } from '../stage-config.ts';
 import { type ApiSpec, readApi } from './api-spec.ts';
 import { readAssembly } from './assembly.ts';
 import { inOrder } from './dependency-order.ts';

@@ -1,15 +1,15 @@
-/** The behaviour of infra/local/template/template.ts. */
+/** The behaviour of infra/assembly/template.ts. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readTemplate } from '../../../../../infra/local/template/template.ts';
+import { readTemplate } from '../../../../infra/assembly/template.ts';
 import {
   aliasResources,
   functionUri,
   routeResources,
   writeAssembly,
-} from '../../../../support/local-assembly.ts';
+} from '../../../support/local-assembly.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-template-'));
 

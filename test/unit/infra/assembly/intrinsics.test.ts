@@ -1,6 +1,6 @@
-/** The behaviour of infra/local/template/intrinsics.ts. */
+/** The behaviour of infra/assembly/intrinsics.ts. */
 import { describe, expect, it } from 'vitest';
-import { resolveValue, type Scope } from '../../../../../infra/local/template/intrinsics.ts';
+import { resolveValue, type Scope } from '../../../../infra/assembly/intrinsics.ts';
 
 const scope: Scope = {
   stackName: 'prewarm-local',
