@@ -1,10 +1,11 @@
 /** What `GET /admin/status` tells: the warm-up that runs, the last ones, the fleet's totals, Redis. */
 import type { ReadReplicationGroup, ReplicationGroupFacts } from '../../shared/aws/replication-group.ts';
+import { cacheKeys } from '../../shared/cache/redis-scripts.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import { RedisUnavailableError } from '../../shared/errors.ts';
+import { totalsKeys } from '../../shared/metrics/fleet-totals.ts';
 import { lastPushFailure, type PushFailure } from '../../shared/metrics/publisher.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
-import { keys } from '../../shared/redis/keys.ts';
 import { readMemoryUsageBytes } from '../../shared/redis/memory-usage.ts';
 import { withOwnTypes } from '../../shared/redis/own-types.ts';
 import { lockHolder } from '../../shared/warming/lock.ts';
@@ -66,7 +67,9 @@ async function readFacts(redis: GuardedRedis) {
   const names = Object.values(datasets).map(({ name }) => name);
   const memoryUsedBytes = await readMemoryUsageBytes(redis);
   const [totals, generations] = await Promise.all([
-    withOwnTypes(redis, { [keys.metricTotals]: 'hash' }, (client) => client.hgetall(keys.metricTotals)),
+    withOwnTypes(redis, { [totalsKeys.metricTotals]: 'hash' }, (client) =>
+      client.hgetall(totalsKeys.metricTotals),
+    ),
     Promise.all(names.map((name) => readGeneration(redis, name))),
   ]);
   return {
@@ -77,6 +80,6 @@ async function readFacts(redis: GuardedRedis) {
 }
 
 function readGeneration(redis: GuardedRedis, dataset: string): Promise<string | null> {
-  const key = keys.generation(dataset);
+  const key = cacheKeys.generation(dataset);
   return withOwnTypes(redis, { [key]: 'string' }, (client) => client.get(key));
 }

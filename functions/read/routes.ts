@@ -16,7 +16,7 @@ export function readRoutes(caches: Caches, health: () => Promise<Answer>): Route
     'GET /users/{id}': async (request) => {
       requireScope(request, SCOPE);
       const id = parseUserId(request.pathParameters?.['id']);
-      const read = caches.users.probe(id) ?? (await caches.users.get(id));
+      const read = await caches.users.get(id);
       if (read.json === null) throw new NotFoundError(`There is no user ${id}.`);
       return answerRead(read.json, read.layer);
     },

@@ -6,9 +6,8 @@
 import { createHash } from 'node:crypto';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
-import { ADMISSION_SHARES, SEEN_BITS } from '../redis/scripts.ts';
+import { ADMISSION_SHARES, admissionKeys, SEEN_BITS } from './admission-script.ts';
 import type { Entry } from './entry.ts';
 
 /** Of the server's memory, for all datasets together. The first and the last are a tenth: what nobody asks for again. */
@@ -128,7 +127,11 @@ export class Admission {
 
   #admit(reported: readonly number[], some: readonly string[]): Promise<number[]> {
     const { dataset, datasets, valueMs, absentMs } = this.#options;
-    const names = [keys.admission(dataset), keys.seen(dataset, 0), keys.seen(dataset, 1)] as const;
+    const names = [
+      admissionKeys.admission(dataset),
+      admissionKeys.seen(dataset, 0),
+      admissionKeys.seen(dataset, 1),
+    ] as const;
     const types = { [names[0]]: 'hash', [names[1]]: 'string', [names[2]]: 'string' } as const;
     const windowsMs = [valueMs, valueMs, absentMs];
     const shares = PARTS.flatMap((part, share) => [

@@ -17,6 +17,9 @@ export type Entry = {
   readonly json: string | null;
 };
 
+/** Begins what is in an entry's place while it is loaded. No entry begins so: 16 digits would follow. */
+export const LEASE_PREFIX = 'l:';
+
 /** What is in an entry's place while somebody loads it: the token of a lease. */
 export type LeaseMark = {
   readonly kind: 'lease';
@@ -25,6 +28,10 @@ export type LeaseMark = {
   /** Put there by the very request that found the place empty. */
   readonly isOurs: boolean;
 };
+
+export function isEntry(found: Entry | LeaseMark | undefined): found is Entry {
+  return found !== undefined && found.kind !== 'lease';
+}
 
 const LETTERS: Readonly<Record<EntryKind, string>> = { value: 'v', absent: 'a', tombstone: 't' };
 const KINDS: ReadonlyMap<string, EntryKind> = new Map(

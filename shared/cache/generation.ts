@@ -1,6 +1,6 @@
 /** Which entries count: the generation that the keys carry, checked often enough that a clear elsewhere is noticed within a second. */
-
 import { hasPassed } from '../clock.ts';
+import { WallClock } from './wall-clock.ts';
 
 /**
  * Promise: one second after a clear or an invalidation was answered, no container answers what was cached before. A
@@ -55,9 +55,40 @@ export type Storable = {
   readonly sinceMs: number;
 };
 
+/** What a check means for what this container remembers. */
 export type Change = 'none' | 'ids' | 'all';
 
+/** What remembers something by key: entries, or loads under way. */
+export type Forgetful = { forget(key: string): void; forgetAll(): void };
+
+/** A check on its way: its number, when it was asked for, and how often the clock had been set back by then. */
+export type PendingCheck = {
+  readonly number: number;
+  readonly askedAtMs: number;
+  readonly setBacks: number;
+};
+
+/** Taken before a load begins; says for what its result may be stored when it ends. */
+export type LoadTicket = {
+  readonly generation: string;
+  readonly drops: number;
+  readonly storable: Storable;
+  /** By the wall clock: a value is as old as its load, which may have been frozen. */
+  readonly beganAtMs: number;
+};
+
 export class Generation {
+  readonly #forgetful: readonly Forgetful[];
+  /** Entries in memory expire by it: none is believed after it was set back. */
+  readonly #clock = new WallClock(() => {
+    this.#setBacks++;
+    this.#checkedAtMs = 0; // nobody knows how long ago that was
+    this.#forgetAll();
+  });
+  /** How often the clock was set back. */
+  #setBacks = 0;
+  /** Raised whenever something that is remembered turned out to be old: what was read before must not be remembered. */
+  #drops = 0;
   /** Nothing is stored under 0: a container that has not heard from Redis yet finds nothing and stores nothing. */
   #current = '0';
   #checkedAtMs = 0;
@@ -68,6 +99,16 @@ export class Generation {
   #lastAsked = 0;
   #lastTakenIn = 0;
   #schemaVersions: readonly string[] = [];
+
+  /** `forgetful` forget what turns out to be old. */
+  constructor(forgetful: readonly Forgetful[] = []) {
+    this.#forgetful = forgetful;
+  }
+
+  /** The wall clock, by which all of this is. */
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
 
   get current(): string {
     return this.#current;
@@ -93,29 +134,68 @@ export class Generation {
     return { notAfterMs: this.#redisNowMs + STORED_WITHIN_MS, sinceMs: this.sinceMs };
   }
 
+  /** Whether the last check was made lately, so that what is remembered may be answered. */
   isRecent(nowMs: number): boolean {
     return !hasPassed(CHECK_EVERY_MS, this.#checkedAtMs, nowMs);
   }
 
-  /** Call it when a check is asked for. The order in which that happens counts, which no clock tells if it can be set back. */
-  beginCheck(): number {
-    return ++this.#lastAsked;
+  /** Call it before a load, and store what it answers by `isUndisturbed` of this. */
+  beginLoad(): LoadTicket {
+    const { current: generation, storable } = this;
+    return { generation, storable, drops: this.#drops, beganAtMs: Date.now() };
   }
 
-  /** The clock was set back: nobody knows how long ago the last check was. */
-  forgetCheck(): void {
-    this.#checkedAtMs = 0;
+  /** How often something was forgotten, for `isUndisturbed`. */
+  get drops(): number {
+    return this.#drops;
   }
 
   /**
-   * Takes in the check number `asked`, which was asked for at `askedAtMs` and answered by `answeredAtMs`, and says what it
-   * means for what is in memory.
+   * Whether no clear and no invalidation was noticed since: who asked before it may have what was read, but it may not be
+   * remembered, because this container would not hear of it again.
    */
-  apply(check: GenerationCheck, asked: number, askedAtMs: number, answeredAtMs = askedAtMs): Change {
-    const changed = this.raise(check.generation);
+  isUndisturbed({ drops }: { readonly drops: number }): boolean {
+    return drops === this.#drops;
+  }
+
+  /** Call it when a check is asked for. The order in which that happens counts, which no clock tells if it can be set back. */
+  beginCheck(askedAtMs = this.nowMs()): PendingCheck {
+    return { number: ++this.#lastAsked, askedAtMs, setBacks: this.#setBacks };
+  }
+
+  /** Takes in a check that was answered, and forgets what turned out to be old. */
+  apply(check: GenerationCheck, pending: PendingCheck, answeredAtMs = this.nowMs()): Change {
+    const change = this.#takeIn(check, pending, answeredAtMs);
+    // The interleaving that this closes: 1. a check is asked for; 2. the clock is set back, which is noticed, and the last
+    // check is forgotten; 3. this check is answered: by the clock as it is now it would be asked for in the future, and count
+    // for longer than it may once that has come.
+    if (pending.setBacks !== this.#setBacks) this.#checkedAtMs = 0;
+    if (change === 'all') this.#forgetAll();
+    if (change === 'ids') for (const key of check.invalidatedIds) this.forget(key);
+    return change;
+  }
+
+  /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
+  raise(generation: string): void {
+    if (this.#raise(generation)) this.#forgetAll();
+  }
+
+  /** What is remembered of `key` is old. */
+  forget(key: string): void {
+    this.#drops++;
+    for (const each of this.#forgetful) each.forget(key);
+  }
+
+  #forgetAll(): void {
+    this.#drops++;
+    for (const each of this.#forgetful) each.forgetAll();
+  }
+
+  #takeIn(check: GenerationCheck, { number, askedAtMs }: PendingCheck, answeredAtMs: number): Change {
+    const changed = this.#raise(check.generation);
     // The one that was asked for later was taken in before, and reported all that this one reports.
-    if (asked < this.#lastTakenIn) return changed ? 'all' : 'none';
-    this.#lastTakenIn = asked;
+    if (number < this.#lastTakenIn) return changed ? 'all' : 'none';
+    this.#lastTakenIn = number;
     const isListWhole = check.isWhole && this.#coversAllSince(check.redisNowMs, askedAtMs);
     this.#schemaVersions = check.schemaVersions;
     this.#redisNowMs = check.redisNowMs;
@@ -145,8 +225,7 @@ export class Generation {
     return CLOCK_DRIFT_MS + this.#tookMs;
   }
 
-  /** Goes on with `generation`, unless a higher one is known: answers to two questions may come in either order. */
-  raise(generation: string): boolean {
+  #raise(generation: string): boolean {
     if (Number(generation) <= Number(this.#current)) return false;
     this.#current = generation;
     return true;
@@ -156,7 +235,7 @@ export class Generation {
    * Redis cannot be asked: memory goes on for a moment, if the last attempt, which began at `attemptedAtMs`, was made
    * lately. If it was not, nothing in memory counts until Redis has been asked again.
    */
-  skipCheck(attemptedAtMs: number | undefined, nowMs: number): void {
+  skipCheck(attemptedAtMs: number | undefined, nowMs = this.nowMs()): void {
     if (attemptedAtMs === undefined || hasPassed(OUTAGE_BELIEVED_MS, attemptedAtMs, nowMs)) return;
     const askAgainAtMs = Math.min(nowMs + REFUSED_CHECK_EVERY_MS, attemptedAtMs + OUTAGE_BELIEVED_MS);
     this.#checkedAtMs = askAgainAtMs - CHECK_EVERY_MS;

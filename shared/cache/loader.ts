@@ -1,12 +1,12 @@
-/** Loads what no layer has: one load per key in this process and, by a lease, in all; and stores it in both layers. */
+/** Loads what neither memory nor Redis has: once for all who ask, and stores it in both. */
 import { LoadTooOldError, RedisUnavailableError, SourceAnswerError, StandbyError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { Admission, Verdict } from './admission.ts';
 import type { Entry, LeaseMark } from './entry.ts';
-import type { Layers, LoadTicket } from './layers.ts';
-import type { Acquired, HeldLease, Lease, Place } from './lease.ts';
-import type { PutOutcome } from './redis-layer.ts';
-import { SingleFlight } from './single-flight.ts';
+import type { Generation, LoadTicket } from './generation.ts';
+import type { Acquired, HeldLease, Lease, SingleFlight } from './load-once.ts';
+import type { MemoryLayer } from './memory-layer.ts';
+import type { PutOutcome, RedisLayer } from './redis-layer.ts';
 import type { LoadedBatch, Source } from './source.ts';
 
 export type Warmed = {
@@ -28,7 +28,7 @@ export type WarmOptions = {
 };
 
 /** Longer than a load takes that waited for another container first. Who joins it has checked the generation before. */
-const LOAD_JOINABLE_MS = 5_000;
+export const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
 /** What is known of how long a load takes when none has been made yet, and how much a new one changes it. */
@@ -42,8 +42,18 @@ const JITTER = 0.1;
 /** Steps of this size, each begun where the last one ended and 1 taken off, lie more evenly in [0, 1) than chance does. */
 const GOLDEN_RATIO = 0.618033988749895;
 
-/** Keys of which Redis has something that is replaced: it is stale, or a tombstone. */
-export type Stored = ReadonlyMap<string, 'stale' | 'tombstone'>;
+/** A key that is to be loaded. */
+export type Missing<Id> = {
+  readonly id: Id;
+  readonly key: string;
+  /** What Redis has of it, which the load replaces. */
+  readonly replaces: 'stale' | 'tombstone' | undefined;
+  /** The lease that was found in its place: ours, or another container's. */
+  readonly mark?: LeaseMark | undefined;
+};
+
+/** Loads under way in this container, by key: what is answered by one that another container makes is undefined. */
+export type LoadsUnderWay = SingleFlight<Entry | undefined>;
 
 const REPLACED: Verdict = { isStored: true, wasSeen: true };
 const NOT_LOADED: Entry = { kind: 'absent', readAtUs: 0, freshUntilMs: 0, staleUntilMs: 0, json: null };
@@ -66,11 +76,11 @@ class Load<Id> {
   /** Why it could not be loaded again. */
   failure: unknown;
 
-  constructor(id: Id, key: string, held: HeldLease, stored: Stored) {
+  constructor({ id, key, replaces }: Missing<Id>, held: HeldLease) {
     this.id = id;
     this.key = key;
     this.held = held;
-    this.replaces = stored.get(key);
+    this.replaces = replaces;
   }
 
   get token(): string {
@@ -96,59 +106,60 @@ class Load<Id> {
   }
 }
 
+type Parts = {
+  readonly generation: Generation;
+  readonly memory: MemoryLayer;
+  readonly redis: RedisLayer;
+  readonly loads: LoadsUnderWay;
+  readonly lease: Lease;
+  readonly admission: Admission;
+};
+
 export class Loader<Id> {
   readonly #source: Source<Id>;
-  readonly #layers: Layers;
+  readonly #generation: Generation;
+  readonly #memory: MemoryLayer;
+  readonly #redis: RedisLayer;
+  readonly #loads: LoadsUnderWay;
   readonly #lease: Lease;
   readonly #admission: Admission;
-  /** Undefined for a refresh that another container makes. */
-  readonly #loads = new SingleFlight<Entry | undefined>(LOAD_JOINABLE_MS);
   /** From 0 to 1; begins anywhere, so that containers differ. */
   #jitter = Math.random();
   /** How long a load of this dataset takes as a rule, in ms. */
   #usualLoadMs = USUAL_LOAD_MS;
 
-  constructor(source: Source<Id>, layers: Layers, lease: Lease, admission: Admission) {
+  constructor(source: Source<Id>, { generation, memory, redis, loads, lease, admission }: Parts) {
     this.#source = source;
-    this.#layers = layers;
+    this.#generation = generation;
+    this.#memory = memory;
+    this.#redis = redis;
+    this.#loads = loads;
     this.#lease = lease;
     this.#admission = admission;
   }
 
-  /** Nobody joins what is being loaded of `key`, or of any: it may be older than what the next caller must see. */
-  forget(key: string | undefined): void {
-    if (key === undefined) this.#loads.forgetAll();
-    else this.#loads.forget(key);
-  }
-
-  underWay(key: string): Promise<Entry | undefined> | undefined {
-    return this.#loads.get(key);
-  }
-
-  /**
-   * What is loaded, here or by the container that leads. `stored` is what it replaces in Redis, `mark` the lease in its
-   * place. Throws what the source throws.
-   */
-  async load(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry> {
-    const loaded = await this.#runWith(mark, key, () =>
+  /** What is loaded, here or by the container that holds the lease. Throws what the source throws. */
+  async load(missing: Missing<Id>): Promise<Entry> {
+    const { mark } = missing;
+    const loaded = await this.#joinOr(missing, () =>
       mark?.isOurs
-        ? this.#loadOne(id, key, this.#lease.holdInPlace(mark), stored)
-        : this.#loadOrWait(id, key, stored, mark !== undefined),
+        ? this.#loadOne(missing, this.#lease.holdInPlace(mark))
+        : this.#loadOrWait(missing, mark !== undefined),
     );
-    return loaded ?? this.#loadOrWait(id, key, stored, true);
+    return loaded ?? this.#loadOrWait(missing, true);
   }
 
   /**
-   * What is loaded, for a caller who has something stale; undefined while another container leads. What is stale is the
-   * answer of the caller alone, and of nobody who joins it:
+   * What is loaded, for a caller who has something stale; undefined while another container holds the lease. What is stale is
+   * the answer of the caller alone, and of nobody who joins it:
    *   1. A reads what is stale               3. B asks, and is told of it: nobody joins what is under way
    *   2. another container invalidates it    4. A begins to refresh: B may join that, and must not be answered 1's
    */
-  refresh(id: Id, key: string, stored: Stored, mark?: LeaseMark): Promise<Entry | undefined> {
-    const refreshing = this.#runWith(mark, key, async () => {
-      const acquired = await this.#tryAcquire(key, stored, mark);
+  refresh(missing: Missing<Id>): Promise<Entry | undefined> {
+    const refreshing = this.#joinOr(missing, async () => {
+      const acquired = await this.#tryAcquire(missing);
       if (acquired === undefined) return undefined;
-      return 'found' in acquired ? acquired.found : this.#loadOne(id, key, acquired.held, stored);
+      return 'found' in acquired ? acquired.found : this.#loadOne(missing, acquired.held);
     });
     refreshing.catch(reportFailure);
     return refreshing;
@@ -160,16 +171,15 @@ export class Loader<Id> {
   }
 
   /** Begins one load of all of `missing` that nobody else loads; answers their keys, which are under way then. */
-  async loadMissing(missing: ReadonlyMap<string, Id>, stored: Stored): Promise<ReadonlySet<string>> {
-    const acquired = await this.#acquireMany(
-      [...missing.keys()].filter((key) => !this.underWay(key)),
-      stored,
-    );
-    const owned = [...acquired.keys()].filter((key) => !this.underWay(key));
-    if (owned.length > 0) this.#loadTogether(owned, missing, acquired, stored);
-    const others = [...acquired].filter(([key]) => !owned.includes(key));
-    await Promise.all(others.map(([, held]) => this.#lease.release(held)));
-    return new Set(owned);
+  async loadMany(missing: readonly Missing<Id>[]): Promise<ReadonlySet<string>> {
+    const free = missing.filter(({ key }) => !this.#loads.get(key));
+    const acquired = await this.#acquireMany(free);
+    const owned = free.filter(({ key }) => acquired.has(key) && !this.#loads.get(key));
+    const loads = owned.map((each) => new Load(each, acquired.get(each.key) as HeldLease));
+    if (loads.length > 0) this.#loadTogether(loads);
+    for (const { key } of owned) acquired.delete(key);
+    await Promise.all([...acquired.values()].map((held) => this.#lease.release(held)));
+    return new Set(owned.map(({ key }) => key));
   }
 
   /**
@@ -177,7 +187,7 @@ export class Loader<Id> {
    * Throws what the source throws, `RedisUnavailableError`, or `LoadTooOldError`; all may be tried again.
    */
   async warm(ids: readonly Id[], { signal, onLoaded }: WarmOptions): Promise<Warmed> {
-    const ticket = this.#layers.beginLoad();
+    const ticket = this.#generation.beginLoad();
     const beganAtMs = performance.now();
     const entries = await this.#loadEntries(ids, this.#source.timing.warmFreshMs, ticket);
     onLoaded?.(performance.now() - beganAtMs);
@@ -186,9 +196,9 @@ export class Loader<Id> {
     const keys = ids.map((id) => this.#source.key(id));
     const writes = entries.map((entry, place) => {
       const key = keys[place] as string;
-      return { key, entryKey: this.#layers.entryKey(key, ticket.generation), entry };
+      return { key, entryKey: this.#redis.entryKey(key, ticket.generation), entry };
     });
-    const outcomes = await this.#layers.putInRedis(ticket, writes);
+    const outcomes = await this.#redis.put(writes, ticket.storable);
     if (outcomes === undefined) throw new RedisUnavailableError('Redis did not take what was loaded for it.');
     if (outcomes.includes('late')) throw new LoadTooOldError('What was loaded is too old to be stored.');
     const stored = [...entries.keys()].filter((place) => typeof outcomes[place] !== 'object');
@@ -201,95 +211,80 @@ export class Loader<Id> {
     };
   }
 
-  /** Joins the load under way for `key`, whose lease is another, or starts one by `work`, which takes over the one of `mark`. */
-  #runWith(
-    mark: LeaseMark | undefined,
-    key: string,
-    work: () => Promise<Entry | undefined>,
-  ): Promise<Entry | undefined> {
+  /** Joins the load under way for the key, whose lease is another, or starts one by `work`, which takes over the one of `mark`. */
+  #joinOr({ key, mark }: Missing<Id>, work: () => Promise<Entry | undefined>): Promise<Entry | undefined> {
     const joined = this.#loads.get(key);
     if (joined === undefined) return this.#loads.run(key, work);
     return mark === undefined ? joined : this.#lease.giveBack(mark).then(() => joined);
   }
 
-  async #tryAcquire(key: string, stored: Stored, mark: LeaseMark | undefined): Promise<Acquired> {
+  async #tryAcquire({ key, replaces, mark }: Missing<Id>): Promise<Acquired> {
     if (mark?.isOurs) return { held: this.#lease.holdInPlace(mark) };
-    return mark === undefined
-      ? this.#lease.tryAcquire(this.#layers.entryKey(key), this.#placeOf(key, stored.has(key)))
-      : undefined;
+    return mark === undefined ? this.#lease.tryAcquire(key, replaces !== undefined) : undefined;
   }
 
-  #placeOf(key: string, isOccupied: boolean): Place {
-    return { isOccupied, read: (token) => this.#layers.askAgain(key, token) };
+  async #loadOrWait(missing: Missing<Id>, isHeld: boolean): Promise<Entry> {
+    const acquired = await this.#acquireOrWait(missing.key, missing.replaces !== undefined, isHeld);
+    return 'found' in acquired ? acquired.found : this.#loadOne(missing, acquired.held);
   }
 
-  async #loadOrWait(id: Id, key: string, stored: Stored, isLed: boolean): Promise<Entry> {
-    const acquired = await this.#acquireOrWait(key, { isOccupied: stored.has(key), isLed });
-    return 'found' in acquired ? acquired.found : this.#loadOne(id, key, acquired.held, stored);
-  }
-
-  #acquireOrWait(key: string, { isOccupied, isLed }: { isOccupied: boolean; isLed: boolean }) {
-    return this.#lease.acquireOrWait(this.#layers.entryKey(key), {
-      ...this.#placeOf(key, isOccupied),
+  #acquireOrWait(key: string, isOccupied: boolean, isHeld: boolean) {
+    return this.#lease.acquireOrWait(key, {
+      isOccupied,
+      isHeld,
       firstPollMs: Math.min(Math.max(this.#usualLoadMs, FIRST_POLL_MIN_MS), FIRST_POLL_MAX_MS),
-      isLed,
       // Who waits has asked for it too, so the one that loads it stores it.
       onWait: () => this.#admission.note(key),
     });
   }
 
-  async #loadOne(id: Id, key: string, held: HeldLease, stored: Stored): Promise<Entry> {
-    const [load] = await this.#loadAndStore([new Load(id, key, held, stored)]);
-    return (load as Load<Id>).answer;
+  async #loadOne(missing: Missing<Id>, held: HeldLease): Promise<Entry> {
+    const load = new Load(missing, held);
+    await this.#loadAndStore([load]);
+    return load.answer;
   }
 
   /** What another container stored meanwhile, or loads, is waited for by who reads it. */
-  async #acquireMany(keys: readonly string[], stored: Stored): Promise<Map<string, HeldLease>> {
+  async #acquireMany(missing: readonly Missing<Id>[]): Promise<Map<string, HeldLease>> {
     const acquired = new Map<string, HeldLease>();
     const tryBeside = async (key: string) => {
-      const held = await this.#lease.acquireBeside(this.#layers.entryKey(key));
+      const held = await this.#lease.acquireBeside(key);
       if (held !== undefined) acquired.set(key, held);
     };
-    const tryInPlace = async (some: readonly string[]) => {
-      const found = await this.#layers.takeLeases(some);
+    const tryInPlace = async (keys: readonly string[]) => {
+      const found = await this.#redis.takeLeases(keys);
       for (const [place, mark] of found.entries()) {
         if (mark?.kind === 'lease' && mark.isOurs)
-          acquired.set(some[place] as string, this.#lease.holdInPlace(mark));
+          acquired.set(keys[place] as string, this.#lease.holdInPlace(mark));
       }
-      await Promise.all(some.filter((_, place) => found[place] === undefined).map(tryBeside));
+      await Promise.all(keys.filter((_, place) => found[place] === undefined).map(tryBeside));
     };
-    const missing = keys.filter((key) => !stored.has(key));
-    const occupied = keys.filter((key) => stored.has(key));
-    await Promise.all([tryInPlace(missing), ...occupied.map(tryBeside)]);
+    const keysOf = (some: readonly Missing<Id>[]) => some.map(({ key }) => key);
+    const empty = keysOf(missing.filter(({ replaces }) => replaces === undefined));
+    const occupied = keysOf(missing.filter(({ replaces }) => replaces !== undefined));
+    await Promise.all([tryInPlace(empty), ...occupied.map(tryBeside)]);
     return acquired;
   }
 
-  #loadTogether(
-    keys: readonly string[],
-    missing: ReadonlyMap<string, Id>,
-    acquired: ReadonlyMap<string, HeldLease>,
-    stored: Stored,
-  ): void {
-    const batch = this.#loadAndStore(
-      keys.map((key) => new Load(missing.get(key) as Id, key, acquired.get(key) as HeldLease, stored)),
-    );
-    batch.catch(reportFailure);
-    for (const [place, key] of keys.entries()) {
-      const flight = this.#loads.run(key, async () => ((await batch)[place] as Load<Id>).answer);
+  #loadTogether(loads: readonly Load<Id>[]): void {
+    const storing = this.#loadAndStore(loads);
+    storing.catch(reportFailure);
+    for (const load of loads) {
+      const flight = this.#loads.run(load.key, () => storing.then(() => load.answer));
       // Whoever joins it hears of its failure; a flight that an invalidation made everybody forget has nobody.
       flight.catch(() => undefined);
     }
   }
 
   /**
-   * Loads and stores; what is stored then is each one's `answer`. The interleaving that the repetition closes, for one id:
+   * Loads and stores; what can be answered then is each one's `answer`. The interleaving that the repetition closes, for one id:
    *   1. this load reads the row (old)      3. the owner invalidates: a tombstone
    *   2. the owner commits the new row      4. this write is refused; a caller who came after 3 may be waiting for it
    * What is refused for a tombstone that was there when the load began is newer all the same, and not loaded again: the
    * database's clock was set back, and says otherwise. What is stale in Redis is replaced whatever it is.
    */
-  async #loadAndStore(loads: readonly Load<Id>[]): Promise<readonly Load<Id>[]> {
-    const ticket = this.#layers.beginLoad();
+  async #loadAndStore(loads: readonly Load<Id>[]): Promise<void> {
+    const ticket = this.#generation.beginLoad();
     await this.#loadOrRelease(loads, ticket);
     await this.#judge(ticket.generation, loads);
     const reported = this.#admission.reportIfDue();
@@ -303,7 +298,6 @@ export class Loader<Id> {
     const isLate = loads.some(({ outcome }) => outcome === 'late');
     if (!isLate) this.#putInMemory(ticket, loads);
     if (overtaken.length > 0) await Promise.all(overtaken.map((load) => this.#loadAgain(load)));
-    return loads;
   }
 
   /** As one of all, who may have begun to load it when it was invalidated. Its failure is its own, not that of the others. */
@@ -311,26 +305,25 @@ export class Loader<Id> {
     load.reloads++;
     load.overtakenBy = load.tombstone;
     try {
-      await this.#acquireAndLoad(load);
+      const acquired = await this.#acquireOrWait(load.key, true, false);
+      if ('found' in acquired) {
+        load.outcome = acquired.found;
+        return;
+      }
+      load.held = acquired.held;
+      await this.#loadAndStore([load]);
     } catch (error) {
       load.failure = error;
     }
   }
 
-  async #acquireAndLoad(load: Load<Id>): Promise<void> {
-    const acquired = await this.#acquireOrWait(load.key, { isOccupied: true, isLed: false });
-    if ('found' in acquired) {
-      load.outcome = acquired.found;
-      return;
-    }
-    load.held = acquired.held;
-    await this.#loadAndStore([load]);
-  }
-
+  /** Unless a clear or an invalidation was noticed since the load began. */
   #putInMemory(ticket: LoadTicket, loads: readonly Load<Id>[]): void {
+    if (!this.#generation.isUndisturbed(ticket)) return;
+    const nowMs = this.#generation.nowMs();
     for (const { key, answer, verdict, tombstone } of loads) {
       const amongMany = loads.length > 1 || !verdict.wasSeen;
-      if (tombstone === undefined) this.#layers.putInMemory(ticket, key, answer, amongMany);
+      if (tombstone === undefined) this.#memory.put(key, answer, nowMs, amongMany);
     }
   }
 
@@ -347,11 +340,11 @@ export class Loader<Id> {
   /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
   async #putAndRelease(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<void> {
     for (const load of loads) {
-      load.entryKey = this.#layers.entryKey(load.key, ticket.generation);
+      load.entryKey = this.#redis.entryKey(load.key, ticket.generation);
       load.outcome = undefined;
     }
     const putting = this.#put(ticket, loads);
-    if (!this.#layers.putsInOneTrip) await putting;
+    if (!this.#redis.putsInOneTrip) await putting;
     const releasing = Promise.all(
       loads.filter(({ replacesLease }) => !replacesLease).map((load) => this.#releaseUnstored(load)),
     );
@@ -366,14 +359,14 @@ export class Loader<Id> {
   async #releaseUnstored(load: Load<Id>): Promise<void> {
     const wasThere = await this.#lease.release(load.held);
     if (wasThere || load.verdict.isStored || load.held.leaseKey !== load.entryKey) return;
-    const found = await this.#layers.askAgain(load.key);
+    const found = await this.#redis.askAgain(load.key);
     if (found?.kind === 'tombstone') load.outcome = found;
   }
 
   /** False when Redis did not answer. */
   async #put(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<boolean> {
     const stored = loads.filter(({ verdict }) => verdict.isStored);
-    const outcomes = await this.#layers.putInRedis(ticket, stored);
+    const outcomes = await this.#redis.put(stored, ticket.storable);
     for (const [place, load] of stored.entries()) load.outcome = outcomes?.[place];
     return outcomes !== undefined;
   }

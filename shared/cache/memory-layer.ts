@@ -73,10 +73,24 @@ export class MemoryLayer {
     return found !== undefined && nowMs < found.untilMs;
   }
 
+  /** The places of those of `keys` that `get` would not find. */
+  placesWithout(keys: readonly string[], nowMs: number): number[] {
+    const places: number[] = [];
+    for (let place = 0; place < keys.length; place++)
+      if (!this.has(keys[place] as string, nowMs)) places.push(place);
+    return places;
+  }
+
   /** What was answered before and may be answered again if nothing newer can be had. */
   getStale(key: string, nowMs: number): Entry | undefined {
     const found = this.#entries.get(key);
     return found !== undefined && nowMs < found.entry.staleUntilMs ? found.entry : undefined;
+  }
+
+  /** `amongMany` says that it was asked for in a list. */
+  put(key: string, entry: Entry, nowMs: number, amongMany: boolean): void {
+    if (amongMany) this.setAmongMany(key, entry, nowMs);
+    else this.set(key, entry, nowMs);
   }
 
   /** What was hydrated is what people read: it begins as frequent. */
@@ -94,14 +108,14 @@ export class MemoryLayer {
     else this.#askedOnce.add(key);
   }
 
-  delete(key: string): void {
+  forget(key: string): void {
     const stored = this.#entries.get(key);
     if (stored === undefined) return;
     this.#eviction.remove(stored);
-    this.#forget(stored);
+    this.#take(stored);
   }
 
-  clear(): void {
+  forgetAll(): void {
     this.flushHitCounts();
     this.#eviction.clear();
     this.#entries.clear();
@@ -129,14 +143,14 @@ export class MemoryLayer {
   }
 
   #add(key: string, entry: Entry, nowMs: number, origin: MemoryOrigin, begins: Begins): MemoryEntry {
-    if (!this.#hasRoom) this.#forget(this.#eviction.shift(nowMs) as MemoryEntry);
+    if (!this.#hasRoom) this.#take(this.#eviction.shift(nowMs) as MemoryEntry);
     const added = new MemoryEntry(key, entry, origin);
     this.#eviction.add(added, begins);
     this.#entries.set(key, added);
     return added;
   }
 
-  #forget(memory: MemoryEntry): void {
+  #take(memory: MemoryEntry): void {
     this.#entries.delete(memory.key);
     this.#flushHits(memory);
   }

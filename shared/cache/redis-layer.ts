@@ -1,18 +1,25 @@
-/** L2: the entries in Redis. What can fail is kept in here: a read that fails is a miss, a write that fails is no write. */
+/**
+ * L2: the entries in Redis, read and stored. Along with a read goes a generation check when one is due, and what was read is
+ * remembered in memory. What can fail is kept in here: a read that fails is a miss, a write that fails is no write.
+ */
 import { hasPassed } from '../clock.ts';
 import { RedisFullError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
-import { chunksOf, serverOf } from '../redis/batch.ts';
-import type { RedisClient } from '../redis/client.ts';
+import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
-import { LEASE_PREFIX } from '../redis/scripts.ts';
-import { decodeEntry, type Entry, encodeEntry, type LeaseMark } from './entry.ts';
-import { type GenerationCheck, INVALIDATIONS_KEPT_MS, type Storable } from './generation.ts';
-import { LEASE_MS } from './lease.ts';
+import { decodeEntry, type Entry, encodeEntry, isEntry, LEASE_PREFIX, type LeaseMark } from './entry.ts';
+import {
+  type Change,
+  type Generation,
+  type GenerationCheck,
+  INVALIDATIONS_KEPT_MS,
+  type PendingCheck,
+  type Storable,
+} from './generation.ts';
+import { LEASE_MS, newToken } from './load-once.ts';
+import type { MemoryLayer } from './memory-layer.ts';
+import { cacheKeys } from './redis-scripts.ts';
 
-/** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
-const ANNOUNCED_IDS_MAX = 50_000;
 /** A check tells of no more: a container's memory has about as many entries, and is filled again from Redis. */
 const REPORTED_IDS_MAX = 1_000;
 
@@ -22,25 +29,53 @@ const PUT_TOGETHER_MAX = 50;
 /** For so long after Redis was too full for a lease, reads ask for none: each would ask twice. */
 const LEASES_REFUSED_MS = 1_000;
 
-/** A failover to a replica that has not heard of a clear would bring the old generation back: so ask, but not for long. */
-const REPLICA_ACK_TIMEOUT_MS = 50;
+/**
+ * Above this share of misses among what Redis is asked for, a lease is asked for in the same round trip: that costs what is
+ * there a twentieth, and spares what is not there a round trip.
+ */
+const MISSES_EXPECTED_ABOVE = 0.05;
+/** What one answer changes of the share that is expected. */
+const MISSES_WEIGHT = 0.02;
+/** Of a container that has asked for nothing yet; 35 hits later it expects hits. */
+const MISSES_AT_FIRST = 0.1;
 
-export type Cleared = {
-  readonly generation: string;
-  readonly replicas: number;
-  /** Fewer than `replicas`: a failover in this moment could bring back what was cleared. */
-  readonly replicasAcknowledged: number;
+/** Keys that are asked for together at most: so few that a list finds one as soon as a map would. */
+const BATCH_KEYS_MAX = 100;
+
+/** The usable entry that Redis has, or the tombstone or the lease in its place. */
+export type Found = Entry | LeaseMark | undefined;
+
+type RedisLayerOptions = {
+  readonly dataset: string;
+  readonly schemaVersion: number;
+  /** No entry stays for longer. */
+  readonly stayMaxMs: number;
+  /** Called with how many values were in Redis and could not be read. */
+  readonly onCorrupt: (values: number) => void;
 };
 
-export type L2ReadResult = {
+type Reading = {
+  /** As a list of ids is, and a crawler's. */
+  readonly amongMany: boolean;
+  /** Puts a lease where Redis has nothing. */
+  readonly token?: string | undefined;
+  /** For a key that was read just now: what is corrupt was counted. */
+  readonly isRepeated?: boolean;
+};
+
+/** What is asked for in one turn: its answer comes with that of all the others. */
+type Batch = {
+  readonly keys: string[];
+  readonly entries: Promise<readonly Found[]>;
+};
+
+type Answer = {
   /** Undefined when Redis did not answer, or was not asked for a check. */
   readonly check: GenerationCheck | undefined;
   /** When Redis was last asked in vain, if it is away. */
   readonly attemptedAtMs: number | undefined;
-  /** Undefined where there is none, where Redis did not answer, and where what is there is none. */
-  readonly entries: readonly (Entry | LeaseMark | undefined)[];
-  /** Values that were there and could not be read. */
-  readonly corrupt: number;
+  /** Null where there is nothing, and where Redis did not answer. */
+  readonly texts: readonly (string | null)[];
 };
 
 /**
@@ -48,13 +83,6 @@ export type L2ReadResult = {
  * one, read later, is there.
  */
 export type PutOutcome = 'stored' | 'replaced' | 'late' | Entry;
-
-type RedisLayerOptions = {
-  readonly dataset: string;
-  readonly schemaVersion: number;
-  /** No entry stays for longer. */
-  readonly redisMs: number;
-};
 
 /** An entry on its way into Redis. */
 export type Write = {
@@ -68,103 +96,217 @@ export type Write = {
 
 export class RedisLayer {
   readonly #redis: GuardedRedis;
-  readonly #dataset: string;
-  readonly #schemaVersion: string;
-  readonly #stayMaxMs: number;
-  readonly #redisMs: number;
-  readonly #generationKey: string;
-  readonly #invalidatedKey: string;
-  readonly #schemaVersionsKey: string;
+  readonly #generation: Generation;
+  readonly #memory: MemoryLayer;
+  readonly #options: RedisLayerOptions;
+  readonly #checkedKeys: readonly [generation: string, invalidated: string, schemaVersions: string];
+  #batch: Batch | undefined;
+  /** From 0 to 1, of what Redis is asked for. */
+  #missShare = MISSES_AT_FIRST;
   #leasesRefusedAtMs = 0;
 
-  constructor(redis: GuardedRedis, { dataset, schemaVersion, redisMs }: RedisLayerOptions) {
+  constructor(redis: GuardedRedis, generation: Generation, memory: MemoryLayer, options: RedisLayerOptions) {
     this.#redis = redis;
-    this.#dataset = dataset;
-    this.#schemaVersion = String(schemaVersion);
-    this.#stayMaxMs = redisMs;
-    // Stored up to half a tombstone's life after the check that announces it.
-    this.#redisMs = redisMs + INVALIDATIONS_KEPT_MS;
-    this.#generationKey = keys.generation(dataset);
-    this.#invalidatedKey = keys.invalidated(dataset);
-    this.#schemaVersionsKey = keys.schemaVersions(dataset);
+    this.#generation = generation;
+    this.#memory = memory;
+    this.#options = options;
+    const { dataset } = options;
+    this.#checkedKeys = [
+      cacheKeys.generation(dataset),
+      cacheKeys.invalidated(dataset),
+      cacheKeys.schemaVersions(dataset),
+    ];
   }
 
-  get isCluster(): boolean {
-    return this.#redis.isCluster;
+  /** The key of the entry in Redis, as far as this container knows. */
+  entryKey(key: string, generation = this.#generation.current): string {
+    const { dataset, schemaVersion } = this.#options;
+    return cacheKeys.entry(dataset, schemaVersion, generation, key);
   }
 
-  entryKey(generation: string, id: string, schemaVersion = this.#schemaVersion): string {
-    return keys.entry(this.#dataset, schemaVersion, generation, id);
+  /** A command that is sent after a put arrives after it: not in a cluster, whose put asks another server first. */
+  get putsInOneTrip(): boolean {
+    return !this.#redis.isCluster;
   }
 
   /**
-   * The entries of `ids` and, where `sinceMs` is given, a generation check that is not newer than they are. With a
-   * `token`, a lease is put where there is none.
+   * What Redis has of `key`. Whatever is asked for in the same turn goes in the same round trip; a lease that is ours is
+   * told to who asked first, who must keep it or give it back.
    */
-  async read(
-    generation: string,
-    ids: readonly string[],
-    sinceMs: number | undefined,
-    token?: string,
-  ): Promise<L2ReadResult> {
-    try {
-      const entryKeys = ids.map((id) => this.entryKey(generation, id));
-      if (sinceMs === undefined)
-        return readEntries(undefined, entryKeys, await this.#readTexts(entryKeys, token), token);
-      const checking = this.#checkGeneration(generation, sinceMs);
-      // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
-      // the entries could be read long before an invalidation of which the check tells already.
-      if (this.#redis.isCluster) await checking;
-      const [check, texts] = await Promise.all([checking, this.#readTexts(entryKeys, token)]);
-      return readEntries(check, entryKeys, texts, token);
-    } catch (error) {
-      ignoreUnavailable(error);
-      const attemptedAtMs = error instanceof RedisUnavailableError ? error.attemptedAtMs : undefined;
-      return { check: undefined, attemptedAtMs, entries: ids.map(() => undefined), corrupt: 0 };
-    }
+  ask(key: string): Promise<Found> {
+    this.#batch ??= this.#openBatch();
+    const { keys, entries } = this.#batch;
+    const asked = keys.indexOf(key);
+    const place = asked >= 0 ? asked : keys.push(key) - 1;
+    if (keys.length === BATCH_KEYS_MAX) this.#batch = undefined;
+    if (asked < 0) return entries.then((found) => found[place]);
+    return entries.then((found) => withoutLease(found[place]));
+  }
+
+  /** What Redis has of each of `keys`, in their order; with a generation check when one is due, also for no key at all. */
+  async askForMany(keys: readonly string[]): Promise<readonly Found[]> {
+    const found = await this.#read(keys, { amongMany: true });
+    this.#expectMisses(found);
+    return found;
+  }
+
+  /** What Redis has of `key` now, for who waits for another container's load; with a `token`, a lease where there is nothing. */
+  async askAgain(key: string, token?: string): Promise<Found> {
+    const [found] = await this.#read([key], { amongMany: false, token, isRepeated: true });
+    return found;
+  }
+
+  /** Takes leases where Redis has nothing of `keys`; answers what it has. */
+  takeLeases(keys: readonly string[]): Promise<readonly Found[]> {
+    return this.#read(keys, { amongMany: true, token: newToken(), isRepeated: true });
+  }
+
+  /** For writers: the generation is read from Redis now, because one that was read earlier may be wrong. */
+  async checkGeneration(): Promise<boolean> {
+    const pending = this.#generation.beginCheck();
+    const answer = await this.#fetch([], this.#generation.current, this.#generation.sinceMs);
+    if (answer.check === undefined) this.#generation.skipCheck(answer.attemptedAtMs);
+    else this.#generation.apply(answer.check, pending);
+    return answer.check !== undefined;
   }
 
   /**
    * Stores the entries, each only if nothing read later is there, Redis' clock has not passed `notAfterMs`, and no tombstone
-   * of after `sinceMs` is gone. Answers what became of each, or undefined when Redis did not answer.
+   * of after `sinceMs` is gone; at once where the lease of its token is. Answers what became of each, or undefined when Redis
+   * did not answer.
    */
   async put(writes: readonly Write[], storable: Storable): Promise<PutOutcome[] | undefined> {
+    if (writes.length === 0) return [];
     try {
       const answers = this.#redis.isCluster
         ? await this.#putInCluster(writes, storable)
         : await this.#putTogether(writes, storable);
-      return answers.map(outcomeOf);
+      const outcomes = answers.map(outcomeOf);
+      this.#options.onCorrupt(outcomes.filter((outcome) => outcome === 'replaced').length);
+      return outcomes;
     } catch (error) {
       ignoreUnavailable(error);
       return undefined;
     }
   }
 
-  /** The leases among `found` that are ours. Never rejects: they end by themselves. */
-  async giveBack(found: readonly (Entry | LeaseMark | undefined)[]): Promise<void> {
-    const ours = found.filter((one) => one?.kind === 'lease').filter(({ isOurs }) => isOurs);
-    const entryKeys = ours.map(({ entryKey }) => entryKey);
-    const released = this.#redis.batch(entryKeys, (commands, place) =>
-      commands.releaseIfOwner(entryKeys[place] as string, (ours[place] as LeaseMark).token),
-    );
-    await released.catch(ignoreUnavailable);
+  #openBatch(): Batch {
+    const keys: string[] = [];
+    // The callers that run before this have asked by then.
+    const entries = Promise.resolve().then(async () => {
+      if (this.#batch?.keys === keys) this.#batch = undefined;
+      const token = this.#missShare > MISSES_EXPECTED_ABOVE ? newToken() : undefined;
+      const found = await this.#read(keys, { amongMany: false, token });
+      this.#expectMisses(found);
+      return found;
+    });
+    return { keys, entries };
   }
 
-  async #checkGeneration(generation: string, sinceMs: number): Promise<GenerationCheck> {
-    return parseGenerationCheck(
-      await this.#redis.run((redis) =>
-        redis.checkGeneration(
-          this.#generationKey,
-          this.#invalidatedKey,
-          this.#schemaVersionsKey,
-          generation,
-          sinceMs,
-          REPORTED_IDS_MAX,
-          this.#schemaVersion,
-          this.#redisMs,
-        ),
+  #expectMisses(found: readonly Found[]): void {
+    for (const one of found) {
+      const isMissing = one === undefined || one.kind === 'lease';
+      this.#missShare += (Number(isMissing) - this.#missShare) * MISSES_WEIGHT;
+    }
+  }
+
+  async #read(keys: readonly string[], reading: Reading): Promise<readonly Found[]> {
+    const askedAtMs = this.#generation.nowMs();
+    const isCheckDue = !this.#generation.isRecent(askedAtMs);
+    if (keys.length === 0 && !isCheckDue) return [];
+    const { current: generation, sinceMs, isKnown, drops } = this.#generation;
+    // A lease of the wrong generation would be left there.
+    const token = isKnown ? reading.token : undefined;
+    const pending = isCheckDue ? this.#generation.beginCheck(askedAtMs) : undefined;
+    const entryKeys = keys.map((key) => this.entryKey(key, generation));
+    const answer = await this.#fetch(entryKeys, generation, isCheckDue ? sinceMs : undefined, token);
+    // What another check has dropped since these entries were asked for must not come back with them; nor what was read before
+    // this one, which may have been sent again, where it cannot tell of all that was invalidated.
+    const isUndisturbed = this.#generation.isUndisturbed({ drops });
+    const tellsOfAll = this.#takeCheck(answer, pending) !== 'all';
+    const { found, corrupt } = readEntries(entryKeys, answer.texts, token);
+    if (generation !== this.#generation.current) {
+      // Who has not heard of the clear yet would wait for a load that is stored elsewhere.
+      const [again] = await Promise.all([this.#read(keys, reading), this.#giveBack(found)]);
+      return again;
+    }
+    if (corrupt > 0 && !reading.isRepeated) this.#options.onCorrupt(corrupt);
+    const reported = answer.check?.invalidatedIds ?? [];
+    return this.#takeAll(keys, found, isUndisturbed && tellsOfAll ? reported : undefined, reading.amongMany);
+  }
+
+  #takeCheck({ check, attemptedAtMs }: Answer, pending: PendingCheck | undefined): Change {
+    if (pending === undefined) return 'none';
+    if (check !== undefined) return this.#generation.apply(check, pending);
+    this.#generation.skipCheck(attemptedAtMs);
+    return 'none';
+  }
+
+  /**
+   * What is usable of what was `found`, and remembered unless it is among the `reported`; nothing is where those are
+   * undefined. Our own check was made before the entries were read, as a rule; but a server that has lost its scripts is sent
+   * the check again, behind them. So what it reports is not remembered.
+   */
+  #takeAll(
+    keys: readonly string[],
+    found: readonly Found[],
+    reported: readonly string[] | undefined,
+    amongMany: boolean,
+  ): readonly Found[] {
+    const nowMs = this.#generation.nowMs();
+    return found.map((one, place) => {
+      if (!isEntry(one)) return one;
+      if (nowMs >= one.staleUntilMs) return undefined;
+      const key = keys[place] as string;
+      // What is stale is remembered too: not answered from memory, but there if the database is away.
+      if (one.kind === 'tombstone') this.#memory.forget(key);
+      else if (reported?.includes(key) === false) this.#memory.put(key, one, nowMs, amongMany);
+      return one;
+    });
+  }
+
+  /**
+   * The texts under `entryKeys` and, where `sinceMs` is given, a generation check that is not newer than they are. With a
+   * `token`, a lease is put where there is none. Never rejects.
+   */
+  async #fetch(
+    entryKeys: readonly string[],
+    generation: string,
+    sinceMs: number | undefined,
+    token?: string,
+  ): Promise<Answer> {
+    try {
+      if (sinceMs === undefined) {
+        const texts = await this.#readTexts(entryKeys, token);
+        return { check: undefined, attemptedAtMs: undefined, texts };
+      }
+      const checking = this.#check(generation, sinceMs);
+      // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
+      // the entries could be read long before an invalidation of which the check tells already.
+      if (this.#redis.isCluster) await checking;
+      const [check, texts] = await Promise.all([checking, this.#readTexts(entryKeys, token)]);
+      return { check, attemptedAtMs: undefined, texts };
+    } catch (error) {
+      ignoreUnavailable(error);
+      const attemptedAtMs = error instanceof RedisUnavailableError ? error.attemptedAtMs : undefined;
+      return { check: undefined, attemptedAtMs, texts: entryKeys.map(() => null) };
+    }
+  }
+
+  async #check(generation: string, sinceMs: number): Promise<GenerationCheck> {
+    const { schemaVersion, stayMaxMs } = this.#options;
+    const answer = await this.#redis.run((redis) =>
+      redis.checkGeneration(
+        ...this.#checkedKeys,
+        generation,
+        sinceMs,
+        REPORTED_IDS_MAX,
+        String(schemaVersion),
+        // Stored up to half a tombstone's life after the check that announces it.
+        stayMaxMs + INVALIDATIONS_KEPT_MS,
       ),
     );
+    return parseGenerationCheck(answer);
   }
 
   /** Null where there is nothing; with a `token`, it is there then. */
@@ -184,20 +326,29 @@ export class RedisLayer {
     return this.#redis.readTexts(entryKeys);
   }
 
+  /** The leases among `found` that are ours. Never rejects: they end by themselves. */
+  async #giveBack(found: readonly Found[]): Promise<void> {
+    const ours = found.filter((one) => one?.kind === 'lease').filter(({ isOurs }) => isOurs);
+    const entryKeys = ours.map(({ entryKey }) => entryKey);
+    const released = this.#redis.batch(entryKeys, (commands, place) =>
+      commands.releaseIfOwner(entryKeys[place] as string, (ours[place] as LeaseMark).token),
+    );
+    await released.catch(ignoreUnavailable);
+  }
+
   /** Some in one script, which saves both sides the work of a command each. */
   async #putTogether(
     writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
-    const nowMs = Date.now();
+    const [, invalidatedKey] = this.#checkedKeys;
     const chunks = chunksOf(writes, PUT_TOGETHER_MAX);
     const firstKeys = chunks.map(([first]) => (first as Write).entryKey);
     const answers = await this.#redis.batch(firstKeys, (commands, index) => {
       const chunk = chunks[index] as Write[];
       const sent: (string | number)[] = chunk.map(({ entryKey }) => entryKey);
-      sent.push(this.#invalidatedKey, notAfterMs, sinceMs);
-      for (const { key, entry, token = '' } of chunk)
-        sent.push(encodeEntry(entry), entry.readAtUs, ttlOf(entry, nowMs, this.#stayMaxMs), key, token);
+      sent.push(invalidatedKey, notAfterMs, sinceMs);
+      for (const write of chunk) sent.push(...this.#argumentsOf(write, write.key));
       return commands.putEntries(chunk.length + 1, ...sent);
     });
     return (answers as (string | null)[][]).flat();
@@ -211,107 +362,30 @@ export class RedisLayer {
     writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
   ): Promise<(string | null)[]> {
+    const [, invalidatedKey] = this.#checkedKeys;
     const [forgottenMs, ...invalidatedMs] = await this.#redis.run((redis) =>
-      redis.zmscore(this.#invalidatedKey, '', ...writes.map(({ key }) => key)),
+      redis.zmscore(invalidatedKey, '', ...writes.map(({ key }) => key)),
     );
     const isRecent = (atMs: string | null | undefined) => atMs != null && Number(atMs) >= sinceMs;
     const isListWhole = forgottenMs != null && !isRecent(forgottenMs);
-    const nowMs = Date.now();
     const entryKeys = writes.map(({ entryKey }) => entryKey);
     const answers = await this.#redis.batch(entryKeys, (commands, place) => {
-      const { key, entryKey, entry, token = '' } = writes[place] as Write;
-      const id = isListWhole && !isRecent(invalidatedMs[place]) ? key : '';
-      const sent = [encodeEntry(entry), entry.readAtUs, ttlOf(entry, nowMs, this.#stayMaxMs), id, token];
-      return commands.putEntries(1, entryKey, notAfterMs, '', ...sent);
+      const write = writes[place] as Write;
+      const id = isListWhole && !isRecent(invalidatedMs[place]) ? write.key : '';
+      return commands.putEntries(1, write.entryKey, notAfterMs, '', ...this.#argumentsOf(write, id));
     });
     return (answers as (string | null)[][]).flat();
   }
 
-  async #putTombstones(entryKeys: readonly string[], tombstone: Entry): Promise<void> {
-    const ttlMs = ttlOf(tombstone, Date.now(), INVALIDATIONS_KEPT_MS);
-    const sent = [encodeEntry(tombstone), tombstone.readAtUs, ttlMs];
-    const together = this.#redis.isCluster ? 1 : PUT_TOGETHER_MAX;
-    const firstKeys = entryKeys.filter((_, place) => place % together === 0);
-    await this.#redis.batch(firstKeys, (commands, index) => {
-      const keys = entryKeys.slice(index * together, (index + 1) * together);
-      return commands.putTombstones(keys.length, ...keys, ...keys.flatMap(() => sent));
-    });
-  }
-
-  /** Makes everything of this dataset invisible. Throws `RedisUnavailableError`: the caller must know that it was not done. */
-  async clear(known: string): Promise<Cleared> {
-    const generation = await this.#redis.run((redis) => redis.raiseGeneration(this.#generationKey, known));
-    return { generation, ...(await this.#awaitReplicas()) };
-  }
-
-  /** The clear is done by then: a server that does not tell of its replicas, or no answer of theirs, is no failure. */
-  async #awaitReplicas(): Promise<Omit<Cleared, 'generation'>> {
-    let replicas = 0;
-    try {
-      const server = (redis: RedisClient) => serverOf(redis, this.#generationKey);
-      replicas = replicasOf(await this.#redis.runWaiting((redis) => server(redis).role()));
-      if (replicas === 0) return { replicas, replicasAcknowledged: 0 };
-      const acknowledged = await this.#redis.runWaiting((redis) =>
-        server(redis).wait(replicas, REPLICA_ACK_TIMEOUT_MS),
-      );
-      return { replicas, replicasAcknowledged: acknowledged };
-    } catch (error) {
-      ignoreUnavailable(error);
-      return { replicas, replicasAcknowledged: 0 };
-    }
-  }
-
   /**
-   * Refuses what was read of `ids` before `atUs`, under each of `schemaVersions`, and tells the other containers. Throws
-   * `RedisUnavailableError`.
+   * As `putEntries` takes an entry. Its time to live is bounded, because of this:
+   *   1. a load begins                             3. it is stored: for an hour, by this clock
+   *   2. this container's clock is set back by one 4. who invalidates it does not know our version any more
    */
-  async invalidate(
-    generation: string,
-    schemaVersions: readonly string[],
-    ids: readonly string[],
-    atUs: number,
-  ): Promise<void> {
-    const untilMs = Date.now() + INVALIDATIONS_KEPT_MS;
-    const tombstone: Entry = {
-      kind: 'tombstone',
-      readAtUs: atUs,
-      freshUntilMs: untilMs,
-      staleUntilMs: untilMs,
-      json: null,
-    };
-    // What was told by another version counts for ours, and the other way round: an id is the same in all of them.
-    const entryKeys = schemaVersions.flatMap((version) =>
-      ids.map((id) => this.entryKey(generation, id, version)),
-    );
-    // Twice. After the tombstones, because whoever was told before them may have found the old value in Redis again. And
-    // before, because of this:
-    //   1. a load reads the old row      3. a full Redis evicts the tombstone
-    //   2. the tombstone is put          4. the load is stored: nothing says yet that there was a tombstone
-    await this.#announce(ids);
-    await this.#putTombstones(entryKeys, tombstone);
-    await this.#announce(ids);
+  #argumentsOf({ entry, token = '' }: Write, id: string): (string | number)[] {
+    const ttlMs = Math.min(Math.max(1, entry.staleUntilMs - Date.now()), this.#options.stayMaxMs);
+    return [encodeEntry(entry), entry.readAtUs, ttlMs, id, token];
   }
-
-  async #announce(ids: readonly string[]): Promise<void> {
-    await this.#redis.run((redis) =>
-      redis.announceInvalidated(this.#invalidatedKey, INVALIDATIONS_KEPT_MS, ANNOUNCED_IDS_MAX, ...ids),
-    );
-  }
-}
-
-/**
- * Bounded, because of this:
- *   1. a load begins                             3. it is stored: for an hour, by this clock
- *   2. this container's clock is set back by one 4. who invalidates it does not know our version any more
- */
-function ttlOf({ staleUntilMs }: Entry, nowMs: number, stayMaxMs: number): number {
-  return Math.min(Math.max(1, staleUntilMs - nowMs), stayMaxMs);
-}
-
-/** ROLE answers ['master', offset, [replica…]] on the server that takes writes. */
-function replicasOf(role: unknown): number {
-  const connected = Array.isArray(role) ? role[2] : undefined;
-  return Array.isArray(connected) ? connected.length : 0;
 }
 
 function parseGenerationCheck(answer: readonly (string | number)[]): GenerationCheck {
@@ -328,25 +402,26 @@ function parseGenerationCheck(answer: readonly (string | number)[]): GenerationC
 
 /** What Redis has under `entryKeys`; `ours` is the token of the leases that were put there by who reads. */
 export function readEntries(
-  check: GenerationCheck | undefined,
   entryKeys: readonly string[],
   texts: readonly (string | null)[],
   ours?: string,
-): L2ReadResult {
+): { readonly found: readonly Found[]; readonly corrupt: number } {
   let corrupt = 0;
-  const entries = texts.map((text, place) => {
+  const found = texts.map((text, place): Found => {
     if (text === null) return undefined;
     const entry = decodeEntry(text);
     if (entry !== undefined) return entry;
-    if (text.startsWith(LEASE_PREFIX)) return leaseMark(entryKeys[place] as string, text, text === ours);
+    if (text.startsWith(LEASE_PREFIX))
+      return { kind: 'lease', entryKey: entryKeys[place] as string, token: text, isOurs: text === ours };
     corrupt++;
     return undefined;
   });
-  return { check, attemptedAtMs: undefined, entries, corrupt };
+  return { found, corrupt };
 }
 
-function leaseMark(entryKey: string, token: string, isOurs: boolean): LeaseMark {
-  return { kind: 'lease', entryKey, token, isOurs };
+/** For who is not the one to keep the lease. */
+function withoutLease(found: Found): Found {
+  return found?.kind === 'lease' ? { ...found, isOurs: false } : found;
 }
 
 function outcomeOf(answer: string | null): PutOutcome {
@@ -356,7 +431,7 @@ function outcomeOf(answer: string | null): PutOutcome {
   return decodeEntry(answer) ?? 'stored';
 }
 
-function ignoreUnavailable(error: unknown): void {
+export function ignoreUnavailable(error: unknown): void {
   if (error instanceof RedisUnavailableError) return;
   // Not Redis' state but something that we sent: worth a line each time, yet no reason to fail a read.
   log.error('A command to Redis was refused.', { error });

@@ -1,10 +1,70 @@
 /** The exact limits of the admin actions, per subject, counted in Redis; stricter ones in memory while Redis is away. */
+import { createHash } from 'node:crypto';
+import type { Result } from 'ioredis';
 import { RedisUnavailableError, TooManyRequestsError } from '../errors.ts';
 import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../limits.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
+import { ALSO_WHEN_FULL, NOW } from '../redis/lua.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
+import { defineScript } from '../redis/script.ts';
+
+export const limitKeys = {
+  /** By subject, how often an admin action was called in the window that is open, and when that ends. */
+  limit: (action: string) => `prewarm:limit:${action}`,
+  /** Whom a limit counts: issuers give subjects of any length, in any characters. */
+  limited: (subject: string) => createHash('sha256').update(subject).digest('base64url').slice(0, 22),
+} as const;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /**
+     * Counts a call of `subject` in the window that is open, or opens one of `windowMs`, unless they are `callsMax` already.
+     * Answers how many calls they are with this one, in how many ms the window ends, and when, by Redis' clock in ms.
+     */
+    countCall(
+      limitKey: string,
+      subject: string,
+      windowMs: number,
+      callsMax: number,
+    ): Result<[calls: number, endsInMs: number, endsAtMs: number], Context>;
+    /** Takes back a call of the window that ends at `endsAtMs`, if it is still open; answers 1 or 0. */
+    uncountCall(limitKey: string, subject: string, endsAtMs: number): Result<number, Context>;
+  }
+}
+
+/**
+ * Without a time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
+ * is opened, whoever's it is. A window that ends later than one can was opened before the clock was set back.
+ */
+const COUNT_CALL = `${NOW}
+local windowMs = tonumber(ARGV[2])
+local function openWindow(text)
+  local calls, endsAtMs = string.match(text or '', '^(%d+) (%d+)$')
+  if calls and tonumber(endsAtMs) > nowMs and tonumber(endsAtMs) <= nowMs + windowMs then
+    return tonumber(calls), tonumber(endsAtMs)
+  end
+end
+local calls, endsAtMs = openWindow(redis.call('HGET', KEYS[1], ARGV[1]))
+if not calls then
+  calls, endsAtMs = 0, nowMs + windowMs
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do if not openWindow(all[i + 1]) then redis.call('HDEL', KEYS[1], all[i]) end end
+end
+if calls < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %.0f', calls + 1, endsAtMs))
+end
+return { calls + 1, endsAtMs - nowMs, endsAtMs }`;
+
+/** Of that window only: in a later one it would take back a call that was made. */
+const UNCOUNT_CALL = `
+local calls, endsAtMs = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (%d+)$')
+if not calls or endsAtMs ~= ARGV[2] or tonumber(calls) < 1 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], (calls - 1) .. ' ' .. endsAtMs)
+return 1`;
+
+defineScript('countCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + COUNT_CALL });
+defineScript('uncountCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + UNCOUNT_CALL });
 
 const WINDOW_MS = 60_000;
 /** Who is one too many without Redis waits for a whole window. */
@@ -43,7 +103,7 @@ export class AdminLimits {
 
   async #count(action: LimitedAction, subject: string): Promise<Counted> {
     try {
-      return await this.#countInRedis(action, keys.limited(subject));
+      return await this.#countInRedis(action, limitKeys.limited(subject));
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
       return this.#countHere(`${action} ${subject}`);
@@ -51,7 +111,7 @@ export class AdminLimits {
   }
 
   async #countInRedis(action: LimitedAction, limited: string): Promise<Counted> {
-    const key = keys.limit(action);
+    const key = limitKeys.limit(action);
     const [calls, endsInMs, endsAtMs] = await withOwnTypes(this.#redis, { [key]: 'hash' }, (client) =>
       client.countCall(key, limited, WINDOW_MS, ADMIN_CALLS_PER_MINUTE[action]),
     );

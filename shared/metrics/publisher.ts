@@ -9,12 +9,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PushRefusedError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
+import { releaseLease, takeLease } from '../redis/lease.ts';
 import { readMemoryUsageBytes } from '../redis/memory-usage.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
-import { takeLease } from '../redis/take-lease.ts';
 import { type Definition, type MetricName, parseSeries, type Series, seriesOf } from './definitions.ts';
 import type { FleetTotals } from './fleet-totals.ts';
+
+export const publisherKeys = {
+  /** Who pushes at the moment. */
+  metricPublisher: 'prewarm:{metrics}:publisher',
+  /** Why the Pushgateway refused the last push, if it did. */
+  metricPushFailure: 'prewarm:{metrics}:push-failure',
+  /** There as long as the last push is recent enough. */
+  metricPublished: 'prewarm:{metrics}:published',
+} as const;
 
 const LEASE_MS = 5_000;
 /** Prometheus scrapes every 15 s; more pushes than that show nothing. */
@@ -45,7 +53,7 @@ export class Publisher {
 
   /** Publishes if nobody in the fleet did in the last 14 s and nobody is about to. */
   async publishIfDue(timeoutMs: number): Promise<void> {
-    const isDue = await takeLease(this.#redis, keys.metricPublished, '1', PUBLISH_EVERY_MS);
+    const isDue = await takeLease(this.#redis, publisherKeys.metricPublished, '1', PUBLISH_EVERY_MS);
     if (isDue) await this.#publishWithLease(timeoutMs);
   }
 
@@ -63,8 +71,8 @@ export class Publisher {
     const token = crypto.randomUUID();
     // From before the lease is taken, so that the push ends before the lease does.
     const signal = AbortSignal.timeout(Math.ceil(Math.min(timeoutMs, LEASE_MS - 1_000)));
-    if (!(await takeLease(this.#redis, keys.metricPublisher, token, LEASE_MS))) return false;
-    const release = () => this.#redis.run((redis) => redis.releaseIfOwner(keys.metricPublisher, token));
+    if (!(await takeLease(this.#redis, publisherKeys.metricPublisher, token, LEASE_MS))) return false;
+    const release = () => releaseLease(this.#redis, publisherKeys.metricPublisher, token);
     const page = await this.#prepare(signal).catch(async (error) => {
       await release(); // nothing is on its way
       throw error;
@@ -73,7 +81,7 @@ export class Publisher {
       if (error instanceof PushRefusedError) await rememberFailure(this.#redis, error);
       throw error;
     });
-    await this.#redis.run((redis) => redis.del(keys.metricPushFailure));
+    await this.#redis.run((redis) => redis.del(publisherKeys.metricPushFailure));
     await release();
     return true;
   }
@@ -121,18 +129,18 @@ export type PushFailure = { readonly at: string; readonly message: string };
 
 async function rememberFailure(redis: GuardedRedis, error: PushRefusedError): Promise<void> {
   const failure: PushFailure = { at: new Date().toISOString(), message: error.message };
-  await withOwnTypes(redis, { [keys.metricPushFailure]: 'hash' }, (client) =>
+  await withOwnTypes(redis, { [publisherKeys.metricPushFailure]: 'hash' }, (client) =>
     Promise.all([
-      client.hset(keys.metricPushFailure, failure),
-      client.expire(keys.metricPushFailure, FAILURE_TOLD_SECONDS),
+      client.hset(publisherKeys.metricPushFailure, failure),
+      client.expire(publisherKeys.metricPushFailure, FAILURE_TOLD_SECONDS),
     ]),
   );
 }
 
 /** When and why the Pushgateway last refused a push; null when it has taken one since. */
 export async function lastPushFailure(redis: GuardedRedis): Promise<PushFailure | null> {
-  const fields = await withOwnTypes(redis, { [keys.metricPushFailure]: 'hash' }, (client) =>
-    client.hgetall(keys.metricPushFailure),
+  const fields = await withOwnTypes(redis, { [publisherKeys.metricPushFailure]: 'hash' }, (client) =>
+    client.hgetall(publisherKeys.metricPushFailure),
   );
   const { at, message } = fields;
   return at === undefined || message === undefined ? null : { at, message };

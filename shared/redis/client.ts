@@ -1,7 +1,7 @@
 /** A Redis connection that never hangs: ioredis waits ten seconds for a refused server, and for ever for a frozen one. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { log } from '../logger.ts';
-import { defineScripts } from './scripts.ts';
+import { addScripts } from './script.ts';
 
 /** One server (with its replicas behind its address), or a cluster, whose keys are spread over several. */
 export type RedisClient = Redis | Cluster;
@@ -33,7 +33,7 @@ export function createRedis(redisUrl: string, commandTimeoutMs?: number): RedisC
     : new Redis(redisUrl, optionsOf(commandTimeoutMs));
   // Without a listener ioredis prints each failure as text; the guard logs what matters, once.
   redis.on('error', (error: unknown) => log.debug('The Redis connection failed.', { error }));
-  defineScripts(redis);
+  addScripts(redis);
   return redis;
 }
 
@@ -88,7 +88,7 @@ function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf
 /** What a cluster does to its servers' connections, made fit for ours. */
 function prepareServer(server: Redis): void {
   // A batch goes to the server itself; the cluster defines scripts for itself only.
-  defineScripts(server);
+  addScripts(server);
   // Where the slots are is asked through a copy, whose first command includes the connecting.
   const duplicate = server.duplicate.bind(server);
   server.duplicate = (override) => duplicate({ ...override, commandTimeout: CONNECT_TIMEOUT_MS });

@@ -1,8 +1,44 @@
 /** What a warm-up leaves for others: the keys that new containers fill their memory with, and what it had no time to end. */
+import type { Result } from 'ioredis';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
+import { STORED_ORDER } from '../redis/lua.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
+import { defineScript } from '../redis/script.ts';
+
+export const hotKeysKeys = {
+  /** What a new container fills its memory with: the keys that were warmed last, the most read first. */
+  warmupManifest: 'prewarm:{warmup}:manifest',
+  /** When that was begun which the last warm-up had no time to end: what was warmed since then is warm. */
+  warmupUnfinished: 'prewarm:{warmup}:unfinished',
+  /** The fencing number of the warm-up that wrote these two. */
+  warmupHotKeysOrder: 'prewarm:{warmup}:hot-keys-order',
+} as const;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /** Sets two texts of one warm-up unless a later one (by `order`) has set them; '' deletes. Answers 1 or 0. */
+    setHotKeys(
+      manifestKey: string,
+      unfinishedKey: string,
+      orderKey: string,
+      order: number,
+      manifest: string,
+      unfinished: string,
+    ): Result<number, Context>;
+  }
+}
+
+/** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
+const SET_HOT_KEYS = `${STORED_ORDER}
+if storedOrder(KEYS[3]) > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[3], ARGV[1])
+for i = 1, 2 do
+  if ARGV[i + 1] == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], ARGV[i + 1]) end
+end
+return 1`;
+
+defineScript('setHotKeys', { numberOfKeys: 3, lua: SET_HOT_KEYS });
 
 /** Keys by dataset, the most read first. */
 export type HotKeys = ReadonlyMap<string, readonly string[]>;
@@ -28,14 +64,17 @@ export async function keepHotKeys(
   fence: number,
   { datasets, manifest, unfinished }: KeptKeys,
 ): Promise<void> {
-  const [oldManifest, oldUnfinished] = await redis.readTexts([keys.warmupManifest, keys.warmupUnfinished]);
+  const [oldManifest, oldUnfinished] = await redis.readTexts([
+    hotKeysKeys.warmupManifest,
+    hotKeysKeys.warmupUnfinished,
+  ]);
   const encodeWith = <T>(old: ReadonlyMap<string, T>, kept: ReadonlyMap<string, T>) =>
     encode([...new Map([...old, ...kept])].filter(([dataset]) => datasets.includes(dataset)));
-  await withOwnTypes(redis, { [keys.warmupHotKeysOrder]: 'string' }, (client) =>
+  await withOwnTypes(redis, { [hotKeysKeys.warmupHotKeysOrder]: 'string' }, (client) =>
     client.setHotKeys(
-      keys.warmupManifest,
-      keys.warmupUnfinished,
-      keys.warmupHotKeysOrder,
+      hotKeysKeys.warmupManifest,
+      hotKeysKeys.warmupUnfinished,
+      hotKeysKeys.warmupHotKeysOrder,
       fence,
       encodeWith(decode(oldManifest, isTexts), manifest),
       encodeWith<number | undefined>(decode(oldUnfinished, isTime), unfinished),
@@ -46,8 +85,8 @@ export async function keepHotKeys(
 /** Throws `RedisUnavailableError`. */
 export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
   return decode(
-    await withOwnTypes(redis, { [keys.warmupManifest]: 'string' }, (client) =>
-      client.get(keys.warmupManifest),
+    await withOwnTypes(redis, { [hotKeysKeys.warmupManifest]: 'string' }, (client) =>
+      client.get(hotKeysKeys.warmupManifest),
     ),
     isTexts,
   );
@@ -55,7 +94,7 @@ export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
 
 /** When that was begun which the last warm-up left unfinished, if it did. Throws `RedisUnavailableError`. */
 export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<number | undefined> {
-  const [text] = await redis.readTexts([keys.warmupUnfinished]);
+  const [text] = await redis.readTexts([hotKeysKeys.warmupUnfinished]);
   return decode(text, isTime).get(dataset);
 }
 

@@ -7,14 +7,37 @@
  * Redis, or when a full one has evicted the lock, which expires and so may be) still write is harmless, because writes are
  * ordered where they are stored.
  */
+import type { Result } from 'ioredis';
 import { LockLostError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
+import { releaseLease, renewLease } from '../redis/lease.ts';
+import { ALSO_WHEN_FULL, RAISE } from '../redis/lua.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
+import { defineScript } from '../redis/script.ts';
+
+export const lockKeys = {
+  /** Holds the traceId of the warm-up that runs, for 30 s at a time. The name is the requirement's own. */
+  warmupLock: 'cache:warmup:lock',
+  /** The fencing number of the warm-up that took the lock last: when it did, in µs, and higher than the one before. */
+  warmupFence: 'prewarm:{warmup}:fence',
+} as const;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /** Begins the turn of a new owner: answers a number that is higher than any before. */
+    raiseFence(fenceKey: string): Result<string, Context>;
+  }
+}
+
+defineScript('raiseFence', {
+  numberOfKeys: 1,
+  lua: `${ALSO_WHEN_FULL}${RAISE}
+return raise((storedGeneration() or 0) + 1)`,
+});
 
 const LOCK_TTL_SECONDS = 30;
-const LOCK = { [keys.warmupLock]: 'string' } as const;
+const LOCK = { [lockKeys.warmupLock]: 'string' } as const;
 /** A renewal, and the time limits of its command and of a probe before it, fit into a third of the lock's time to live. */
 const RENEW_EVERY_MS = 5_000;
 
@@ -87,7 +110,7 @@ export class LockSeeker {
     this.#mayHaveTaken = true;
     try {
       const answer = await this.#redis.run((client) =>
-        client.set(keys.warmupLock, this.#traceId, 'EX', LOCK_TTL_SECONDS, 'NX'),
+        client.set(lockKeys.warmupLock, this.#traceId, 'EX', LOCK_TTL_SECONDS, 'NX'),
       );
       if (answer === 'OK') return true;
       this.#mayHaveTaken = couldHaveTakenBefore;
@@ -104,7 +127,7 @@ export class LockSeeker {
  * meanwhile has written under a high number would stay until the count had caught up.
  */
 async function nextFence(redis: GuardedRedis): Promise<number> {
-  return Number(await redis.run((client) => client.raiseGeneration(keys.warmupFence, '0')));
+  return Number(await redis.run((client) => client.raiseFence(lockKeys.warmupFence)));
 }
 
 /**
@@ -113,7 +136,10 @@ async function nextFence(redis: GuardedRedis): Promise<number> {
  */
 export async function lockHolder(redis: GuardedRedis): Promise<string | null> {
   const [holder, wasEndless] = await withOwnTypes(redis, LOCK, (client) =>
-    Promise.all([client.get(keys.warmupLock), client.expire(keys.warmupLock, LOCK_TTL_SECONDS, 'NX')]),
+    Promise.all([
+      client.get(lockKeys.warmupLock),
+      client.expire(lockKeys.warmupLock, LOCK_TTL_SECONDS, 'NX'),
+    ]),
   );
   if (wasEndless === 1) log.error('The lock had no time to live, and was given one.', { holder });
   return holder;
@@ -121,7 +147,7 @@ export async function lockHolder(redis: GuardedRedis): Promise<string | null> {
 
 async function release(redis: GuardedRedis, traceId: string): Promise<boolean> {
   try {
-    return (await redis.run((client) => client.releaseIfOwner(keys.warmupLock, traceId))) === 1;
+    return await releaseLease(redis, lockKeys.warmupLock, traceId);
   } catch (error) {
     if (!(error instanceof RedisUnavailableError)) throw error;
     log.warn('The lock could not be released; it ends by itself.', { error });
@@ -158,10 +184,7 @@ export class WarmupLock {
 
   async #renew(): Promise<void> {
     try {
-      const renewed = await this.#redis.run((client) =>
-        client.renewIfOwner(keys.warmupLock, this.#traceId, LOCK_TTL_SECONDS * 1_000),
-      );
-      if (renewed === 1) return;
+      if (await renewLease(this.#redis, lockKeys.warmupLock, this.#traceId, LOCK_TTL_SECONDS * 1_000)) return;
       this.#lose('The lock belongs to somebody else.');
     } catch (cause) {
       this.#lose('The lock could not be renewed.', cause);

@@ -9,7 +9,8 @@ import type { Database } from '../postgres/database.ts';
 import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readUnfinished } from './hot-keys.ts';
-import { forgetReads, mostRead, type Popular, type Ranking, savePopularity } from './popularity.ts';
+import type { Popular } from './popularity.ts';
+import { forgetReads, mostRead, type Ranking, savePopularity } from './ranking.ts';
 
 /** Some keys that one statement loads. */
 export type WarmBatch = {

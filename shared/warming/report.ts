@@ -1,8 +1,26 @@
 /** What a warm-up did, as it is returned, kept in Redis and answered by `GET /admin/status`. */
+import type { Result } from 'ioredis';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
-import { keys } from '../redis/keys.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
+import { defineScript } from '../redis/script.ts';
+
+/** The last reports, as JSON, scored by fencing number. */
+export const REPORTS_KEY = 'prewarm:{warmup}:reports';
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /** Keeps a warm-up's report, newest first by fencing number, at most `reportsMax`. */
+    addReport(key: string, fence: number, report: string, reportsMax: number): Result<number, Context>;
+  }
+}
+
+/** Ordered by fencing number, not by arrival: a run that lost its lock and reports late does not become the last one. */
+const ADD_REPORT = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))`;
+
+defineScript('addReport', { numberOfKeys: 1, lua: ADD_REPORT });
 
 export const TRIGGERS = ['deploy', 'schedule', 'manual'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
@@ -73,22 +91,22 @@ export function addCounts(parts: readonly KeyCounts[]): KeyCounts {
 
 /** Keeps the report among the last 50, in the order in which the runs took the lock. */
 export async function keepReport(redis: GuardedRedis, fence: number, report: WarmupReport): Promise<void> {
-  await withOwnTypes(redis, { [keys.warmupReports]: 'zset' }, (client) =>
-    client.addReport(keys.warmupReports, fence, JSON.stringify(report), REPORTS_MAX),
+  await withOwnTypes(redis, { [REPORTS_KEY]: 'zset' }, (client) =>
+    client.addReport(REPORTS_KEY, fence, JSON.stringify(report), REPORTS_MAX),
   );
 }
 
 /** The last reports, newest first, at most `limit`. What is none (cut short, say) is left out, and removed. */
 export async function lastReports(redis: GuardedRedis, limit: number): Promise<WarmupReport[]> {
-  const texts = await withOwnTypes(redis, { [keys.warmupReports]: 'zset' }, (client) =>
-    client.zrevrange(keys.warmupReports, 0, REPORTS_MAX - 1),
+  const texts = await withOwnTypes(redis, { [REPORTS_KEY]: 'zset' }, (client) =>
+    client.zrevrange(REPORTS_KEY, 0, REPORTS_MAX - 1),
   );
   const reports = texts.map(parseReport);
   const others = texts.filter((_, place) => reports[place] === undefined);
   if (others.length > 0) {
     const texts = others.map((text) => text.slice(0, LOGGED_TEXT_MAX));
-    log.error('What is no report was among the reports, and is removed.', { key: keys.warmupReports, texts });
-    await redis.run((client) => client.zrem(keys.warmupReports, ...others));
+    log.error('What is no report was among the reports, and is removed.', { key: REPORTS_KEY, texts });
+    await redis.run((client) => client.zrem(REPORTS_KEY, ...others));
   }
   return reports.filter((report) => report !== undefined).slice(0, limit);
 }

@@ -1,6 +1,6 @@
 /** What Redis knows of people's reads, for tests: looked at, and made older than they are. */
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
-import { keys } from '../../shared/redis/keys.ts';
+import { keys } from './keys.ts';
 
 const HOUR_MS = 3_600_000;
 /** A read weighs half as much after it. */

@@ -65,12 +65,12 @@ export class NaiveMemory {
     else this.#put(key, readAtUs, freshUntilMs, nowMs, () => false);
   }
 
-  delete(key: string): void {
+  forget(key: string): void {
     this.#recent = this.#recent.filter((item) => item.key !== key);
     this.#frequent = this.#frequent.filter((item) => item.key !== key);
   }
 
-  clear(): void {
+  forgetAll(): void {
     this.#recent = [];
     this.#frequent = [];
   }

@@ -1,6 +1,6 @@
 /** What is promised of warm-ups: many that are started at once, and one whose lock is taken away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys } from '../../../shared/redis/keys.ts';
+import { keys } from '../../support/keys.ts';
 import type { WarmingBench } from '../warming/open.ts';
 import type { Promised } from './promised.ts';
 

@@ -2,7 +2,7 @@
 import type { Source } from '../../../shared/cache/source.ts';
 import { TieredCache } from '../../../shared/cache/tiered-cache.ts';
 import { DatabaseUnavailableError, LoadTooOldError, RedisUnavailableError } from '../../../shared/errors.ts';
-import { keys } from '../../../shared/redis/keys.ts';
+import { keys } from '../keys.ts';
 import { Promises, type Reader } from './promises.ts';
 import { type Load, ScheduledDatabase } from './scheduled-database.ts';
 import { letTimePass, resetRedis, type ScheduledRedis } from './scheduled-redis.ts';

@@ -9,8 +9,8 @@ import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
 import { Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
+import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 

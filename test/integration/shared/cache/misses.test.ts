@@ -5,7 +5,7 @@ import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
+import { keys } from '../../../support/keys.ts';
 import {
   type IsolatedServers,
   isolatedServers,

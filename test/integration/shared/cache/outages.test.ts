@@ -9,7 +9,7 @@ import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, RedisUnavailableError, rootCause } from '../../../../shared/errors.ts';
 import { Database, type DatabaseOptions } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, type GuardOptions, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
+import { keys } from '../../../support/keys.ts';
 import { countOutcomes, type RedisOutcomes } from '../../../support/redis-outcomes.ts';
 import {
   type IsolatedServers,

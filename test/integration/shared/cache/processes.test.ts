@@ -5,7 +5,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
+import { keys } from '../../../support/keys.ts';
 import { openReaders, type Reader, type Readers } from '../../../support/reader-process.ts';
 import type { Sighting } from '../../../support/reader-program.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';

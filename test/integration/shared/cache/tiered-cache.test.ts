@@ -8,8 +8,8 @@ import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { openExecuteGate } from '../../../support/execute-gate.ts';
+import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 /** For a Redis that is well: a busy machine does not make it look otherwise. */

@@ -4,7 +4,7 @@ import { TooManyRequestsError } from '../../../../shared/errors.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
 import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
 import { ADMIN_GUARD, GuardedRedis } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
+import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
 const PATIENT = { ...ADMIN_GUARD, timeoutMs: 5_000 };

@@ -14,9 +14,9 @@ import { lastPushFailure } from '../../../../shared/metrics/publisher.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
+import { keys } from '../../../support/keys.ts';
 import { startOwnPushgateway } from '../../../support/own-parts.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 

@@ -19,10 +19,10 @@ import {
   REQUEST_GUARD,
   WARMER_GUARD,
 } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
 import { LockSeeker, lockHolder } from '../../../../shared/warming/lock.ts';
 import { keepReport, lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
+import { keys } from '../../../support/keys.ts';
 import { type OwnCluster, type SlotMove, startOwnCluster } from '../../../support/own-cluster.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
 

@@ -2,9 +2,9 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { readEvictedKeys, readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
 import { openAdmins } from '../../../support/admin-process.ts';
+import { keys } from '../../../support/keys.ts';
 import { queryOnce } from '../../../support/own-servers.ts';
 import { startReadFunction } from '../../../support/read-function.ts';
 import {

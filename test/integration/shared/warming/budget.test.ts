@@ -6,13 +6,13 @@ import { users } from '../../../../shared/datasets/users.ts';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type { WarmPlan } from '../../../../shared/warming/plan.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { keys } from '../../../support/keys.ts';
 import {
   type IsolatedServers,
   isolatedServers,

@@ -9,10 +9,11 @@ import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
-import { takeLease } from '../../../../shared/redis/take-lease.ts';
+import { takeLease } from '../../../../shared/redis/lease.ts';
 import { lockHolder } from '../../../../shared/warming/lock.ts';
-import { addReads, mostRead } from '../../../../shared/warming/popularity.ts';
+import { addReads } from '../../../../shared/warming/popularity.ts';
+import { mostRead } from '../../../../shared/warming/ranking.ts';
+import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 

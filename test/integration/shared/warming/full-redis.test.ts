@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import type { StepReport, WarmupReport } from '../../../../shared/warming/report.ts';
+import { keys } from '../../../support/keys.ts';
 import {
   type IsolatedServers,
   isolatedServers,

@@ -6,7 +6,6 @@ import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import {
   type HotKeys,
   keepHotKeys,
@@ -15,6 +14,7 @@ import {
 } from '../../../../shared/warming/hot-keys.ts';
 import { Hydration } from '../../../../shared/warming/hydration.ts';
 import { type Container, openContainer } from '../../../support/containers.ts';
+import { keys } from '../../../support/keys.ts';
 import { startReadFunction } from '../../../support/read-function.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import {

@@ -2,10 +2,10 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.ts';
 import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { NO_PLAN } from '../../../support/warm-ups.ts';
 

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, it, type TestContext } from 'vitest';
 import { openCaches } from '../../../../shared/caches.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.ts';
+import { keys } from '../../../support/keys.ts';
 import { openWarmers, type Warmers } from '../../../support/warmer-process.ts';
 import { openWorld, PLANNED, USERS, USERS_LOAD, type World } from '../../../support/warmer-world.ts';
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { keys } from '../../../../shared/redis/keys.ts';
+import { keys } from '../../../support/keys.ts';
 import { openWarmers, type Warmers } from '../../../support/warmer-process.ts';
 import type { Invocation } from '../../../support/warmer-program.ts';
 import {

@@ -1,5 +1,5 @@
 /** What a container makes of its generation checks: also of late ones, of refused ones, and of clocks that jump. */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Generation, type GenerationCheck } from '../../../../shared/cache/generation.ts';
 
 const NOW_MS = 1_800_000_000_000;
@@ -9,7 +9,7 @@ let generation: Generation;
 function check(
   afterMs: number,
   changes: Partial<GenerationCheck> = {},
-  asked = generation.beginCheck(),
+  asked = generation.beginCheck(NOW_MS + afterMs),
 ): ReturnType<Generation['apply']> {
   const answer: GenerationCheck = {
     generation: '7',
@@ -61,7 +61,7 @@ describe('a generation check', () => {
       isWhole: true,
       schemaVersions: ['1'],
     };
-    generation.apply(late, generation.beginCheck(), NOW_MS, NOW_MS + 450);
+    generation.apply(late, generation.beginCheck(NOW_MS), NOW_MS + 450);
     // Redis may have answered at any time until then: so much more is asked for.
     expect(generation.sinceMs).toBe(NOW_MS + 400 - 450 - 150);
     expect(check(600)).toBe('none');
@@ -81,7 +81,7 @@ describe('a generation check', () => {
 
   it('that was overtaken by a later one changes nothing, whatever the clock says', () => {
     check(0);
-    const overtaken = generation.beginCheck();
+    const overtaken = generation.beginCheck(NOW_MS + 700);
     check(600);
     expect(check(700, { invalidatedIds: ['3'] }, overtaken)).toBe('none');
     expect(generation.isRecent(NOW_MS + 1_095)).toBe(true);
@@ -100,8 +100,13 @@ describe('a generation check', () => {
   });
 
   it('is forgotten when the clock is set back by less than it counts for', () => {
-    check(0);
-    generation.forgetCheck();
+    vi.useFakeTimers({ toFake: ['Date'], now: NOW_MS });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    check(0, {}, generation.beginCheck());
+    vi.setSystemTime(NOW_MS - 400);
+    generation.nowMs();
     expect(generation.isRecent(NOW_MS)).toBe(false);
   });
 

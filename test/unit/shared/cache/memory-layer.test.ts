@@ -61,7 +61,7 @@ it('hits are told once: when the value leaves, is replaced, or when all are aske
   for (const key of ['a', 'a', 'b', 'c']) memory.get(key, NOW_MS);
   memory.set('d', entry('d'), NOW_MS); // `a` gives way
   memory.set('b', entry('newer', { readAtUs: 2_000 }), NOW_MS);
-  memory.delete('c');
+  memory.forget('c');
   expect(hits).toEqual([
     ['a', 2],
     ['b', 1],
@@ -70,7 +70,7 @@ it('hits are told once: when the value leaves, is replaced, or when all are aske
   memory.get('d', NOW_MS);
   memory.flushHitCounts();
   memory.flushHitCounts();
-  memory.clear();
+  memory.forgetAll();
   expect(hits.slice(3)).toEqual([['d', 1]]);
 });
 

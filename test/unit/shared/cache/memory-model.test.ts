@@ -59,8 +59,8 @@ class Both {
   take(next: Step): void {
     if ('readAtUs' in next) this.#put(next);
     else if (next.what === 'get') this.#get(next.key);
-    else if (next.what === 'delete') for (const each of [this.memory, this.#model]) each.delete(next.key);
-    else if (next.what === 'clear') for (const each of [this.memory, this.#model]) each.clear();
+    else if (next.what === 'delete') for (const each of [this.memory, this.#model]) each.forget(next.key);
+    else if (next.what === 'clear') for (const each of [this.memory, this.#model]) each.forgetAll();
     else if (next.what === 'tell') this.memory.flushHitCounts();
     else this.#nowMs += next.ms;
   }

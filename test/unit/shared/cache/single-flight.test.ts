@@ -1,6 +1,6 @@
 /** Who shares a piece of work, and who does not any more. */
 import { beforeEach, expect, it, vi } from 'vitest';
-import { SingleFlight } from '../../../../shared/cache/single-flight.ts';
+import { SingleFlight } from '../../../../shared/cache/load-once.ts';
 
 let flights: SingleFlight<string>;
 const begun: PromiseWithResolvers<string>[] = [];

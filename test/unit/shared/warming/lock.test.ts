@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { type GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { keys } from '../../../../shared/redis/keys.ts';
 import { LockSeeker, type WarmupLock } from '../../../../shared/warming/lock.ts';
+import { keys } from '../../../support/keys.ts';
 
 const RENEW_EVERY_MS = 5_000;
 const LOCK_TTL_MS = 30_000;
@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 
 const commands = {
   set: vi.fn(async () => 'OK'),
-  raiseGeneration: vi.fn(async () => '7'),
+  raiseFence: vi.fn(async () => '7'),
   renewIfOwner: vi.fn(async () => 1),
   releaseIfOwner: vi.fn(async () => 1),
 };

@@ -1,0 +1,43 @@
+/** Lua with which the scripts of several features begin. Each script touches keys of one slot only, so that it holds in cluster mode too. */
+
+/** Clearing and invalidating take next to no memory, and are what a full Redis is in need of. */
+export const ALSO_WHEN_FULL = '#!lua flags=allow-oom';
+
+export const NOW = `
+local time = redis.call('TIME')
+local nowUs = time[1] * 1000000 + time[2]
+local nowMs = math.floor(nowUs / 1000)`;
+
+/**
+ * What is no number under the generation's name (another program's, say), or has more digits than one of ours, is as good
+ * as none.
+ * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
+ * server failed) is followed by a higher one, never by one whose entries may still be there.
+ */
+export const RAISE = `${NOW}
+local function storedGeneration()
+  local text = redis.pcall('GET', KEYS[1])
+  return type(text) == 'string' and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) or nil
+end
+local function raise(atLeast)
+  local generation = string.format('%.0f', math.max(nowUs, atLeast))
+  redis.call('SET', KEYS[1], generation)
+  return generation
+end`;
+
+/**
+ * The fencing number of who wrote last. It is a time, so what is no number, or is of a day that has not come yet, is not
+ * ours, and must not refuse all who write from now on.
+ */
+export const STORED_ORDER = `${NOW}
+local function storedOrder(key)
+  local order = tonumber(redis.call('GET', key) or '0')
+  return order and order < nowUs + 86400000000 and order or 0
+end`;
+
+/** How many bytes the server may use; 0 where it has no limit, or does not tell. */
+export const MAX_MEMORY = `
+local function maxMemory()
+  local memory = redis.pcall('INFO', 'memory')
+  return type(memory) == 'string' and tonumber(string.match(memory, 'maxmemory:(%d+)')) or 0
+end`;
