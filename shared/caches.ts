@@ -1,11 +1,13 @@
 /** Puts the datasets, their database and Redis together: the caches that the functions read, warm and clear. */
 import type { Source } from './cache/source.ts';
+import { dropValues, findMissing, meanBytesOf } from './cache/stored-entries.ts';
 import { TieredCache } from './cache/tiered-cache.ts';
 import type { Dataset } from './datasets/dataset.ts';
 import { datasets } from './datasets/index.ts';
 import type { Database } from './postgres/database.ts';
 import type { GuardedRedis } from './redis/guarded-redis.ts';
-import { type WarmTarget, warmTargetOf } from './warming/target.ts';
+import type { WarmableDataset } from './warming/dataset-warmer.ts';
+import { makePlan } from './warming/plan.ts';
 
 /** Datasets by the name that code has for them. What their ids are, each knows for itself. */
 // biome-ignore lint/suspicious/noExplicitAny: a dataset both takes and gives its ids, so no other type is one of all.
@@ -57,16 +59,35 @@ function originOf(name: string, derived: string, opened: readonly Opened[]): Tie
   return origin.cache;
 }
 
-/** What a warm-up has to do for all of them, in the order in which they are registered. */
-export function warmTargetsOf(
+/** All of them as a warm-up sees them, in the order in which they are registered. */
+export function warmableDatasetsOf(
   redis: GuardedRedis,
   database: Database,
   caches: Caches<Registry>,
   registered: Registry = datasets,
-): WarmTarget[] {
+): WarmableDataset[] {
   return Object.entries(registered).map(([name, dataset]) =>
-    warmTargetOf(dataset, caches[name] as TieredCache<unknown>, redis, database),
+    warmableDatasetOf(dataset, caches[name] as TieredCache<unknown>, redis, database),
   );
+}
+
+function warmableDatasetOf<Id>(
+  dataset: Dataset<Id>,
+  cache: TieredCache<Id>,
+  redis: GuardedRedis,
+  database: Database,
+): WarmableDataset {
+  return {
+    name: dataset.name,
+    step: dataset.warmStep,
+    generation: () => cache.currentGeneration(),
+    plan: () => makePlan({ dataset, cache, redis, database }),
+    missing: async (keys, signal) =>
+      (await findMissing(redis, cache.entryKeys(keys), signal)).map((place) => keys[place] as string),
+    bytesOfOne: (keys) => meanBytesOf(redis, cache.entryKeys(keys)),
+    drop: (keys) => dropValues(redis, cache.entryKeys(keys)),
+    isDatabaseWell: () => database.isWell(),
+  };
 }
 
 function sourceOf<Id>(dataset: Dataset<Id>, database: Database): Source<Id> {

@@ -1,7 +1,7 @@
 /** Runs a warm-up: started by every deployment, by the schedule, and by hand. */
 import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
-import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../shared/caches.ts';
 import { environment } from '../../shared/environment.ts';
 import { ContainerStoppingError, DeadlineNearError } from '../../shared/errors.ts';
 import { setLogLevel, withTraceId } from '../../shared/logger.ts';
@@ -25,7 +25,7 @@ const database = new Database(environment.databaseUrl(), {
 });
 const caches = openCaches(redis, database);
 const telemetry = new Telemetry(redis, environment.pushgateway(), Object.values(caches));
-const targets = warmTargetsOf(redis, database, caches);
+const datasets = warmableDatasetsOf(redis, database, caches);
 
 await redis.connect(CONNECT_TIMEOUT_MS);
 
@@ -60,7 +60,7 @@ async function run(trigger: Trigger, traceId: string, context: Context): Promise
     trigger,
     redis,
     connect: () => database.connect(),
-    targets,
+    datasets,
     signal: deadline.signal,
     recordMetrics: (report, fence) => {
       countWarmup(telemetry.recorder, report);

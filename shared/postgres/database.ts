@@ -11,6 +11,7 @@ import {
 } from '../errors.ts';
 import { STATEMENT_TIMEOUT_MS } from '../limits.ts';
 import { log } from '../logger.ts';
+import { within } from '../within.ts';
 
 export type DatabaseOptions = {
   /** Connections of this container. A container serves one request at a time: two are enough for its parallel reads. */
@@ -47,6 +48,8 @@ const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03'
  */
 const TRUSTED_MS = 5_000;
 const PROOF_TIMEOUT_MS = 300;
+/** What is well answers within a few milliseconds, also beside a load. */
+const WELL_WITHIN_MS = 300;
 
 /** Kept by Postgres under its name, for as long as a connection lives. */
 type Prepared = { readonly name: string; readonly text: string };
@@ -177,6 +180,15 @@ export class Database {
       'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us',
     );
     return Number(row?.now_us);
+  }
+
+  /** Whether it answers the smallest of questions, as what is well does, also beside a load. Never rejects. */
+  async isWell(): Promise<boolean> {
+    const answered = this.query('SELECT 1').then(
+      () => true,
+      () => false,
+    );
+    return (await within(WELL_WITHIN_MS, answered)) ?? false;
   }
 
   async close(): Promise<void> {

@@ -3,9 +3,9 @@ import type { Warmed } from '../cache/loader.ts';
 import { RedisUnavailableError } from '../errors.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readEvictedKeys, readMaxMemoryBytes } from '../redis/memory-usage.ts';
-import type { WarmTarget } from './target.ts';
+import type { WarmableDataset } from './dataset-warmer.ts';
 
-/** Of each target. */
+/** Of each dataset. */
 const SAMPLE = 200;
 /**
  * More of a sample are gone because Redis evicts them. Fewer may have been invalidated, or found deleted, since they were
@@ -15,7 +15,7 @@ const GONE_MAX = 4;
 
 /** Of the server's memory, for what is warmed of all datasets. Readers store a third, the rankings are a tenth. */
 const WARM_SHARE = 0.5;
-/** Of each target, so many are weighed. */
+/** Of each dataset, so many are weighed. */
 const WEIGHED_SAMPLE = 100;
 
 type Stored = {
@@ -27,7 +27,7 @@ type Stored = {
 
 export class EvictionWatch {
   readonly #redis: GuardedRedis;
-  readonly #stored = new Map<WarmTarget, Stored>();
+  readonly #stored = new Map<WarmableDataset, Stored>();
   #evictedBefore: number | undefined;
   #sawEviction = false;
 
@@ -45,13 +45,13 @@ export class EvictionWatch {
   }
 
   /** Takes in what was stored, under which generation, and how much was there already. */
-  add(target: WarmTarget, { storedKeys, newerStored, generation }: Warmed): void {
-    const before = this.#stored.get(target);
+  add(dataset: WarmableDataset, { storedKeys, newerStored, generation }: Warmed): void {
+    const before = this.#stored.get(dataset);
     // What was there under another one was cleared.
     const stored = before?.generation === generation ? before : { generation, keys: [], found: 0 };
     stored.keys.push(...storedKeys);
     stored.found += newerStored;
-    this.#stored.set(target, stored);
+    this.#stored.set(dataset, stored);
   }
 
   /**
@@ -63,8 +63,8 @@ export class EvictionWatch {
     this.#evictedBefore ??= evicted;
     // A server that was started anew counts from 0.
     if (evicted === undefined || evicted <= (this.#evictedBefore ?? evicted)) return;
-    for (const [target, stored] of this.#stored) {
-      if (await isIncomplete(target, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
+    for (const [dataset, stored] of this.#stored) {
+      if (await isIncomplete(dataset, stored).catch(ignoreUnavailable)) this.#sawEviction = true;
     }
   }
 
@@ -73,8 +73,8 @@ export class EvictionWatch {
     const maxBytes = await readMaxMemoryBytes(this.#redis).catch(ignoreUnavailable);
     if (!maxBytes) return true;
     let bytes = 0;
-    for (const [target, { keys, found }] of this.#stored) {
-      const weighing = target.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE));
+    for (const [dataset, { keys, found }] of this.#stored) {
+      const weighing = dataset.bytesOfOne(sampleOf(keys, WEIGHED_SAMPLE));
       bytes += (keys.length + found) * ((await weighing.catch(ignoreUnavailable)) ?? 0);
     }
     return bytes < maxBytes * WARM_SHARE;
@@ -86,9 +86,9 @@ export class EvictionWatch {
 }
 
 /** A clear makes all of it invisible, and evicts nothing. */
-async function isIncomplete(target: WarmTarget, { generation, keys }: Stored): Promise<boolean> {
-  const missing = await target.missing(sampleOf(keys, SAMPLE));
-  return missing.length > GONE_MAX && (await target.generation()) === generation;
+async function isIncomplete(dataset: WarmableDataset, { generation, keys }: Stored): Promise<boolean> {
+  const missing = await dataset.missing(sampleOf(keys, SAMPLE));
+  return missing.length > GONE_MAX && (await dataset.generation()) === generation;
 }
 
 /** At most `size`, evenly from first to last. */

@@ -1,4 +1,7 @@
-/** The requirement's retry: one second for each try, and up to three more tries after 1, 2 and 4 seconds. */
+/**
+ * The requirement's retry: one second for each try, and up to three more tries after 1, 2 and 4 seconds. Own code: the waits of
+ * cockatiel's (4.0) go on for their seconds after the run was told to end, and p-retry has no limit for one try.
+ */
 import { OperationTimeoutError, RetriesExhaustedError } from '../errors.ts';
 
 type RetryPolicy = {

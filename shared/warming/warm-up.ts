@@ -7,13 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rootCause } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+import { DatasetWarmer, type WarmableDataset, type WarmedDataset } from './dataset-warmer.ts';
 import { EvictionWatch } from './eviction-watch.ts';
 import { keepHotKeys } from './hot-keys.ts';
 import { type LockAttempt, LockSeeker, type WarmupLock } from './lock.ts';
 import { addCounts, keepReport, type StepReport, type Trigger, type WarmupReport } from './report.ts';
 import { runOperation } from './step.ts';
-import type { WarmTarget } from './target.ts';
-import { TargetWarming, type WarmedTarget } from './warm-target.ts';
 
 /**
  * A deployment's keys may be new, and an admin has a reason: their runs wait for a lock that is taken, for longer than it
@@ -34,7 +33,7 @@ export type WarmupRun = {
   readonly redis: GuardedRedis;
   /** Opens the database's connections. */
   connect(): Promise<void>;
-  readonly targets: readonly WarmTarget[];
+  readonly datasets: readonly WarmableDataset[];
   /** Aborts the run while there is still time to release the lock and to report. */
   readonly signal: AbortSignal;
   /** Tells the metrics, in the order of the fencing number; there is none when the lock was not taken. Must not throw. */
@@ -97,30 +96,30 @@ async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): 
   await evictions.begin();
   // What the schedule warms is warm already, as a rule, and nobody waits for it: it has the time not to be felt.
   const isUrgent = run.trigger !== 'schedule';
-  const warmings = run.targets.map((target) => new TargetWarming(target, { signal, isUrgent, evictions }));
-  for (const warming of warmings) await warming.warmFirst();
-  for (let unfinished = warmings; unfinished.length > 0; ) {
-    const more: TargetWarming[] = [];
-    for (const warming of unfinished) if (await warming.warmMore()) more.push(warming);
+  const warmers = run.datasets.map((dataset) => new DatasetWarmer(dataset, { signal, isUrgent, evictions }));
+  for (const warmer of warmers) await warmer.warmFirst();
+  for (let unfinished = warmers; unfinished.length > 0; ) {
+    const more: DatasetWarmer[] = [];
+    for (const warmer of unfinished) if (await warmer.warmMore()) more.push(warmer);
     unfinished = more;
   }
-  const warmed: WarmedTarget[] = [];
-  for (const warming of warmings) warmed.push(await warming.confirm());
+  const warmed: WarmedDataset[] = [];
+  for (const warmer of warmers) warmed.push(await warmer.confirm());
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];
 }
 
 /** Not after the lock was lost: another run knows better then. */
 async function keepKeys(
-  { redis, targets }: WarmupRun,
+  { redis, datasets: warmable }: WarmupRun,
   lock: WarmupLock,
-  warmed: readonly WarmedTarget[],
+  warmed: readonly WarmedDataset[],
 ): Promise<StepReport> {
-  const planned = warmed.flatMap((target) => (target.plan ? [{ ...target, plan: target.plan }] : []));
+  const planned = warmed.flatMap((each) => (each.plan ? [{ ...each, plan: each.plan }] : []));
   const manifest = new Map(planned.map(({ dataset, plan }) => [dataset, plan.hotKeys]));
   const unfinished = new Map(
     planned.map(({ dataset, plan, isUnfinished }) => [dataset, isUnfinished ? plan.beganAtMs : undefined]),
   );
-  const datasets = targets.map(({ dataset }) => dataset);
+  const datasets = warmable.map(({ name }) => name);
   const keep = async () => {
     if (planned.length === 0) return;
     const saving = planned.map(({ plan }) => plan.save());

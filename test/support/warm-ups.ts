@@ -1,12 +1,12 @@
 /** Whole warm-ups of the real datasets, or of smaller and quicker ones, for tests of what they leave behind. */
 import { randomUUID } from 'node:crypto';
-import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../shared/caches.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../shared/warming/dataset-warmer.ts';
 import type { WarmPlan } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
-import type { WarmTarget } from '../../shared/warming/target.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 
 type Registered = typeof datasets;
@@ -20,8 +20,12 @@ export function datasetsOf(users: number, searches: number): Registered {
   };
 }
 
-export function targetsOf(redis: GuardedRedis, database: Database, registered: Registered): WarmTarget[] {
-  return warmTargetsOf(redis, database, openCaches(redis, database, registered), registered);
+export function targetsOf(
+  redis: GuardedRedis,
+  database: Database,
+  registered: Registered,
+): WarmableDataset[] {
+  return warmableDatasetsOf(redis, database, openCaches(redis, database, registered), registered);
 }
 
 export async function runWarmUp(
@@ -35,7 +39,7 @@ export async function runWarmUp(
     ...target,
     plan: async () => {
       const plan = await target.plan();
-      plans.set(target.dataset, plan);
+      plans.set(target.name, plan);
       return plan;
     },
   }));
@@ -44,7 +48,7 @@ export async function runWarmUp(
     trigger,
     redis,
     connect: () => database.connect(),
-    targets: watched,
+    datasets: watched,
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });

@@ -4,14 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'aws-lambda';
 import { Redis } from 'ioredis';
 import { handler } from '../../functions/warmer/handler.ts';
-import { openCaches, warmTargetsOf } from '../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../shared/caches.ts';
 import { users } from '../../shared/datasets/users.ts';
 import { environment } from '../../shared/environment.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../shared/warming/dataset-warmer.ts';
 import type { WarmBatch } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
-import type { WarmTarget } from '../../shared/warming/target.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
 import { offer } from './program-actions.ts';
 
@@ -60,7 +60,7 @@ const heldUsers = {
 };
 
 /** Keeps hold of each batch that is being warmed: a run that is aborted leaves them behind. */
-function watched(target: WarmTarget): WarmTarget {
+function watched(target: WarmableDataset): WarmableDataset {
   const watch = (batch: WarmBatch): WarmBatch => ({
     keys: batch.keys,
     warm(...args) {
@@ -78,13 +78,13 @@ function watched(target: WarmTarget): WarmTarget {
 
 /** A run that renews its lock more often than the handler's. */
 function warm(traceId: string, lockRenewEveryMs: number, datasets = { users }): Promise<WarmupReport> {
-  const targets = warmTargetsOf(redis, database, openCaches(redis, database, datasets), datasets);
+  const targets = warmableDatasetsOf(redis, database, openCaches(redis, database, datasets), datasets);
   return warmUp({
     traceId,
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: targets.map(watched),
+    datasets: targets.map(watched),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
     lockRenewEveryMs,

@@ -3,7 +3,7 @@ import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { openCaches, warmTargetsOf } from '../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../shared/caches.ts';
 import { datasets } from '../../../shared/datasets/index.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { setLogLevel } from '../../../shared/logger.ts';
@@ -77,7 +77,7 @@ async function timed(work: () => Promise<number>): Promise<Warming> {
 }
 
 function run(
-  registered: Parameters<typeof warmTargetsOf>[3],
+  registered: Parameters<typeof warmableDatasetsOf>[3],
   trigger: Trigger,
   signal = new AbortController().signal,
 ): Promise<WarmupReport> {
@@ -87,7 +87,7 @@ function run(
     trigger,
     redis,
     connect: () => database.connect(),
-    targets: warmTargetsOf(redis, database, caches, registered),
+    datasets: warmableDatasetsOf(redis, database, caches, registered),
     signal,
     recordMetrics: async () => {},
   });

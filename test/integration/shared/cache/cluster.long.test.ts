@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
@@ -250,7 +250,7 @@ it('a warm-up puts the best users and searches on all servers', async () => {
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: warmTargetsOf(redis, database, caches, {
+    datasets: warmableDatasetsOf(redis, database, caches, {
       users: { ...users, warmIdsMax: 300 },
       userSearch: { ...userSearch, warmIdsMax: 20 },
     }),

@@ -1,16 +1,16 @@
 /** How much is warmed of a table that is larger than what is warmed at once: as long as it is read and has room; and over several runs. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type { WarmPlan } from '../../../../shared/warming/plan.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { keys } from '../../../support/keys.ts';
 import {
@@ -65,27 +65,30 @@ function read(ids: readonly number[], times: number): Promise<void> {
   return addReads(redis, users.name, new Map(ids.map((id) => [String(id), times])));
 }
 
-function targetOf(dataset: Dataset<number>, client = redis): WarmTarget {
+function targetOf(dataset: Dataset<number>, client = redis): WarmableDataset {
   const registered = { users: dataset };
-  return warmTargetsOf(
+  return warmableDatasetsOf(
     client,
     database,
     openCaches(client, database, registered),
     registered,
-  )[0] as WarmTarget;
+  )[0] as WarmableDataset;
 }
 
 function run(dataset: Dataset<number>, stop?: AbortController): Promise<WarmupReport> {
   return runTargets([targetOf(dataset)], stop);
 }
 
-function runTargets(targets: readonly WarmTarget[], stop = new AbortController()): Promise<WarmupReport> {
+function runTargets(
+  datasets: readonly WarmableDataset[],
+  stop = new AbortController(),
+): Promise<WarmupReport> {
   return warmUp({
     traceId: crypto.randomUUID(),
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets,
+    datasets,
     signal: stop.signal,
     recordMetrics: async () => {},
   });
@@ -134,7 +137,7 @@ describe('what is warmed', () => {
     });
     const registered = { users: named(users.name), others: named('others') };
     const caches = openCaches(redis, database, registered);
-    const report = await runTargets(warmTargetsOf(redis, database, caches, registered));
+    const report = await runTargets(warmableDatasetsOf(redis, database, caches, registered));
     expect(report).toMatchObject({ status: 'success', warmed: FIRST + BATCH + 1 });
     expect(loads.slice(-2)).toEqual(['others', users.name]);
   });
@@ -304,7 +307,7 @@ describe('a run that is cut short', () => {
       isCleared = true;
       return warm(...asked);
     };
-    const target = warmTargetsOf(redis, database, { users: cache }, registered)[0] as WarmTarget;
+    const target = warmableDatasetsOf(redis, database, { users: cache }, registered)[0] as WarmableDataset;
     expect(await runTargets([target])).toMatchObject({ status: 'success', planned: FIRST, failed: 0 });
     expect(await target.missing(range(1, FIRST).map(String))).toEqual([]);
   });
@@ -313,7 +316,7 @@ describe('a run that is cut short', () => {
 it('what was stored is looked up no longer than the run lasts', async () => {
   const stop = new AbortController();
   const target = targetOf(rowsOf());
-  const missing: WarmTarget['missing'] = (some, signal) => {
+  const missing: WarmableDataset['missing'] = (some, signal) => {
     stop.abort(new Error('told to end'));
     return target.missing(some, signal);
   };

@@ -4,7 +4,7 @@ import { openCaches } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, targetsOf } from '../../../support/warm-ups.ts';
@@ -31,8 +31,11 @@ beforeEach(async () => {
 });
 
 /** Does something when the users are warm and the searches are chosen. */
-function between(act: () => Promise<unknown>): WarmTarget[] {
-  const [first, second] = targetsOf(redis, database, datasetsOf(USERS, SEARCHES)) as [WarmTarget, WarmTarget];
+function between(act: () => Promise<unknown>): WarmableDataset[] {
+  const [first, second] = targetsOf(redis, database, datasetsOf(USERS, SEARCHES)) as [
+    WarmableDataset,
+    WarmableDataset,
+  ];
   const plan = async () => {
     await act();
     return second.plan();
@@ -56,7 +59,7 @@ it.each([
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: between(act),
+    datasets: between(act),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });

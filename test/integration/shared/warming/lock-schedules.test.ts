@@ -2,8 +2,8 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
@@ -60,10 +60,14 @@ async function passRoundTrips(count: number): Promise<void> {
   for (let round = 0; round < count; round++) await redis.run((client) => client.ping());
 }
 
-function targetOf({ version, worksFor, isStopped }: Run, traceId: string, stop: AbortController): WarmTarget {
+function targetOf(
+  { version, worksFor, isStopped }: Run,
+  traceId: string,
+  stop: AbortController,
+): WarmableDataset {
   return {
     step: 'all',
-    dataset: 'all',
+    name: 'all',
     async plan() {
       active++;
       expect(active, 'runs at once').toBe(1);
@@ -89,7 +93,7 @@ async function start(run: Run, traceId: string): Promise<WarmupReport> {
     trigger: run.trigger,
     redis,
     connect: async () => {},
-    targets: [targetOf(run, traceId, stop)],
+    datasets: [targetOf(run, traceId, stop)],
     signal: stop.signal,
     recordMetrics: async () => {},
   });

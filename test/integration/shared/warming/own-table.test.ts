@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { type Caches, openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { type Caches, openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
@@ -50,7 +50,7 @@ function warm(): Promise<WarmupReport> {
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: warmTargetsOf(redis, database, caches, registered),
+    datasets: warmableDatasetsOf(redis, database, caches, registered),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });

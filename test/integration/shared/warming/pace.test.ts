@@ -1,20 +1,20 @@
 /** A warm-up and a real PostgreSQL that becomes slow under it: how many statements are under way, over which connections, and when the database rests. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
+import {
+  DatasetWarmer,
+  type DatasetWarmerOptions,
+  type WarmedDataset,
+} from '../../../../shared/warming/dataset-warmer.ts';
 import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type { WarmBatch } from '../../../../shared/warming/plan.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
-import {
-  TargetWarming,
-  type WarmedTarget,
-  type WarmTargetOptions,
-} from '../../../../shared/warming/warm-target.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
 /** Only a rest is a wait here: it is noted, and ends when the test says so. */
@@ -83,7 +83,7 @@ afterEach(() => Promise.allSettled(begun));
 
 const restsMs = () => vi.mocked(sleep).mock.calls.map(([restMs]) => restMs as number);
 
-type Options = Partial<WarmTargetOptions> & {
+type Options = Partial<DatasetWarmerOptions> & {
   /** How long the loads before this one and from it on are said to take; the machine's own speed does not matter. */
   readonly loadMs?: (loadsBefore: number) => number;
   readonly onLoad?: () => Promise<void>;
@@ -93,7 +93,7 @@ type Options = Partial<WarmTargetOptions> & {
 async function start(
   statements: number,
   { loadMs = () => USUAL_MS, onLoad, signal = new AbortController().signal, ...rest }: Options = {},
-): Promise<WarmedTarget> {
+): Promise<WarmedDataset> {
   let count = 0;
   const watched: Dataset<number> = {
     ...users,
@@ -109,16 +109,16 @@ async function start(
     },
   };
   const registered = { users: watched };
-  const [target] = warmTargetsOf(redis, database, openCaches(redis, database, registered), registered);
+  const [target] = warmableDatasetsOf(redis, database, openCaches(redis, database, registered), registered);
   const options = { signal, isUrgent: true, evictions: new EvictionWatch(redis), ...rest };
-  const warming = new TargetWarming(saying(target as WarmTarget, loadMs), options);
+  const warming = new DatasetWarmer(saying(target as WarmableDataset, loadMs), options);
   await warming.warmFirst();
   while (await warming.warmMore());
   return warming.confirm();
 }
 
 /** The same target, whose loads are said to take as long as the test wants. */
-function saying(target: WarmTarget, loadMs: (loadsBefore: number) => number): WarmTarget {
+function saying(target: WarmableDataset, loadMs: (loadsBefore: number) => number): WarmableDataset {
   const say = (batch: WarmBatch): WarmBatch => ({
     ...batch,
     warm(signal, onLoaded) {

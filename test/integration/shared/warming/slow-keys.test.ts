@@ -1,13 +1,13 @@
 /** Keys for which the database is too slow, though it is well: they cost themselves and nothing else. */
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
 import { knownReads } from '../../../support/known-reads.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
@@ -55,9 +55,9 @@ function slowUsers(isSlow: (id: number) => boolean): Dataset<number> {
   };
 }
 
-function targetsOf(dataset: Dataset<number>, by = database): WarmTarget[] {
+function targetsOf(dataset: Dataset<number>, by = database): WarmableDataset[] {
   const registered = { users: dataset };
-  return warmTargetsOf(redis, by, openCaches(redis, by, registered), registered);
+  return warmableDatasetsOf(redis, by, openCaches(redis, by, registered), registered);
 }
 
 /** The database is well; on a busy machine it may not say so in time. */
@@ -67,7 +67,7 @@ function run(dataset: Dataset<number>): Promise<WarmupReport> {
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: targetsOf(dataset).map((target) => ({ ...target, isDatabaseWell: async () => true })),
+    datasets: targetsOf(dataset).map((target) => ({ ...target, isDatabaseWell: async () => true })),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
   });

@@ -1,7 +1,7 @@
 /** A warm-up that finds the lock taken, on a real Redis and a real PostgreSQL: who goes away, who waits, and who leaves no lock behind. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
@@ -44,7 +44,7 @@ function start(
     trigger,
     redis,
     connect: () => database.connect(),
-    targets: warmTargetsOf(redis, database, openCaches(redis, database, registered), registered),
+    datasets: warmableDatasetsOf(redis, database, openCaches(redis, database, registered), registered),
     signal: new AbortController().signal,
     recordMetrics: async () => {},
     ...overrides,

@@ -1,17 +1,17 @@
 /** The warm-up on a real Redis and a real PostgreSQL: the requirement's flow, and what it does when parts of it fail. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { openCaches, warmTargetsOf } from '../../../../shared/caches.ts';
+import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { datasets } from '../../../../shared/datasets/index.ts';
 import { DatabaseUnavailableError, LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { readUnfinished } from '../../../../shared/warming/hot-keys.ts';
 import { LockSeeker, type WarmupLock } from '../../../../shared/warming/lock.ts';
 import type { WarmBatch } from '../../../../shared/warming/plan.ts';
 import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
-import type { WarmTarget } from '../../../../shared/warming/target.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 import { NO_PLAN } from '../../../support/warm-ups.ts';
@@ -46,16 +46,16 @@ beforeEach(async () => {
 });
 afterEach(() => redis.close());
 
-function realTargets(limit: number): WarmTarget[] {
-  return warmTargetsOf(redis, database, openCaches(redis, database), {
+function realTargets(limit: number): WarmableDataset[] {
+  return warmableDatasetsOf(redis, database, openCaches(redis, database), {
     users: { ...datasets.users, warmIdsMax: limit },
     userSearch: { ...datasets.userSearch, warmIdsMax: 5 },
   });
 }
 
-const NO_TARGET: WarmTarget = {
+const NO_TARGET: WarmableDataset = {
   step: 'nothing',
-  dataset: 'nothing',
+  name: 'nothing',
   plan: async () => NO_PLAN,
   generation: async () => '1',
   missing: async () => [],
@@ -78,7 +78,7 @@ function target(
   batches: number,
   fails: (index: number) => boolean = () => false,
   failure?: Error,
-): WarmTarget {
+): WarmableDataset {
   const batchOf = (index: number): WarmBatch => ({
     keys: [`${step}-${index}`],
     warm: async () => {
@@ -95,7 +95,7 @@ function start(overrides: Partial<WarmupRun> = {}): Promise<WarmupReport> {
     trigger: 'manual',
     redis,
     connect: () => database.connect(),
-    targets: [],
+    datasets: [],
     signal: new AbortController().signal,
     recordMetrics: async () => {},
     ...overrides,
@@ -104,7 +104,7 @@ function start(overrides: Partial<WarmupRun> = {}): Promise<WarmupReport> {
 
 describe('a warm-up', () => {
   it('warms the most followed users and searches, and reports each step', async () => {
-    const report = await start({ targets: realTargets(450) });
+    const report = await start({ datasets: realTargets(450) });
     expect(report).toMatchObject({
       status: 'success',
       trigger: 'manual',
@@ -144,14 +144,14 @@ describe('a warm-up', () => {
 
   it('is skipped, with the traceId of the holder, while another runs', async () => {
     await redis.run((client) => client.set(LOCK, 'other-trace', 'EX', 30));
-    const report = await start({ trigger: 'schedule', targets: realTargets(10) });
+    const report = await start({ trigger: 'schedule', datasets: realTargets(10) });
     expect(report).toMatchObject({ status: 'skipped', holderTraceId: 'other-trace', steps: [], planned: 0 });
     expect(await redis.run((client) => client.get(LOCK))).toBe('other-trace');
   });
 
   it('runs once when many are started at once', async () => {
     const reports = await Promise.all(
-      Array.from({ length: 20 }, () => start({ trigger: 'schedule', targets: realTargets(200) })),
+      Array.from({ length: 20 }, () => start({ trigger: 'schedule', datasets: realTargets(200) })),
     );
     const ran = reports.filter((report) => report.status === 'success');
     expect(ran).toHaveLength(1);
@@ -161,7 +161,7 @@ describe('a warm-up', () => {
 
   it('goes on with the other steps and batches when one fails, and counts exactly', async () => {
     const targets = [target('one', 6, (index) => index === 1 || index === 2), target('two', 2)];
-    const report = await start({ targets });
+    const report = await start({ datasets: targets });
     expect(report).toMatchObject({ status: 'partial', planned: 8, warmed: 6, skipped: 0, failed: 2 });
     expect(report.steps[1]).toMatchObject({
       name: 'one',
@@ -178,7 +178,7 @@ describe('a warm-up', () => {
   it('ends soon when the database is away, not after all retries of every batch', async () => {
     const away = new DatabaseUnavailableError('down');
     const failing = vi.fn(() => true);
-    const report = await start({ targets: [target('all', 100, failing, away)] });
+    const report = await start({ datasets: [target('all', 100, failing, away)] });
     expect(report).toMatchObject({ status: 'failed', planned: 100, warmed: 0, failed: 100 });
     expect(report.steps[1]?.failures).toEqual([
       { cause: 'down', keys: 4 },
@@ -187,11 +187,11 @@ describe('a warm-up', () => {
     // All tries of the four that were begun.
     expect(failing).toHaveBeenCalledTimes(4 * 4);
     // The next run carries on.
-    expect(await readUnfinished(redis, NO_TARGET.dataset)).toBe(NO_PLAN.beganAtMs);
+    expect(await readUnfinished(redis, NO_TARGET.name)).toBe(NO_PLAN.beganAtMs);
   });
 
   it('stops when its lock is taken away, and leaves the new owner its lock', async () => {
-    const stuck: WarmTarget = {
+    const stuck: WarmableDataset = {
       ...NO_TARGET,
       step: 'stuck',
       plan: async () => {
@@ -199,7 +199,7 @@ describe('a warm-up', () => {
         return new Promise(() => {});
       },
     };
-    const report = await start({ targets: [stuck, target('never', 3)], lockRenewEveryMs: 50 });
+    const report = await start({ datasets: [stuck, target('never', 3)], lockRenewEveryMs: 50 });
     expect(report).toMatchObject({ status: 'failed', aborted: 'The lock belongs to somebody else.' });
     expect(report.steps.map(({ name, attempts }) => [name, attempts])).toEqual([
       ['database-connection', 1],
@@ -212,7 +212,7 @@ describe('a warm-up', () => {
 
   it('stops when its time is nearly used up, and releases its lock', async () => {
     const deadline = new AbortController();
-    const slow: WarmTarget = {
+    const slow: WarmableDataset = {
       ...NO_TARGET,
       step: 'slow',
       plan: async () => {
@@ -220,7 +220,7 @@ describe('a warm-up', () => {
         return NO_PLAN;
       },
     };
-    const report = await start({ targets: [slow, target('never', 3)], signal: deadline.signal });
+    const report = await start({ datasets: [slow, target('never', 3)], signal: deadline.signal });
     expect(report).toMatchObject({ status: 'failed', aborted: 'nearly used up' });
     expect(await redis.run((client) => client.exists(LOCK))).toBe(0);
   });
@@ -230,7 +230,7 @@ describe('a warm-up', () => {
     vi.spyOn(redis, 'run').mockImplementation((operation) =>
       String(operation).includes('raiseFence') ? Promise.reject(new Error('no fence')) : run(operation),
     );
-    const report = await start({ targets: [target('never', 1)] });
+    const report = await start({ datasets: [target('never', 1)] });
     expect(report).toMatchObject({ status: 'failed', steps: [{ name: 'lock', attempts: 4 }] });
     expect(await redis.run((client) => client.exists(LOCK))).toBe(0);
   });

@@ -1,4 +1,4 @@
-/** Warms one dataset: chooses what people read, and loads and stores it batch by batch, no faster than the database likes. */
+/** Warms one dataset of a run: chooses what people read, loads and stores it batch by batch, no faster than the database likes, and looks up in the end what is there. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
@@ -7,9 +7,26 @@ import { Pace } from './pace.ts';
 import type { PlanPart, WarmBatch, WarmPlan } from './plan.ts';
 import type { StepReport } from './report.ts';
 import { Step } from './step.ts';
-import type { WarmTarget } from './target.ts';
 
-export type WarmedTarget = {
+/** A dataset as a warm-up sees it. */
+export type WarmableDataset = {
+  readonly name: string;
+  /** How reports name the step that warms it. */
+  readonly step: string;
+  plan(): Promise<WarmPlan>;
+  /** What was stored under another generation was cleared meanwhile. */
+  generation(): Promise<string>;
+  /** Those of `keys` of which Redis has nothing. Throws `RedisUnavailableError`, or the reason of `signal`. */
+  missing(keys: readonly string[], signal?: AbortSignal): Promise<string[]>;
+  /** How many bytes of Redis one of `keys` takes, on average; 0 where it does not tell. Throws `RedisUnavailableError`. */
+  bytesOfOne(keys: readonly string[]): Promise<number>;
+  /** Deletes what Redis has of `keys`. Throws `RedisUnavailableError`. */
+  drop(keys: readonly string[]): Promise<void>;
+  /** Whether the database answers the smallest of questions. Never rejects. */
+  isDatabaseWell(): Promise<boolean>;
+};
+
+export type WarmedDataset = {
   readonly report: StepReport;
   readonly dataset: string;
   /** Undefined when nothing could be chosen. */
@@ -41,7 +58,7 @@ const NOTHING: PlanPart = { batches: [], keysFromReads: 0 };
 const EVICTED = 'evicted by Redis, which is full';
 const GONE = 'gone from Redis again, which is not full';
 
-export type WarmTargetOptions = {
+export type DatasetWarmerOptions = {
   readonly signal: AbortSignal;
   /** Somebody may wait for it: it rests no longer than it works, while the database and Redis keep their speed. */
   readonly isUrgent: boolean;
@@ -49,29 +66,28 @@ export type WarmTargetOptions = {
 };
 
 /**
- * A target that is being warmed: `warmFirst`, `warmMore` in turns when all targets of the run have their first part, and
- * `confirm` in the end.
+ * `warmFirst`, then `warmMore` in turns when all datasets of the run have their first part, and `confirm` in the end.
  */
-export class TargetWarming {
-  readonly #target: WarmTarget;
-  readonly #options: WarmTargetOptions;
+export class DatasetWarmer {
+  readonly #dataset: WarmableDataset;
+  readonly #options: DatasetWarmerOptions;
   readonly #step: Step;
   readonly #pace: Pace;
   #plan: WarmPlan | undefined;
   #setAside = 0;
   #failed = 0;
 
-  constructor(target: WarmTarget, options: WarmTargetOptions) {
-    this.#target = target;
+  constructor(dataset: WarmableDataset, options: DatasetWarmerOptions) {
+    this.#dataset = dataset;
     this.#options = options;
-    this.#step = new Step(target.step, options.signal, () => target.isDatabaseWell());
+    this.#step = new Step(dataset.step, options.signal, () => dataset.isDatabaseWell());
     this.#pace = new Pace(options.isUrgent);
   }
 
   /** A batch that fails leaves the others alone. */
   async warmFirst(): Promise<void> {
     this.#step.resume();
-    this.#plan = await this.#step.attempt(0, () => this.#target.plan());
+    this.#plan = await this.#step.attempt(0, () => this.#dataset.plan());
     this.#pace.expect(this.#plan?.batchesMax ?? 0);
     await this.#warmPart(this.#plan ?? NOTHING);
     this.#step.pause();
@@ -98,12 +114,12 @@ export class TargetWarming {
     const { evictions } = this.#options;
     if (this.#step.isHopeless || evictions.sawEviction) return false;
     if (await evictions.hasRoom()) return true;
-    log.info('What is read less has no room in Redis.', { step: this.#target.step });
+    log.info('What is read less has no room in Redis.', { step: this.#dataset.step });
     return false;
   }
 
   /** Looks up what was stored. Where Redis was too small for it, what is read least of it gives way to the rest. */
-  async confirm(): Promise<WarmedTarget> {
+  async confirm(): Promise<WarmedDataset> {
     this.#step.resume();
     // A clear may have come while the others were warmed.
     await this.#repeatCleared();
@@ -113,14 +129,14 @@ export class TargetWarming {
         this.#step.failToConfirm(error);
       });
     }
-    const { dataset } = this.#target;
+    const { name: dataset } = this.#dataset;
     return { report: this.#step.report(), dataset, plan: this.#plan, isUnfinished: this.#step.isHopeless };
   }
 
   /** What was warmed before a clear that came meanwhile is cold again, and is warmed again. */
   async #repeatCleared(): Promise<void> {
     for (let repeats = 0; !this.#step.isHopeless; repeats++) {
-      const generation = await this.#step.attempt(0, () => this.#target.generation());
+      const generation = await this.#step.attempt(0, () => this.#dataset.generation());
       const cleared = generation === undefined ? [] : this.#step.takeCleared(generation);
       if (cleared.length === 0) return;
       if (repeats === REPEATS_MAX) return this.#step.giveUp(cleared, 'cleared while they were warmed');
@@ -183,7 +199,7 @@ export class TargetWarming {
   async #watch(batch: WarmBatch): Promise<void> {
     const warmed = this.#step.warmedOf(batch);
     if (warmed === undefined) return; // cleared meanwhile
-    this.#options.evictions.add(this.#target, warmed);
+    this.#options.evictions.add(this.#dataset, warmed);
     await this.#options.evictions.look();
   }
 
@@ -203,7 +219,7 @@ export class TargetWarming {
     // Where nothing succeeds it is not the keys' fault.
     if (!this.#step.hasWarmed || ++this.#setAside > SET_ASIDE_MAX) return this.#step.despair();
     log.warn('A key is set aside, because Postgres is too slow for it.', {
-      step: this.#target.step,
+      step: this.#dataset.step,
       key: keys[0],
     });
     await this.#step.attempt(0, async () => this.#plan?.setAside(keys));
@@ -249,7 +265,7 @@ export class TargetWarming {
   }
 
   #missing(keys: readonly string[]): Promise<string[]> {
-    return this.#target.missing(keys, this.#options.signal);
+    return this.#dataset.missing(keys, this.#options.signal);
   }
 
   /**
@@ -258,7 +274,7 @@ export class TargetWarming {
    */
   async #makeRoom(stored: readonly string[], missing: ReadonlySet<string>): Promise<readonly string[]> {
     const kept = stored.slice(0, Math.floor((stored.length - missing.size) * KEPT_SHARE));
-    await this.#target.drop(stored.slice(kept.length).filter((key) => !missing.has(key)));
+    await this.#dataset.drop(stored.slice(kept.length).filter((key) => !missing.has(key)));
     return kept;
   }
 }
