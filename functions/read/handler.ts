@@ -46,5 +46,5 @@ async function connectDatabase(): Promise<void> {
 await prepare();
 
 export const handler = apiHandler(readRoutes(caches, healthCheck(redis, database)), async () => {
-  await Promise.all([hydration.fillAgainIfAged(), telemetry.flushIfDue(), reads.flushIfDue()]);
+  await Promise.all([hydration.fillAgainIfAged(), telemetry.flushIfDue(), reads.reportIfDue()]);
 });

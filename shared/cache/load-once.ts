@@ -136,9 +136,13 @@ export class Lease {
     const place = this.#placeOf(key, waiting.isOccupied);
     const token = newToken();
     // By the monotonic clock: the wall clock may be set back by an hour meanwhile.
-    const beganAtMs = performance.now();
+    const beganMonotonicMs = performance.now();
     let apartMs = waiting.firstPollMs;
-    for (let polls = 0, waitedMs = 0; waitedMs < WAIT_MS; polls++, waitedMs = performance.now() - beganAtMs) {
+    for (
+      let polls = 0, waitedMs = 0;
+      waitedMs < WAIT_MS;
+      polls++, waitedMs = performance.now() - beganMonotonicMs
+    ) {
       const acquired =
         polls === 0 && waiting.isHeld ? undefined : await this.#poll(place, token, waitedMs >= ALONE_MS);
       if (acquired !== undefined) return acquired;
@@ -213,9 +217,9 @@ export class Lease {
 
   /** Renews what was taken while its load runs: a slow database is the last to be asked twice. A frozen process renews nothing. */
   #keep(leaseKey: string, token: string): HeldLease {
-    const endsAtMs = performance.now() + RENEWED_MAX_MS;
+    const endsMonotonicMs = performance.now() + RENEWED_MAX_MS;
     const renewing = setInterval(() => {
-      if (performance.now() < endsAtMs) void this.#renew(leaseKey, token);
+      if (performance.now() < endsMonotonicMs) void this.#renew(leaseKey, token);
       else clearInterval(renewing);
     }, RENEW_EVERY_MS).unref();
     return { leaseKey, token, stop: () => clearInterval(renewing) };

@@ -188,9 +188,9 @@ export class Loader<Id> {
    */
   async warm(ids: readonly Id[], { signal, onLoaded }: WarmOptions): Promise<Warmed> {
     const ticket = this.#generation.beginLoad();
-    const beganAtMs = performance.now();
+    const beganMonotonicMs = performance.now();
     const entries = await this.#loadEntries(ids, this.#source.timing.warmFreshMs, ticket);
-    onLoaded?.(performance.now() - beganAtMs);
+    onLoaded?.(performance.now() - beganMonotonicMs);
     // Between the load and the write is the last moment at which an owner that lost its lock can still hold back.
     signal?.throwIfAborted();
     const keys = ids.map((id) => this.#source.key(id));
@@ -376,12 +376,12 @@ export class Loader<Id> {
   }
 
   async #loadOrRelease(loads: readonly Load<Id>[], ticket: LoadTicket): Promise<void> {
-    const beganAtMs = performance.now();
+    const beganMonotonicMs = performance.now();
     try {
       const ids = loads.map(({ id }) => id);
       const entries = await this.#loadEntries(ids, this.#source.timing.freshMs, ticket);
       for (const [place, load] of loads.entries()) load.entry = entries[place] as Entry;
-      this.#usualLoadMs += (performance.now() - beganAtMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
+      this.#usualLoadMs += (performance.now() - beganMonotonicMs - this.#usualLoadMs) * USUAL_LOAD_WEIGHT;
     } catch (error) {
       await this.#releaseAll(loads);
       throw error;

@@ -21,7 +21,7 @@ export class WallClock {
   readonly #onSetBack: () => void;
   #readMs = 0;
   /** When it was read, by the clock that nobody sets. */
-  #readAtMs = 0;
+  #readMonotonicMs = 0;
   #usesLeft = 0;
   #isTurnWatched = false;
 
@@ -38,19 +38,19 @@ export class WallClock {
 
   #read(): number {
     let nowMs = Date.now();
-    let atMs = performance.now();
+    let monotonicMs = performance.now();
     if (nowMs === this.#readMs) this.#keep();
-    const seemsSetBack = this.#setBackMs(nowMs, atMs) > SET_BACK_MIN_MS;
-    if (seemsSetBack) [nowMs, atMs] = readTogether();
-    const isSetBack = seemsSetBack && this.#setBackMs(nowMs, atMs) > SET_BACK_MIN_MS;
+    const seemsSetBack = this.#setBackMs(nowMs, monotonicMs) > SET_BACK_MIN_MS;
+    if (seemsSetBack) [nowMs, monotonicMs] = readTogether();
+    const isSetBack = seemsSetBack && this.#setBackMs(nowMs, monotonicMs) > SET_BACK_MIN_MS;
     this.#readMs = nowMs;
-    this.#readAtMs = atMs;
+    this.#readMonotonicMs = monotonicMs;
     if (isSetBack) this.#onSetBack();
     return nowMs;
   }
 
-  #setBackMs(nowMs: number, atMs: number): number {
-    return atMs - this.#readAtMs - (nowMs - this.#readMs);
+  #setBackMs(nowMs: number, monotonicMs: number): number {
+    return monotonicMs - this.#readMonotonicMs - (nowMs - this.#readMs);
   }
 
   #keep(): void {
@@ -68,9 +68,9 @@ export class WallClock {
 function readTogether(): [wallMs: number, monotonicMs: number] {
   for (let tries = 1; ; tries++) {
     const beforeMs = Date.now();
-    const atMs = performance.now();
+    const monotonicMs = performance.now();
     const betweenMs = Date.now() - beforeMs;
     if ((betweenMs >= 0 && betweenMs < SET_BACK_MIN_MS) || tries === READ_TOGETHER_TRIES)
-      return [beforeMs, atMs];
+      return [beforeMs, monotonicMs];
   }
 }

@@ -83,7 +83,7 @@ export type GiveBack = () => Promise<void>;
 export class AdminLimits {
   readonly #redis: GuardedRedis;
   /** By action and subject, when the call that was allowed without Redis was made, by the monotonic clock. */
-  readonly #allowedAtMs = new Map<string, number>();
+  readonly #allowedMonotonicMs = new Map<string, number>();
 
   constructor(redis: GuardedRedis) {
     this.#redis = redis;
@@ -121,14 +121,18 @@ export class AdminLimits {
 
   /** Each container counts for itself then, so each allows one only. */
   #countHere(caller: string): Counted {
-    const nowMs = performance.now();
-    for (const [each, atMs] of this.#allowedAtMs)
-      if (nowMs - atMs >= WINDOW_MS) this.#allowedAtMs.delete(each);
-    const allowedAtMs = this.#allowedAtMs.get(caller);
-    const isOneTooMany = allowedAtMs !== undefined || this.#allowedAtMs.size >= SUBJECTS_MAX;
-    if (!isOneTooMany) this.#allowedAtMs.set(caller, nowMs);
-    const giveBack = async () => void this.#allowedAtMs.delete(caller);
-    return { isOneTooMany, endsInMs: WINDOW_MS - (nowMs - (allowedAtMs ?? nowMs)), giveBack };
+    const nowMonotonicMs = performance.now();
+    for (const [each, monotonicMs] of this.#allowedMonotonicMs)
+      if (nowMonotonicMs - monotonicMs >= WINDOW_MS) this.#allowedMonotonicMs.delete(each);
+    const allowedMonotonicMs = this.#allowedMonotonicMs.get(caller);
+    const isOneTooMany = allowedMonotonicMs !== undefined || this.#allowedMonotonicMs.size >= SUBJECTS_MAX;
+    if (!isOneTooMany) this.#allowedMonotonicMs.set(caller, nowMonotonicMs);
+    const giveBack = async () => void this.#allowedMonotonicMs.delete(caller);
+    return {
+      isOneTooMany,
+      endsInMs: WINDOW_MS - (nowMonotonicMs - (allowedMonotonicMs ?? nowMonotonicMs)),
+      giveBack,
+    };
   }
 }
 

@@ -59,9 +59,9 @@ export class Publisher {
 
   /** Publishes now, after whoever is doing it; for what must be seen soon. */
   async publish(timeoutMs: number): Promise<void> {
-    const giveUpAtMs = performance.now() + timeoutMs;
-    while (performance.now() < giveUpAtMs) {
-      if (await this.#publishWithLease(giveUpAtMs - performance.now())) return;
+    const giveUpMonotonicMs = performance.now() + timeoutMs;
+    while (performance.now() < giveUpMonotonicMs) {
+      if (await this.#publishWithLease(giveUpMonotonicMs - performance.now())) return;
       await sleep(LOOK_FOR_LEASE_EVERY_MS);
     }
   }

@@ -113,11 +113,13 @@ function reconnectAfterMs(attempt: number): number {
  * when each of its servers has been tried: without one of them it is of use still.
  */
 export async function untilReady(redis: RedisClient, timeoutMs: number): Promise<void> {
-  const giveUpAtMs = performance.now() + timeoutMs;
+  const giveUpMonotonicMs = performance.now() + timeoutMs;
   await untilConnected(redis, timeoutMs);
   if (!(redis instanceof Cluster)) return;
   const servers = redis.nodes('master');
-  await Promise.allSettled(servers.map((server) => untilConnected(server, giveUpAtMs - performance.now())));
+  await Promise.allSettled(
+    servers.map((server) => untilConnected(server, giveUpMonotonicMs - performance.now())),
+  );
 }
 
 function untilConnected(redis: RedisClient, timeoutMs: number): Promise<void> {

@@ -173,11 +173,11 @@ export class DatasetWarmer {
   #beginBatch(batch: WarmBatch, waiting: WarmBatch[]): { rested: Promise<void>; ended: Promise<void> } {
     const { promise: rested, resolve } = Promise.withResolvers<void>();
     const { signal } = this.#options;
-    const beganAtMs = performance.now();
-    let loadedAtMs: number | undefined;
+    const beganMonotonicMs = performance.now();
+    let loadedMonotonicMs: number | undefined;
     const onLoaded = (loadMs: number) => {
       resolve(rest(this.#pace.observeLoad(loadMs), signal));
-      loadedAtMs = performance.now();
+      loadedMonotonicMs = performance.now();
     };
     const onFailed = () => {
       this.#pace.observeFailure();
@@ -185,9 +185,11 @@ export class DatasetWarmer {
     };
     const warm = async () => {
       const outcome = await this.#step.warm(batch, onLoaded, onFailed);
-      const endedAtMs = performance.now();
-      if (loadedAtMs === undefined && outcome === 'warmed') resolve(rest(endedAtMs - beganAtMs, signal));
-      else if (outcome === 'warmed') this.#pace.observeStore(endedAtMs - (loadedAtMs as number));
+      const endedMonotonicMs = performance.now();
+      if (loadedMonotonicMs === undefined && outcome === 'warmed')
+        resolve(rest(endedMonotonicMs - beganMonotonicMs, signal));
+      else if (outcome === 'warmed')
+        this.#pace.observeStore(endedMonotonicMs - (loadedMonotonicMs as number));
       resolve();
       if (outcome === 'warmed') await this.#watch(batch);
       if (outcome === 'failed') this.#noteFailed();

@@ -60,14 +60,14 @@ export async function hydrate(
   caches: readonly HydratedCache[],
   timeoutMs = TIMEOUT_MS,
 ): Promise<Hydrated> {
-  const beganAtMs = performance.now();
+  const beganMonotonicMs = performance.now();
   const filling = fill(redis, caches).catch((error) => {
     const level = error instanceof RedisUnavailableError ? 'info' : 'error';
     log[level]('Starting with an empty memory.', { error });
     return 0;
   });
   const filled = (await within(timeoutMs, filling)) ?? 0;
-  return { keys: filled, durationMs: performance.now() - beganAtMs };
+  return { keys: filled, durationMs: performance.now() - beganMonotonicMs };
 }
 
 /**

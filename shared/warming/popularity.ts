@@ -110,13 +110,13 @@ export class ReadReporter {
    * Collects what was counted, if it is time, and hands on a part of it; the next requests take the other parts with them.
    * Never rejects, and takes no longer than a command to Redis may. Await it before the answer: a frozen container sends nothing.
    */
-  async flushIfDue(): Promise<void> {
+  async reportIfDue(): Promise<void> {
     if (this.#waiting.length === 0 && this.#isDue()) this.#collect();
     await this.#sendPart(this.#waiting.shift());
   }
 
   /** Hands on all of it. */
-  async flush(): Promise<void> {
+  async reportAll(): Promise<void> {
     this.#collect();
     while (this.#waiting.length > 0) await this.#sendPart(this.#waiting.shift());
   }

@@ -36,7 +36,7 @@ export class Step {
   #isHopeless = false;
   #confirmed: Confirmed | undefined;
   #lost = 0;
-  #beganAtMs = performance.now();
+  #beganMonotonicMs = performance.now();
   #tookMs = 0;
 
   constructor(name: string, signal: AbortSignal, isDatabaseWell = async () => false) {
@@ -115,11 +115,11 @@ export class Step {
 
   /** Others' steps come now; `resume` goes on with this one. */
   pause(): void {
-    this.#tookMs += performance.now() - this.#beganAtMs;
+    this.#tookMs += performance.now() - this.#beganMonotonicMs;
   }
 
   resume(): void {
-    this.#beganAtMs = performance.now();
+    this.#beganMonotonicMs = performance.now();
   }
 
   /** What was stored could not be looked up: nobody knows whether it is there. */

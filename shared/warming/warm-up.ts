@@ -47,7 +47,7 @@ export type WarmupRun = {
 /** Runs a warm-up to its end, whatever fails on the way, and answers what was done. */
 export async function warmUp(run: WarmupRun): Promise<WarmupReport> {
   if (run.trigger === 'deploy') await sleep(DEPLOY_DELAY_MS);
-  const start = { startedAt: new Date().toISOString(), startedAtMs: performance.now() };
+  const start = { startedAt: new Date().toISOString(), startedMonotonicMs: performance.now() };
   log.info('Warm-up triggered.', { trigger: run.trigger });
   const attempt = await tryLock(run);
   if ('failure' in attempt) return finish(run, reportOf(run, start, [attempt.failure]));
@@ -55,18 +55,18 @@ export async function warmUp(run: WarmupRun): Promise<WarmupReport> {
   return warmWithLock(run, start, attempt.lock);
 }
 
-type Start = { readonly startedAt: string; readonly startedAtMs: number };
+type Start = { readonly startedAt: string; readonly startedMonotonicMs: number };
 
 async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepReport }> {
   const seeker = new LockSeeker(run.redis, run.traceId, run.lockRenewEveryMs);
-  const giveUpAtMs = performance.now() + (run.lockWaitMs ?? LOCK_WAIT_MS);
+  const giveUpMonotonicMs = performance.now() + (run.lockWaitMs ?? LOCK_WAIT_MS);
   for (;;) {
     const { value, report } = await runOperation('lock', ({ signal }) => seeker.acquire(signal), run.signal);
     if (value === undefined) {
       await seeker.abandon();
       return { failure: report };
     }
-    if (value.acquired || !waitsFor(value.holderTraceId, run) || performance.now() >= giveUpAtMs)
+    if (value.acquired || !waitsFor(value.holderTraceId, run) || performance.now() >= giveUpMonotonicMs)
       return value;
     await sleep(LOCK_ASKED_EVERY_MS);
   }
@@ -146,7 +146,7 @@ function reportOf(
     trigger: run.trigger,
     status: statusOf(steps, signal?.aborted === true),
     startedAt: start.startedAt,
-    durationMs: Math.round(performance.now() - start.startedAtMs),
+    durationMs: Math.round(performance.now() - start.startedMonotonicMs),
     ...addCounts(steps),
     steps,
     ...(signal?.aborted ? { aborted: rootCause(signal.reason) } : {}),

@@ -59,7 +59,7 @@ export async function readAll(containers: readonly Container[], ids: readonly nu
 async function readShare({ caches, reads }: Container, ids: readonly number[]): Promise<void> {
   for (let from = 0; from < ids.length; from += TOGETHER) {
     await Promise.all(ids.slice(from, from + TOGETHER).map((id) => caches.users.get(id)));
-    await reads.flushIfDue();
+    await reads.reportIfDue();
   }
-  await reads.flush();
+  await reads.reportAll();
 }

@@ -16,8 +16,8 @@ export async function openWarmed(setup: ContainerSetup): Promise<DeployContestan
   await hydrate(redis, counted);
   return {
     read: (userId) =>
-      answer(caches, userId, () => Promise.all([telemetry.flushIfDue(), reporter.flushIfDue()])),
-    flush: () => reporter.flush(),
+      answer(caches, userId, () => Promise.all([telemetry.flushIfDue(), reporter.reportIfDue()])),
+    flush: () => reporter.reportAll(),
     close: () => redis.close(),
   };
 }

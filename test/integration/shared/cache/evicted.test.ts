@@ -163,7 +163,7 @@ it('what promises rest on has no time to live, and is not evicted by a policy th
   await caches.users.getMany([1, 2, 3]);
   await caches.users.invalidate([1], await database.nowUs());
   await caches.userSearch.get({ query: 'an', limit: 5, after: null });
-  await new ReadReporter(guard, Object.values(caches)).flush();
+  await new ReadReporter(guard, Object.values(caches)).reportAll();
   await new Telemetry(guard, undefined, Object.values(caches)).publishNow();
   await new AdminLimits(guard).consume('clear', 'somebody');
   await runWarmUp(guard, database, datasetsOf(20, 5));

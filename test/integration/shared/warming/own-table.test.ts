@@ -65,7 +65,7 @@ it('is read through all layers by its own ids', async () => {
 
 it('is warmed as a step of its own: what people read, then what its rank says', async () => {
   await caches.products.get('product-250');
-  await new ReadReporter(redis, Object.values(caches)).flush();
+  await new ReadReporter(redis, Object.values(caches)).reportAll();
   const report = await warm();
   expect(report.steps.find(({ name }) => name === 'top-products')).toMatchObject({
     status: 'success',

@@ -103,7 +103,7 @@ describe('reads are counted', () => {
     await one.caches.userSearch.get(search('ann'));
     await one.caches.userSearch.get(search('ann'));
     await other.caches.userSearch.get(search('eva'));
-    await Promise.all([one.reads.flush(), other.reads.flush()]);
+    await Promise.all([one.reads.reportAll(), other.reads.reportAll()]);
     expect([one, other].map(({ caches }) => caches.users.counts)).toMatchObject([
       { miss: 3, l1: 3, l2: 0 },
       { miss: 0, l1: 0, l2: 2 },
@@ -117,7 +117,7 @@ describe('reads are counted', () => {
     const { caches, reads } = container;
     for (let times = 0; times < 3; times++) await caches.users.get(NOBODY);
     await caches.users.getMany([NOBODY, NOBODY + 1, 7]);
-    await reads.flush();
+    await reads.reportAll();
     expect(await knownReads(redis, users.name)).toEqual({ 7: 1 });
   });
 
@@ -126,10 +126,10 @@ describe('reads are counted', () => {
     const { caches, reads } = await openContainer(servers);
     const readAndReport = async () => {
       await caches.users.get(5);
-      await reads.flushIfDue();
+      await reads.reportIfDue();
       return knownReads(redis, users.name);
     };
-    await reads.flushIfDue(); // nothing to tell yet: the next one need not wait
+    await reads.reportIfDue(); // nothing to tell yet: the next one need not wait
     expect(await readAndReport()).toEqual({ 5: 1 });
     vi.advanceTimersByTime(14_900);
     expect(await readAndReport()).toEqual({ 5: 1 });
@@ -143,7 +143,7 @@ describe('reads are counted', () => {
     await caches.users.getMany(await users.rank(database, 450));
     const known: number[] = [];
     for (let request = 0; request < 4; request++) {
-      await reads.flushIfDue();
+      await reads.reportIfDue();
       known.push(Object.keys(await knownReads(redis, users.name)).length);
     }
     expect(known).toEqual([200, 400, 450, 450]);
@@ -152,7 +152,7 @@ describe('reads are counted', () => {
   it('and warmed also when the database cannot guess what else they would read', async () => {
     const { caches, reads } = await openContainer(servers);
     await caches.users.getMany([7, 8]);
-    await reads.flush();
+    await reads.reportAll();
     const cannotGuess = async (): Promise<number[]> => {
       throw new DatabaseUnavailableError('too slow');
     };
@@ -170,7 +170,7 @@ describe('reads are counted', () => {
     await redis.run((client) => client.set(keys.popularity(users.name), 'no ranking'));
     const { caches, reads } = await openContainer(servers);
     await caches.users.get(5);
-    await reads.flush();
+    await reads.reportAll();
     const { report } = await runWarmUp(redis, database, datasetsOf(10, 1));
     expect(report).toMatchObject({ status: 'success', planned: 11, warmed: 11 });
   });
@@ -180,10 +180,10 @@ describe('reads are counted', () => {
     const ids = (await users.rank(database, 6_000)).slice(1);
     const { caches, reads } = await openContainer(servers);
     await caches.users.get(1);
-    await reads.flushIfDue();
+    await reads.reportIfDue();
     for (let from = 0; from < ids.length; from += 100) {
       await caches.users.getMany(ids.slice(from, from + 100));
-      await reads.flushIfDue();
+      await reads.reportIfDue();
     }
     expect(Object.keys(await knownReads(redis, users.name)).length).toBeGreaterThan(3_900);
   });
@@ -196,9 +196,9 @@ describe('reads are counted', () => {
     for (let from = 0; from < others.length; from += 99) {
       await caches.users.getMany([hot, ...others.slice(from, from + 99)]);
       hotReads++;
-      await reads.flushIfDue();
+      await reads.reportIfDue();
     }
-    await reads.flush();
+    await reads.reportAll();
     expect(Math.round((await weightOf(redis, users.name, String(hot))) ?? 0)).toBe(hotReads);
   });
 
@@ -210,16 +210,16 @@ describe('reads are counted', () => {
     await caches.users.get(1);
     await own.stop();
     const outcomes = countOutcomes(its);
-    expect(await reads.flush()).toBeUndefined();
+    expect(await reads.reportAll()).toBeUndefined();
     await caches.users.get(2);
-    expect(await reads.flushIfDue()).toBeUndefined();
+    expect(await reads.reportIfDue()).toBeUndefined();
     expect(outcomes).toMatchObject({ answered: 0, waitedInVain: 1 });
     expect(caches.users.takeReads()).toEqual(new Map([['2', 1]]));
     const back = await startOwnRedis({ port: own.port });
     onTestFinished(() => back.stop());
     await expect.poll(() => its.run((client) => client.ping()).catch(() => 'away')).toBe('PONG');
     await caches.users.get(3);
-    await reads.flush();
+    await reads.reportAll();
     expect(await knownReads(its, users.name)).toEqual({ 3: 1 });
   });
 
@@ -338,9 +338,9 @@ describe('a run', () => {
 async function crawl({ caches, reads }: Container, index: number, containers: number): Promise<void> {
   for (let first = 1 + 100 * index; first <= 20_500; first += 100 * containers) {
     await caches.users.getMany(range(first, 100));
-    await reads.flushIfDue();
+    await reads.reportIfDue();
   }
-  await reads.flush();
+  await reads.reportAll();
 }
 
 async function crawlMadeUpKeys(count: number): Promise<void> {
@@ -417,7 +417,7 @@ describe('what people read', () => {
 it('a report of several caches of which one has nothing to tell is one of the others', async () => {
   const told = { name: users.name, hasManyReads: false, takeReads: () => new Map([['1', 2]]) };
   const silent = { name: userSearch.name, hasManyReads: false, takeReads: () => new Map() };
-  await new ReadReporter(redis, [silent, told]).flushIfDue();
+  await new ReadReporter(redis, [silent, told]).reportIfDue();
   expect(await knownReads(redis, users.name)).toEqual({ 1: 2 });
   expect(await redis.run((client) => client.exists(keys.popularity(userSearch.name)))).toBe(0);
 });
