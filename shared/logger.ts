@@ -1,9 +1,11 @@
-/** Log lines: one JSON object a line, each with the traceId of what is going on. Own code, because a logging library would be a third of a read container's start-up. */
+/** Log lines: one JSON object a line, each with its event's name, a sentence, and the traceId of what is going on. Own code, because a logging library would be a third of a read container's start-up. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { PrewarmError } from './errors.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
+/** What happened, by a name that stays while its sentence may change: `warmup.finished`. All of them are in `docs/runbook.md`. */
+type EventName = `${string}.${string}`;
 
 const LEVELS: readonly (Level | 'silent')[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
@@ -49,12 +51,13 @@ function factsOf(error: Error): Fields {
   );
 }
 
-function write(level: Level, message: string, fields: Fields): void {
+function write(level: Level, event: EventName, message: string, fields: Fields): void {
   if (LEVELS.indexOf(level) < lowestLevel) return;
   const { error, ...rest } = fields;
   const line = {
     time: new Date().toISOString(),
     level,
+    event,
     message,
     traceId: traceIds.getStore() ?? initTraceId,
     ...rest,
@@ -63,9 +66,13 @@ function write(level: Level, message: string, fields: Fields): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
+function writer(level: Level) {
+  return (event: EventName, message: string, fields: Fields = {}) => write(level, event, message, fields);
+}
+
 export const log = {
-  debug: (message: string, fields: Fields = {}) => write('debug', message, fields),
-  info: (message: string, fields: Fields = {}) => write('info', message, fields),
-  warn: (message: string, fields: Fields = {}) => write('warn', message, fields),
-  error: (message: string, fields: Fields = {}) => write('error', message, fields),
+  debug: writer('debug'),
+  info: writer('info'),
+  warn: writer('warn'),
+  error: writer('error'),
 };

@@ -48,7 +48,7 @@ export function adminRoutes(services: AdminServices): Routes {
     'POST /admin/clear': (request) =>
       limited(request, 'clear', async () => {
         const cleared = await clear(services, parseClearBody(request.body));
-        log.info('The cache was cleared.', { cleared });
+        log.info('cache.cleared', 'The cache was cleared.', { cleared });
         return answerJson(JSON.stringify({ cleared }));
       }),
   };

@@ -44,11 +44,13 @@ async function claimsOf(authorization: string): Promise<TokenClaims> {
     return await verify(token);
   } catch (error) {
     if (error instanceof IssuerUnavailableError) {
-      log.error('A token could not be checked.', { error });
+      log.error('token.check_failed', 'A token could not be checked.', { error });
       throw error;
     }
     // Why exactly is for us: an attacker learns nothing from the answer.
-    log.info('A token was refused.', { reason: error instanceof Error ? error.constructor.name : 'unknown' });
+    log.info('token.refused', 'A token was refused.', {
+      reason: error instanceof Error ? error.constructor.name : 'unknown',
+    });
     throw new Error(UNAUTHORIZED);
   }
 }

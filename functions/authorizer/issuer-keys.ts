@@ -73,7 +73,11 @@ export class IssuerKeys extends SimpleJwksCache {
   async #refresh(jwksUri: string): Promise<void> {
     if (this.#pausingFor !== undefined) return;
     const refreshed = this.getJwks(jwksUri).catch((error: unknown) => {
-      log.error("The issuer's keys could not be asked for again; those that are known go on.", { error });
+      log.error(
+        'issuer.keys_not_refreshed',
+        "The issuer's keys could not be refreshed; those that are known go on.",
+        { error },
+      );
     });
     await within(REFRESH_WAIT_MS, refreshed);
   }

@@ -32,13 +32,19 @@ async function warm(event: WarmerEvent, waitMs: number): Promise<void> {
     if (waitMs < WAIT_MIN_MS) return await startWarmer(environment.warmerFunctionName(), event);
     // One that cannot run now (all of its containers are busy) is queued by Lambda, and runs when it can.
     const report = await runWarmer(environment.warmerFunctionName(), event, waitMs).catch(async (error) => {
-      log.warn('The warm-up could not be waited for; it is started instead.', { error });
+      log.warn('deployment.wait_failed', 'The warm-up could not be waited for; it is started instead.', {
+        error,
+      });
       await startWarmer(environment.warmerFunctionName(), event);
     });
-    if (report === undefined) log.info('The warm-up goes on behind the deployment.', { waitMs });
-    else log.info(`The deployment's warm-up ended: ${report.status}.`, { status: report.status });
+    if (report === undefined)
+      log.info('deployment.went_on', 'The warm-up goes on behind the deployment.', { waitMs });
+    else
+      log.info('deployment.warmed_up', `The deployment's warm-up ended: ${report.status}.`, {
+        status: report.status,
+      });
   } catch (error) {
     // A cold cache is slow, a failed deployment is worse; the schedule warms within 30 minutes.
-    log.error('The deployment could not start a warm-up.', { error });
+    log.error('deployment.warmup_failed', 'The deployment could not start a warm-up.', { error });
   }
 }

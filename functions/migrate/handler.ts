@@ -22,10 +22,10 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<CustomReso
       isRdsProxy: environment.isRdsProxy(),
       logins: environment.databaseLogins(),
     });
-    log.info('The database is up to date.', { applied });
+    log.info('migration.finished', 'The database is up to date.', { applied });
     return { status: 'SUCCESS', data: { Applied: String(applied.length) } };
   } catch (error) {
-    log.error('The database could not be migrated.', { error });
+    log.error('migration.failed', 'The database could not be migrated.', { error });
     return { status: 'FAILED', reason: explain(error) };
   }
 }

@@ -27,7 +27,7 @@ const hydration = new Hydration(redis, Object.values(caches));
 /** What a first request would wait for, before there is one: both connections, and a memory that knows what is hot. */
 async function prepare(): Promise<void> {
   const [hydrated] = await Promise.all([connectAndHydrate(), within(CONNECT_TIMEOUT_MS, connectDatabase())]);
-  log.info('Container is ready.', hydrated);
+  log.info('container.ready', 'Container is ready.', hydrated);
 }
 
 async function connectAndHydrate(): Promise<Hydrated> {
@@ -39,7 +39,7 @@ async function connectDatabase(): Promise<void> {
   try {
     await database.connect(1);
   } catch (error) {
-    log.warn('Starting without the database.', { error });
+    log.warn('postgres.not_ready', 'Starting without the database.', { error });
   }
 }
 

@@ -35,7 +35,7 @@ export async function answerCustomResource(
       await put(event.ResponseURL, body);
       return;
     } catch (error) {
-      log.warn('CloudFormation did not take the answer.', { tries, error });
+      log.warn('custom_resource.answer_failed', 'CloudFormation did not take the answer.', { tries, error });
       if (tries === TRIES) throw error;
       await sleep(PAUSE_MS * tries);
     }

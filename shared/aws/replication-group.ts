@@ -42,7 +42,10 @@ export function replicationGroupReader(id: string): ReadReplicationGroup {
       toldAtMs = Date.now();
       return facts;
     } catch (error) {
-      log.warn('The replication group could not be described.', { replicationGroupId: id, error });
+      log.warn('replication_group.unreadable', 'The replication group could not be described.', {
+        replicationGroupId: id,
+        error,
+      });
       return null;
     }
   };

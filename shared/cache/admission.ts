@@ -119,7 +119,7 @@ export class Admission {
       return new Set(some.filter((_, place) => answers[ADMISSION_SHARES + place]));
     } catch (error) {
       // Without Redis nothing is stored, and memory is all there is: then a key counts as one that is asked for again.
-      log.debug('What was asked for before could not be told.', { error });
+      log.debug('admission.failed', 'Redis did not say which keys were asked for before.', { error });
       this.#unreportedBytes = this.#unreportedBytes.map((bytes, share) => bytes + (reported[share] ?? 0));
       return new Set(some);
     }

@@ -260,5 +260,6 @@ function isAnswer(found: Entry | LeaseMark | undefined): found is Entry {
 
 /** A full Redis refuses leases, which is no reason to refuse reads. */
 function reportUnlessUnavailable(error: unknown): void {
-  if (!(error instanceof RedisUnavailableError)) log.error('Redis refused a lease.', { error });
+  if (!(error instanceof RedisUnavailableError))
+    log.error('cache.lease_refused', 'Redis refused a lease.', { error });
 }

@@ -421,5 +421,5 @@ function assertAnswers(source: string, idsAsked: number, { values, readAtUs }: L
 }
 
 function reportFailure(error: unknown): void {
-  log.warn('What is stale or missing could not be loaded.', { error });
+  log.warn('cache.load_failed', 'A stale or missing value could not be loaded.', { error });
 }

@@ -320,7 +320,7 @@ export class RedisLayer {
       } catch (error) {
         // Redis is full, or something of another type is there: MGET reads what can be read.
         if (error instanceof RedisFullError) this.#leasesRefusedAtMs = Date.now();
-        log.debug('Leases could not be taken.', { error });
+        log.debug('cache.leases_refused', 'Leases could not be taken.', { error });
       }
     }
     return this.#redis.readTexts(entryKeys);
@@ -434,5 +434,5 @@ function outcomeOf(answer: string | null): PutOutcome {
 export function ignoreUnavailable(error: unknown): void {
   if (error instanceof RedisUnavailableError) return;
   // Not Redis' state but something that we sent: worth a line each time, yet no reason to fail a read.
-  log.error('A command to Redis was refused.', { error });
+  log.error('redis.command_refused', 'A command to Redis was refused.', { error });
 }

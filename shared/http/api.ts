@@ -80,8 +80,8 @@ function answered(): ApiMiddleware {
 
 /** What a caller did wrong is told in a line; where to look in the code only helps with what we did wrong. */
 function logProblem(status: number, error: Error | null | undefined): void {
-  if (status >= 500) log.error('A request could not be answered.', { status, error });
-  else log.info('A request was refused.', { status, reason: error?.message });
+  if (status >= 500) log.error('request.failed', 'A request could not be answered.', { status, error });
+  else log.info('request.refused', 'A request was refused.', { status, reason: error?.message });
 }
 
 /** A new one: the same answer may be given to several requests. */

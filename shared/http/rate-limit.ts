@@ -140,6 +140,6 @@ async function giveBackOrReport(action: LimitedAction, giveBack: () => Promise<u
   try {
     await giveBack();
   } catch (error) {
-    log.warn('A call that failed could not be given back.', { action, error });
+    log.warn('limit.give_back_failed', 'A call that failed could not be uncounted.', { action, error });
   }
 }

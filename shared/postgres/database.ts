@@ -159,7 +159,9 @@ export class Database {
 
   #giveUpNames(error: unknown): void {
     this.#usesNames = false;
-    log.warn('Postgres does not keep names of statements; going on without them.', { error });
+    log.warn('postgres.names_refused', 'Postgres does not keep prepared statements; going on without them.', {
+      error,
+    });
   }
 
   /** Opens connections, all that the pool may have if not told otherwise, so that the first queries need no connect. */
@@ -209,7 +211,9 @@ export class Database {
       onConnect: (client) => this.#admit(client),
     });
     // An idle connection that the server closes is an event, not a failed query: without a listener it ends the process.
-    pool.on('error', (error) => log.warn('An idle database connection was lost.', { error }));
+    pool.on('error', (error) =>
+      log.warn('postgres.connection_lost', 'An idle database connection was lost.', { error }),
+    );
     return pool;
   }
 

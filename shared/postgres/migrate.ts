@@ -88,7 +88,8 @@ function logWarning({
   severity: string | undefined;
   message: string | undefined;
 }): void {
-  if (severity === 'WARNING') log.warn('A migration was warned.', { reason: message });
+  if (severity === 'WARNING')
+    log.warn('migration.warned', 'Postgres warned of a migration.', { reason: message });
 }
 
 type Work = {

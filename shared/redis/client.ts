@@ -32,7 +32,9 @@ export function createRedis(redisUrl: string, commandTimeoutMs?: number): RedisC
     ? connectCluster(redisUrl, optionsOf(commandTimeoutMs ?? CONNECT_TIMEOUT_MS))
     : new Redis(redisUrl, optionsOf(commandTimeoutMs));
   // Without a listener ioredis prints each failure as text; the guard logs what matters, once.
-  redis.on('error', (error: unknown) => log.debug('The Redis connection failed.', { error }));
+  redis.on('error', (error: unknown) =>
+    log.debug('redis.connection_failed', 'The Redis connection failed.', { error }),
+  );
   addScripts(redis);
   return redis;
 }

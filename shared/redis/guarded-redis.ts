@@ -134,7 +134,7 @@ export class GuardedRedis {
       await untilReady(this.#redis, timeoutMs);
     } catch (error) {
       this.#judge(error, attempt);
-      log.warn('Starting without Redis.', { error });
+      log.warn('redis.not_ready', 'Starting without Redis.', { error });
     }
   }
 
@@ -182,13 +182,13 @@ export class GuardedRedis {
     this.#isOpen = true;
     this.#openings++;
     this.#refusedAtMs = Date.now();
-    log.warn('Redis does not answer; going on without it.');
+    log.warn('redis.unavailable', 'Redis does not answer; going on without it.');
   }
 
   #close(): void {
     this.#isOpen = false;
     this.#silentSinceMs = undefined;
-    log.info('Redis answers again.');
+    log.info('redis.available', 'Redis answers again.');
   }
 
   #asUnavailable(message: string, cause?: unknown): RedisUnavailableError {

@@ -43,7 +43,8 @@ export async function takeLease(
 /** For who has waited in vain. Throws what `run` throws. */
 export async function ensureExpiry(redis: GuardedRedis, key: string, ttlMs: number): Promise<void> {
   const wasEndless = await redis.run((client) => client.pexpire(key, ttlMs, 'NX'));
-  if (wasEndless === 1) log.error('A lease had no end, and was given one.', { key, ttlMs });
+  if (wasEndless === 1)
+    log.error('redis.endless_lease', 'A lease had no end, and was given one.', { key, ttlMs });
 }
 
 /** Gives `key` back if it is still `owner`'s; answers whether it was. Throws what `run` throws. */

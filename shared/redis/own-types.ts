@@ -32,6 +32,10 @@ function isWrongType(error: unknown): boolean {
 async function removeUnless(redis: GuardedRedis, key: string, expected: KeyType): Promise<void> {
   const type = await redis.run((client) => client.type(key));
   if (type === expected || type === 'none') return;
-  log.error('A key of ours was of another type, and is removed.', { key, type, expected });
+  log.error('redis.key_of_other_type', 'A key of ours was of another type, and is removed.', {
+    key,
+    type,
+    expected,
+  });
   await redis.run((client) => client.del(key));
 }

@@ -114,7 +114,9 @@ export class DatasetWarmer {
     const { evictions } = this.#options;
     if (this.#step.isHopeless || evictions.sawEviction) return false;
     if (await evictions.hasRoom()) return true;
-    log.info('What is read less has no room in Redis.', { step: this.#dataset.step });
+    log.info('warmup.no_room', 'Redis has no room for the keys that are read less.', {
+      step: this.#dataset.step,
+    });
     return false;
   }
 
@@ -220,7 +222,7 @@ export class DatasetWarmer {
     this.#step.giveUp([batch], `too slow for Postgres: ${keys[0]}`);
     // Where nothing succeeds it is not the keys' fault.
     if (!this.#step.hasWarmed || ++this.#setAside > SET_ASIDE_MAX) return this.#step.despair();
-    log.warn('A key is set aside, because Postgres is too slow for it.', {
+    log.warn('warmup.key_set_aside', 'A key is set aside, because Postgres is too slow for it.', {
       step: this.#dataset.step,
       key: keys[0],
     });

@@ -112,7 +112,7 @@ function decode<T>(text: string | null | undefined, isPart: (value: unknown) => 
       if (isPart(part)) parts.set(dataset, part);
     }
   } catch (error) {
-    log.warn('What the last warm-up left cannot be read.', { error });
+    log.warn('warmup.manifest_unreadable', 'What the last warm-up left cannot be read.', { error });
   }
   return parts;
 }

@@ -47,7 +47,7 @@ export class Hydration {
     this.#isUsed = true;
     if (!hasPassed(AGED_MS, this.#filledAtMs)) return;
     const hydrated = await hydrate(this.#redis, this.#caches, BESIDE_REQUEST_MS);
-    log.info('Memory is filled again at the first request.', hydrated);
+    log.info('memory.hydrated_again', 'Memory is filled again at the first request.', hydrated);
   }
 }
 
@@ -63,7 +63,7 @@ export async function hydrate(
   const beganMonotonicMs = performance.now();
   const filling = fill(redis, caches).catch((error) => {
     const level = error instanceof RedisUnavailableError ? 'info' : 'error';
-    log[level]('Starting with an empty memory.', { error });
+    log[level]('memory.hydration_failed', 'Starting with an empty memory.', { error });
     return 0;
   });
   const filled = (await within(timeoutMs, filling)) ?? 0;

@@ -141,7 +141,8 @@ export async function lockHolder(redis: GuardedRedis): Promise<string | null> {
       client.expire(lockKeys.warmupLock, LOCK_TTL_SECONDS, 'NX'),
     ]),
   );
-  if (wasEndless === 1) log.error('The lock had no time to live, and was given one.', { holder });
+  if (wasEndless === 1)
+    log.error('warmup.endless_lock', 'The lock had no time to live, and was given one.', { holder });
   return holder;
 }
 
@@ -150,7 +151,7 @@ async function release(redis: GuardedRedis, traceId: string): Promise<boolean> {
     return await releaseLease(redis, lockKeys.warmupLock, traceId);
   } catch (error) {
     if (!(error instanceof RedisUnavailableError)) throw error;
-    log.warn('The lock could not be released; it ends by itself.', { error });
+    log.warn('warmup.release_failed', 'The lock could not be released; it ends by itself.', { error });
     return false;
   }
 }

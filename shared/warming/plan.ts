@@ -153,7 +153,11 @@ class Plan<Id> implements WarmPlan {
   #saveBeside(part: number, popular: readonly Popular[]): Promise<void> {
     const { database, dataset } = this.#chosen;
     return savePopularity(database, dataset.name, part, popular).catch((error) =>
-      log.warn('A part of what people read was not saved.', { dataset: dataset.name, part, error }),
+      log.warn('popularity.save_failed', 'A part of the ranking could not be saved.', {
+        dataset: dataset.name,
+        part,
+        error,
+      }),
     );
   }
 
@@ -173,7 +177,11 @@ class Plan<Id> implements WarmPlan {
       return [...new Set([...read, ...guessed])].slice(0, keysMax);
     } catch (error) {
       if (read.length === 0) throw error;
-      log.warn('What people read is warmed, and nothing else.', { dataset: dataset.name, error });
+      log.warn(
+        'popularity.rank_failed',
+        'Postgres could not rank the dataset; only what people have read is warmed.',
+        { dataset: dataset.name, error },
+      );
       return read;
     }
   }

@@ -143,7 +143,7 @@ export class ReadReporter {
     try {
       await addReads(this.#redis, part.dataset, part.reads);
     } catch (error) {
-      log.debug('What was read could not be handed on.', { error });
+      log.debug('popularity.report_failed', 'The counts of what was read could not be reported.', { error });
     }
   }
 }

@@ -216,6 +216,10 @@ async function restore(
 ): Promise<void> {
   const saved = await database.query<Popular>(RESTORE, [rowOf(dataset, part)]);
   if (saved.length > 0)
-    log.info('What people read is known from Postgres again.', { dataset, part, keys: saved.length });
+    log.info('popularity.restored', 'The ranking was restored from Postgres.', {
+      dataset,
+      part,
+      keys: saved.length,
+    });
   await addWeighed(redis, dataset, 0, saved);
 }

@@ -105,7 +105,10 @@ export async function lastReports(redis: GuardedRedis, limit: number): Promise<W
   const others = texts.filter((_, place) => reports[place] === undefined);
   if (others.length > 0) {
     const texts = others.map((text) => text.slice(0, LOGGED_TEXT_MAX));
-    log.error('What is no report was among the reports, and is removed.', { key: REPORTS_KEY, texts });
+    log.error('warmup.report_unreadable', 'Something among the reports was no report, and is removed.', {
+      key: REPORTS_KEY,
+      texts,
+    });
     await redis.run((client) => client.zrem(REPORTS_KEY, ...others));
   }
   return reports.filter((report) => report !== undefined).slice(0, limit);

@@ -194,7 +194,12 @@ export class Step {
     this.#isHopeless ||= isOutage(error);
     this.#countFailure(rootCause(error), keysAtStake);
     const attempts = error instanceof RetriesExhaustedError ? error.attempts : this.#attempts;
-    log.warn('A part of the warm-up failed.', { step: this.#name, attempts, keys: keysAtStake, error });
+    log.warn('warmup.step_failed', 'A part of the warm-up failed.', {
+      step: this.#name,
+      attempts,
+      keys: keysAtStake,
+      error,
+    });
   }
 
   #countFailure(cause: string, keys: number): void {

@@ -48,7 +48,7 @@ export type WarmupRun = {
 export async function warmUp(run: WarmupRun): Promise<WarmupReport> {
   if (run.trigger === 'deploy') await sleep(DEPLOY_DELAY_MS);
   const start = { startedAt: new Date().toISOString(), startedMonotonicMs: performance.now() };
-  log.info('Warm-up triggered.', { trigger: run.trigger });
+  log.info('warmup.triggered', 'Warm-up triggered.', { trigger: run.trigger });
   const attempt = await tryLock(run);
   if ('failure' in attempt) return finish(run, reportOf(run, start, [attempt.failure]));
   if (!attempt.acquired) return finish(run, withoutLockReport(run, start, attempt.holderTraceId));
@@ -128,7 +128,8 @@ async function keepKeys(
       ...saving,
     ]);
     const failures = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
-    for (const error of failures) log.warn('The hot keys were not kept everywhere.', { error });
+    for (const error of failures)
+      log.warn('warmup.hot_keys_not_kept', 'The hot keys were not kept everywhere.', { error });
     if (failures.length > 0) throw failures[0];
   };
   const signal = AbortSignal.any([lock.signal, AbortSignal.timeout(KEEP_TIMEOUT_MS)]);
@@ -170,7 +171,7 @@ async function keep(redis: GuardedRedis, fence: number, report: WarmupReport): P
   try {
     await keepReport(redis, fence, report);
   } catch (error) {
-    log.error('The report could not be kept.', { error });
+    log.error('warmup.report_not_kept', 'The report could not be kept.', { error });
   }
 }
 
@@ -178,7 +179,10 @@ async function finish(run: WarmupRun, report: WarmupReport, fence?: number): Pro
   await run.recordMetrics(report, fence);
   const { steps, ...facts } = report;
   const level = report.status === 'failed' ? 'error' : report.status === 'partial' ? 'warn' : 'info';
-  log[level](`Warm-up ended: ${report.status}.`, { ...facts, steps: steps.map(describeStep) });
+  log[level]('warmup.finished', `Warm-up ended: ${report.status}.`, {
+    ...facts,
+    steps: steps.map(describeStep),
+  });
   return report;
 }
 

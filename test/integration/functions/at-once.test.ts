@@ -76,7 +76,7 @@ it('warm-ups each report and log under their own traceId, and one of them runs',
   expect(ran?.steps[1]).toMatchObject({ name: users.warmStep });
   for (const { status, holderTraceId } of reports)
     if (status === 'skipped') expect(holderTraceId).toBe(ran?.traceId);
-  const ended = lines().filter(({ message }) => String(message).startsWith('Warm-up ended'));
+  const ended = lines().filter(({ event }) => event === 'warmup.finished');
   expect(ended.map(({ traceId }) => traceId).toSorted()).toEqual(AT_ONCE.toSorted());
   expect(ended.filter(({ message }) => message === 'Warm-up ended: success.')).toEqual([
     expect.objectContaining({ traceId: ran?.traceId }),

@@ -18,10 +18,11 @@ const lastLine = () => JSON.parse(String(write.mock.lastCall?.[0]));
 
 describe('a log line', () => {
   it('is one JSON object that carries the current traceId', () => {
-    withTraceId('trace-1', () => log.info('Something\nhappened.', { count: 2 }));
+    withTraceId('trace-1', () => log.info('test.happened', 'Something\nhappened.', { count: 2 }));
     expect(String(write.mock.lastCall?.[0])).toMatch(/^[^\n]*\n$/);
     expect(lastLine()).toMatchObject({
       level: 'info',
+      event: 'test.happened',
       message: 'Something\nhappened.',
       traceId: 'trace-1',
       count: 2,
@@ -29,18 +30,20 @@ describe('a log line', () => {
   });
 
   it('below the level is not written', () => {
-    log.debug('Detail.');
+    log.debug('test.detail', 'Detail.');
     expect(write).not.toHaveBeenCalled();
   });
 
   it('tells an error with its facts and its causes', () => {
     const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
-    log.warn('Failed.', { error: new DatabaseUnavailableError('Postgres did not answer.', { cause }) });
+    log.warn('test.failed', 'Failed.', {
+      error: new DatabaseUnavailableError('Postgres did not answer.', { cause }),
+    });
     expect(lastLine().error).toMatchObject({
       name: 'DatabaseUnavailableError',
       cause: { message: 'connect ECONNREFUSED', code: 'ECONNREFUSED' },
     });
-    log.warn('Failed.', { error: new InvalidInputError('id', 'an integer') });
+    log.warn('test.failed', 'Failed.', { error: new InvalidInputError('id', 'an integer') });
     expect(lastLine().error).toMatchObject({ field: 'id', expected: 'an integer' });
   });
 
@@ -50,7 +53,7 @@ describe('a log line', () => {
       detail: 'Key (username)=(somebody) already exists.',
       client: { password: 'secret' },
     });
-    log.error('Failed.', { error });
+    log.error('test.failed', 'Failed.', { error });
     expect(lastLine().error).toMatchObject({ code: '23505' });
     expect(String(write.mock.lastCall?.[0])).not.toMatch(/somebody|secret/);
   });
@@ -58,7 +61,7 @@ describe('a log line', () => {
   it('survives an error that causes itself', () => {
     const error = new Error('loop');
     error.cause = error;
-    log.error('Failed.', { error });
+    log.error('test.failed', 'Failed.', { error });
     expect(lastLine().error.message).toBe('loop');
   });
 });

@@ -210,7 +210,7 @@ describe.concurrent('what started a warm-up', () => {
     output
       .split('\n')
       .filter((line) => line.includes(`"traceId":"${traceId}"`))
-      .map((line) => JSON.parse(line) as { message: string; trigger?: string });
+      .map((line) => JSON.parse(line) as { event: string; message: string; trigger?: string });
 
   it('is told in its report, its log lines and its metrics; a deployment has half a second before', async (context) => {
     const { expect } = context;
@@ -227,7 +227,8 @@ describe.concurrent('what started a warm-up', () => {
     await world.first.call('invoke', 'schedule', 'skipped-run');
     for (const trigger of TRIGGERS) {
       const told = linesOf(world.first.output(), `${trigger}-run`).filter((line) => line.trigger === trigger);
-      expect(told.map(({ message }) => message)).toEqual(['Warm-up triggered.', 'Warm-up ended: success.']);
+      expect(told.map(({ event }) => event)).toEqual(['warmup.triggered', 'warmup.finished']);
+      expect(told.at(-1)?.message).toBe('Warm-up ended: success.');
       expect(pages.at(-1)).toContain(`cache_warmup_runs_total{trigger="${trigger}",status="success"} 1\n`);
     }
     const totals = await world.redis.hgetall(keys.metricTotals);

@@ -38,7 +38,7 @@ describe('many requests at once in one process', () => {
     const handler = serve(
       async (asked) => {
         await gate.promise;
-        log.info('Answering.', { asked: asked.requestContext.requestId });
+        log.info('test.answering', 'Answering.', { asked: asked.requestContext.requestId });
         return answerJson('{}');
       },
       async () => {
