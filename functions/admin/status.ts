@@ -1,4 +1,4 @@
-/** What `GET /admin/status` tells: the warm-up that runs, the last ones, the fleet's totals, Redis. */
+/** The answer of `GET /admin/status`: the warm-up that runs, the last ones, the fleet's totals, Redis. */
 import type { ReadReplicationGroup, ReplicationGroupFacts } from '../../shared/aws/replication-group.ts';
 import { cacheKeys } from '../../shared/cache/redis-scripts.ts';
 import { datasets } from '../../shared/datasets/index.ts';

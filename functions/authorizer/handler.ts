@@ -56,8 +56,8 @@ async function claimsOf(authorization: string): Promise<TokenClaims> {
 }
 
 /**
- * API Gateway keeps the answer and uses it for other paths too: so it tells of all that the token may do, whatever was
- * called. Who may not call something is refused before the limits of those who may.
+ * API Gateway keeps the answer and uses it for other paths too: so it lists all that the token may do, whatever was
+ * called. A caller without the right is refused before the limits of those who have it.
  */
 function policyOf(methodArn: string, scopes: string): APIGatewayAuthorizerResult['policyDocument'] {
   const [api, stage] = methodArn.split('/');

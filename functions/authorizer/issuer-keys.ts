@@ -32,7 +32,7 @@ export class IssuerKeys extends SimpleJwksCache {
   #failedAtMs = 0;
   #failure: IssuerUnavailableError | undefined;
 
-  /** `onFetched` is told of every set: what was made of the keys of the one before must be forgotten. */
+  /** `onFetched` is called for every set: what was made of the keys of the one before must be forgotten. */
   constructor(onFetched: (jwks: Jwks) => void) {
     super({ fetcher: { fetch: fetchTwice }, jwksParser: parseJwks, penaltyBox: new PenaltyBox() });
     this.#onFetched = onFetched;

@@ -112,7 +112,7 @@ function requireClaims(payload: Json, { issuer, audiences }: TokenRules): void {
   if (typeof exp !== 'number') throw new TokenRefusedError('The token has no "exp".');
   if (exp > Date.now() / 1_000 + LIFE_MAX_S)
     throw new TokenRefusedError('The token ends in more than a year.');
-  // Whoever sends it must prove that it holds a key, which nobody here can check.
+  // Its sender must prove possession of a key, which nothing here can check.
   if (payload['cnf'] !== undefined) throw new TokenRefusedError('The token is bound to a key.');
   if (typeof sub !== 'string' || sub === '') throw new TokenRefusedError('The token has no "sub".');
 }

@@ -7,7 +7,7 @@ import { log, setLogLevel, withTraceId } from '../../shared/logger.ts';
 
 /** Time kept for starting a warm-up that could not be waited for, and for the answer to CloudFormation. */
 const CLOSING_MS = 8_000;
-/** A wait that could end before the warmer has heard of it is none. */
+/** A shorter wait could end before the warmer has been started. */
 const WAIT_MIN_MS = 1_000;
 
 setLogLevel(environment.logLevel());

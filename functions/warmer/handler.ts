@@ -34,7 +34,7 @@ const eventSchema = z.object({ trigger: z.enum(TRIGGERS), traceId: z.optional(z.
 /** Time kept for the hot keys (2 s), the metrics (3 s), the report and the release of the lock (2 s each, without Redis). */
 const CLOSING_MS = 9_000;
 
-/** The runs that are under way: told when the process is asked to end, so that none leaves its lock behind. */
+/** The runs that are under way: aborted when the process is asked to end, so that none leaves its lock behind. */
 const underWay = new Map<AbortController, Promise<unknown>>();
 
 process.once('SIGTERM', async () => {
@@ -64,7 +64,7 @@ async function run(trigger: Trigger, traceId: string, context: Context): Promise
     signal: deadline.signal,
     recordMetrics: (report, fence) => {
       countWarmup(telemetry.recorder, report);
-      // Whoever did nothing does not wait for its turn to publish.
+      // A run that did nothing does not wait for its turn to publish.
       if (fence === undefined) return telemetry.flush();
       return telemetry.publishNow({ order: fence, values: warmupGauges(report) });
     },

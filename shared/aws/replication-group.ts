@@ -31,7 +31,7 @@ const REMEMBERED_MS = 60_000;
 // A second try, because a connection that was kept over a freeze may be dead; the deadline holds for both.
 const elasticache = new ElastiCacheClient({ maxAttempts: 2 });
 
-/** What was told is remembered; a failure is not, so that the next one who asks may hear more. */
+/** An answer is remembered; a failure is not, so that the next call tries again. */
 export function replicationGroupReader(id: string): ReadReplicationGroup {
   let facts: ReplicationGroupFacts | undefined;
   let toldAtMs = 0;

@@ -35,13 +35,13 @@ export const SEEN_BITS = 2 ** 21;
 
 const SEEN_SET_MAX = 2 ** 16;
 
-/** A server that is resized, or followed by a smaller one, tells so; asking it takes as long as a dozen commands. */
+/** A server may be resized, or followed by a smaller one, so it is asked again; asking takes as long as a dozen commands. */
 const MEMORY_ASKED_EVERY_MS = 60_000;
 
 /**
  * Of each share, what was stored in its window and in the one before is all that can be there still, because nothing of it
- * lives longer than a window. Its limit is a part of the server's memory, of which the server itself tells; where it has
- * none, or does not tell, nobody can be crowded out, or nobody can know. What was stored under another generation is not
+ * lives longer than a window. Its limit is a part of the server's memory, as INFO reports it; where there is
+ * none, or INFO is forbidden, nobody can be crowded out, or nobody can know. What was stored under another generation is not
  * counted: nobody reads it, so it is the first to be evicted. The bitmaps take turns, when the first share's window is over,
  * and when one is full of keys.
  */

@@ -74,7 +74,7 @@ export function decodeEntry(encoded: string): Entry | undefined {
   return { kind, readAtUs, freshUntilMs, staleUntilMs, json: kind === 'value' ? encoded.slice(TEXT) : null };
 }
 
-/** So much of an entry's text tells until when it is fresh. */
+/** The first characters of an entry, up to the end of `freshUntilMs`. */
 export const FRESH_HEAD = STALE_UNTIL;
 
 /** Until when the value is fresh whose text begins like this; undefined where it is none. */

@@ -11,7 +11,7 @@ const CHECK_EVERY_MS = 500;
 
 /**
  * An outage is believed for so long after an attempt in vain began. A container that was idle or frozen for longer knows
- * nothing of Redis, and clears may have been made that it has not heard of.
+ * nothing of Redis, and may have missed clears.
  */
 const OUTAGE_BELIEVED_MS = 1_000;
 
@@ -21,14 +21,14 @@ const REFUSED_CHECK_EVERY_MS = 100;
 /**
  * How far Redis' clock may fall behind ours between two checks, beyond the time that the first of them was on its way: that
  * one may have been answered at its end, and the second at once. More means that it was set back, or that another server
- * tells now, and some ids would never be told.
+ * answers now, and some ids would never be reported.
  */
 const CLOCK_DRIFT_MS = 150;
 
 /** How much more time may have passed for Redis than here: an answer's way, and more than any command takes. */
 const CLOCK_AHEAD_MS = 1_000;
 
-/** How long Redis tells of invalidated ids, and refuses what was read before: whoever checks later knows nothing. */
+/** How long Redis reports invalidated ids, and refuses what was read before: a container that checks later empties its memory. */
 export const INVALIDATIONS_KEPT_MS = 60_000;
 
 /** A load is stored at most so long after a check that came before it: half of what a tombstone lives. */
@@ -89,7 +89,7 @@ export class Generation {
   #setBacks = 0;
   /** Raised whenever something that is remembered turned out to be old: what was read before must not be remembered. */
   #drops = 0;
-  /** Nothing is stored under 0: a container that has not heard from Redis yet finds nothing and stores nothing. */
+  /** Nothing is stored under 0: a container that Redis has not answered yet finds nothing and stores nothing. */
   #current = '0';
   #checkedAtMs = 0;
   #redisNowMs = 0;
@@ -158,7 +158,7 @@ export class Generation {
     return drops === this.#drops;
   }
 
-  /** Call it when a check is asked for. The order in which that happens counts, which no clock tells if it can be set back. */
+  /** Call it when a check is sent. What counts is the order of the calls, because a clock can be set back. */
   beginCheck(askedAtMs = this.nowMs()): PendingCheck {
     return { number: ++this.#lastAsked, askedAtMs, setBacks: this.#setBacks };
   }

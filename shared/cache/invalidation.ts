@@ -7,13 +7,13 @@ import { INVALIDATIONS_KEPT_MS } from './generation.ts';
 import { ignoreUnavailable } from './redis-layer.ts';
 import { cacheKeys } from './redis-scripts.ts';
 
-/** Redis keeps so many invalidated ids in mind, some 5 MB a dataset; whoever lacks what it forgot empties its memory. */
+/** Redis remembers so many invalidated ids, some 5 MB a dataset; a container that missed a forgotten one empties its memory. */
 const ANNOUNCED_IDS_MAX = 50_000;
 
 /** Redis answers nobody else while it stores them. */
 const PUT_TOGETHER_MAX = 50;
 
-/** A failover to a replica that has not heard of a clear would bring the old generation back: so ask, but not for long. */
+/** A failover to a replica that does not have a clear yet would bring the old generation back: so ask, but not for long. */
 const REPLICA_ACK_TIMEOUT_MS = 50;
 
 export type Cleared = {
@@ -24,7 +24,7 @@ export type Cleared = {
 };
 
 /**
- * Makes everything of `dataset` invisible; `known` is the highest generation that the caller has heard of. Throws
+ * Makes everything of `dataset` invisible; `known` is the highest generation that the caller knows. Throws
  * `RedisUnavailableError`: the caller must know that it was not done.
  */
 export async function clearAll(redis: GuardedRedis, dataset: string, known: string): Promise<Cleared> {
@@ -57,7 +57,7 @@ function replicasOf(role: unknown): number {
 }
 
 /**
- * Refuses what was read of `ids` before `atUs`, under each of `schemaVersions`, and tells the other containers. Throws
+ * Refuses what was read of `ids` before `atUs`, under each of `schemaVersions`, and announces them to the other containers. Throws
  * `RedisUnavailableError`.
  */
 export async function invalidateIds(
@@ -67,11 +67,11 @@ export async function invalidateIds(
   ids: readonly string[],
   atUs: number,
 ): Promise<void> {
-  // What was told by another version counts for ours, and the other way round: an id is the same in all of them.
+  // An invalidation by one schema version is for the entries of all: an id is the same in each.
   const entryKeys = schemaVersions.flatMap((version) =>
     ids.map((id) => cacheKeys.entry(dataset, version, generation, id)),
   );
-  // Twice. After the tombstones, because whoever was told before them may have found the old value in Redis again. And
+  // Announced twice. After the tombstones, because a container that checked before them may have read the old value again. And
   // before, because of this:
   //   1. a load reads the old row      3. a full Redis evicts the tombstone
   //   2. the tombstone is put          4. the load is stored: nothing says yet that there was a tombstone

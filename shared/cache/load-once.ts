@@ -3,7 +3,7 @@
  * all containers the one that has its lease. A lease saves work; it is not what keeps values right, so every failure of it
  * means "load".
  *
- * It is put in the entry's own place, so that one command reads the entry or takes the lease, and whoever stores replaces
+ * It is put in the entry's own place, so that one command reads the entry or takes the lease, and storing the value replaces
  * it. Where something is in that place (stale, or a tombstone), the lease is under a name of its own.
  *
  * What must never happen: somebody waits for a process that is gone for longer than a lease lives; more than one process
@@ -18,9 +18,9 @@ import { ensureExpiry, releaseLease, renewLease } from '../redis/lease.ts';
 import { type Entry, LEASE_PREFIX, type LeaseMark } from './entry.ts';
 
 export const leaseKeys = {
-  /** Who loads an entry at the moment: in the entry's slot, so that storing and releasing arrive in their order. */
+  /** Held by the process that loads an entry: in the entry's slot, so that storing and releasing arrive in their order. */
   lease: (entryKey: string) => `prewarm:lease:{${entryKey}}`,
-  /** Who loads it beside a holder that should have ended long ago. */
+  /** Held by a process that loads it beside a holder that should have ended long ago. */
   leaseBeside: (entryKey: string) => `prewarm:lease:{${entryKey}}:beside`,
 } as const;
 
@@ -40,7 +40,7 @@ const POLLS_APART_GROWTH = 1.5;
 
 type Flight<Result> = { readonly result: Promise<Result>; readonly beganAtMs: number };
 
-/** One piece of work per key at a time in this process: whoever asks meanwhile shares its result, or its failure. */
+/** One piece of work per key at a time in this process: callers that come meanwhile share its result, or its failure. */
 export class SingleFlight<Result> {
   readonly #flights = new Map<string, Flight<Result>>();
   readonly #joinableMs: number;
@@ -81,7 +81,7 @@ export class SingleFlight<Result> {
   }
 }
 
-/** The right to load, held under `leaseKey`: the entry's own place, where whoever stores replaces it, or beside it. */
+/** The right to load, held under `leaseKey`: the entry's own place, where storing the value replaces it, or beside it. */
 export type HeldLease = {
   readonly leaseKey: string;
   readonly token: string;
@@ -89,7 +89,7 @@ export type HeldLease = {
   readonly stop: () => void;
 };
 
-/** Of who loads because leases cannot be had. */
+/** For a load while leases cannot be had. */
 const WITHOUT_LEASE: HeldLease = { leaseKey: '', token: '', stop() {} };
 
 /** The entries in Redis, as far as a lease must know them. */
@@ -103,7 +103,7 @@ type Entries = {
 type Waiting = {
   /** Something that is no answer is in the entry's place: the lease is had beside it. */
   readonly isOccupied: boolean;
-  /** How long a load takes as a rule: who polls sooner polls in vain. */
+  /** How long a load takes as a rule: a poll before that is in vain. */
   readonly firstPollMs: number;
   /** Another process was seen to hold the lease just now. */
   readonly isHeld: boolean;

@@ -27,7 +27,7 @@ export type WarmOptions = {
   readonly onLoaded?: (loadMs: number) => void;
 };
 
-/** Longer than a load takes that waited for another container first. Who joins it has checked the generation before. */
+/** Longer than a load takes that waited for another container first. A caller that joins it has checked the generation before. */
 export const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
@@ -87,7 +87,7 @@ class Load<Id> {
     return this.held.token;
   }
 
-  /** Whoever stores it replaces the lease: not one beside it, or elsewhere because of a clear since the lease was taken. */
+  /** Storing it replaces the lease: not one beside it, or elsewhere because of a clear since the lease was taken. */
   get replacesLease(): boolean {
     return this.verdict.isStored && this.held.leaseKey === this.entryKey;
   }
@@ -152,7 +152,7 @@ export class Loader<Id> {
   /**
    * What is loaded, for a caller who has something stale; undefined while another container holds the lease. What is stale is
    * the answer of the caller alone, and of nobody who joins it:
-   *   1. A reads what is stale               3. B asks, and is told of it: nobody joins what is under way
+   *   1. A reads what is stale               3. B checks, and hears of it: loads under way are forgotten
    *   2. another container invalidates it    4. A begins to refresh: B may join that, and must not be answered 1's
    */
   refresh(missing: Missing<Id>): Promise<Entry | undefined> {
@@ -233,7 +233,7 @@ export class Loader<Id> {
       isOccupied,
       isHeld,
       firstPollMs: Math.min(Math.max(this.#usualLoadMs, FIRST_POLL_MIN_MS), FIRST_POLL_MAX_MS),
-      // Who waits has asked for it too, so the one that loads it stores it.
+      // The waiting caller counts as a second request, so the load is stored.
       onWait: () => this.#admission.note(key),
     });
   }
@@ -271,7 +271,7 @@ export class Loader<Id> {
     storing.catch(reportFailure);
     for (const load of loads) {
       const flight = this.#loads.run(load.key, () => storing.then(() => load.answer));
-      // Whoever joins it hears of its failure; a flight that an invalidation made everybody forget has nobody.
+      // Callers that join it handle its failure; one that an invalidation made everybody forget has no caller.
       flight.catch(() => undefined);
     }
   }
@@ -294,7 +294,7 @@ export class Loader<Id> {
       ({ tombstone, overtakenBy, reloads }) =>
         tombstone !== undefined && tombstone !== overtakenBy && reloads < RELOADS_MAX,
     );
-    // Too late for Redis is too late for memory: an invalidation that would have been heard of may be forgotten.
+    // Too late for Redis is too late for memory: an invalidation since then may have left the list.
     const isLate = loads.some(({ outcome }) => outcome === 'late');
     if (!isLate) this.#putInMemory(ticket, loads);
     if (overtaken.length > 0) await Promise.all(overtaken.map((load) => this.#loadAgain(load)));
@@ -337,7 +337,7 @@ export class Loader<Id> {
     for (const [place, load] of judged.entries()) load.verdict = verdicts[place] as Verdict;
   }
 
-  /** Whoever stores replaces a lease in place; the others are released, as a rule after it: who leads next finds what was stored. */
+  /** Storing replaces a lease in place; the others are released, as a rule after it, so that the next holder finds what was stored. */
   async #putAndRelease(ticket: LoadTicket, loads: readonly Load<Id>[]): Promise<void> {
     for (const load of loads) {
       load.entryKey = this.#redis.entryKey(load.key, ticket.generation);

@@ -1,4 +1,4 @@
-/** How often each key was answered lately: what tells a warm-up what people read. Bounded: a key too many is not counted. */
+/** How often each key was answered lately, from which warm-ups learn what people read. Bounded: beyond the bound, new keys are not counted. */
 
 /** In 15 s one container answers at most a few thousand different keys. */
 const MANY_KEYS = 4_000;

@@ -20,7 +20,7 @@ import { LEASE_MS, newToken } from './load-once.ts';
 import type { MemoryLayer } from './memory-layer.ts';
 import { cacheKeys } from './redis-scripts.ts';
 
-/** A check tells of no more: a container's memory has about as many entries, and is filled again from Redis. */
+/** A check lists no more invalidated ids; with more, memory, which has about as many entries, is emptied and filled again from Redis. */
 const REPORTED_IDS_MAX = 1_000;
 
 /** Redis answers nobody else while it stores them: 0.2 ms for users, measured on one core. */
@@ -130,8 +130,8 @@ export class RedisLayer {
   }
 
   /**
-   * What Redis has of `key`. Whatever is asked for in the same turn goes in the same round trip; a lease that is ours is
-   * told to who asked first, who must keep it or give it back.
+   * What Redis has of `key`. Whatever is asked for in the same turn goes in the same round trip; a lease that was
+   * taken on the way is given to the first caller, who must keep it or give it back.
    */
   ask(key: string): Promise<Found> {
     this.#batch ??= this.#openBatch();
@@ -226,7 +226,7 @@ export class RedisLayer {
     const tellsOfAll = this.#takeCheck(answer, pending) !== 'all';
     const { found, corrupt } = readEntries(entryKeys, answer.texts, token);
     if (generation !== this.#generation.current) {
-      // Who has not heard of the clear yet would wait for a load that is stored elsewhere.
+      // Containers that do not know of the clear yet would wait for a load that is stored elsewhere.
       const [again] = await Promise.all([this.#read(keys, reading), this.#giveBack(found)]);
       return again;
     }
@@ -282,7 +282,7 @@ export class RedisLayer {
       }
       const checking = this.#check(generation, sinceMs);
       // A single server runs the commands of one connection in their order, so both go in one round trip. In a cluster
-      // the entries could be read long before an invalidation of which the check tells already.
+      // the entries could be read long before an invalidation that the check already reports.
       if (this.#redis.isCluster) await checking;
       const [check, texts] = await Promise.all([checking, this.#readTexts(entryKeys, token)]);
       return { check, attemptedAtMs: undefined, texts };
@@ -355,8 +355,8 @@ export class RedisLayer {
   }
 
   /**
-   * Each is of another slot, and so is the list of what was invalidated: it is asked first. Who is invalidated between the
-   * two leaves a tombstone that is younger than all else, and not evicted in this moment.
+   * Each entry is in a slot of its own, and so is the list of invalidated ids, which is therefore read first. An id that is
+   * invalidated in between leaves a tombstone, too young to be evicted.
    */
   async #putInCluster(
     writes: readonly Write[],

@@ -49,7 +49,7 @@ declare module 'ioredis' {
     /** Deletes what is no tombstone, without which something older could be stored, and no lease. */
     dropValues(keyCount: number, ...keys: string[]): Result<unknown, Context>;
     /**
-     * Answers [generation, Redis' time in ms, whether all ids are told (1 or 0), how many schema versions, the schema
+     * Answers [generation, Redis' time in ms, whether these are all ids (1 or 0), how many schema versions, the schema
      * versions of which there may be entries…, ids invalidated at or after `sinceMs`…]; the generation is
      * `knownGeneration` at least. From now on, entries of `schemaVersion` may be there for `keptMs`.
      */
@@ -66,8 +66,8 @@ declare module 'ioredis' {
     /** Begins a new generation (or the turn of a new owner), higher than any before, also than `knownGeneration`, and answers it. */
     raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
     /**
-     * Tells the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a check
-     * from before them is told that it is not told all.
+     * Announces to the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a
+     * check from before them is answered that the list is not whole.
      */
     announceInvalidated(
       invalidatedKey: string,
@@ -164,8 +164,8 @@ end
 return {}`;
 
 /**
- * Whoever checks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
- *   1. a clear raises the generation on the primary    3. the primary fails; its replica has not heard of 1
+ * A container that checks knows a generation too. When it is higher than the stored one, a failover has lost a clear:
+ *   1. a clear raises the generation on the primary    3. the primary fails; its replica does not have 1
  *   2. this container hears of it                      4. this check brings the generation of 1 back
  * The three keys rest on each other, and none has a time to live. One that is gone all the same was deleted or evicted:
  * without the schema versions, an invalidation would miss what another version has stored, so a new generation begins;
@@ -205,7 +205,7 @@ const RAISE_GENERATION = `${RAISE}
 return raise(math.max(storedGeneration() or 0, tonumber(ARGV[1])) + 1)`;
 
 /**
- * The list is bounded in time (whoever has not checked for so long believes nothing in its memory) and in length: the last
+ * The list is bounded in time (a container that has not checked for so long believes nothing in its memory) and in length: the last
  * id that was forgotten too early leaves its time in the list's mark, under a name that no id has.
  */
 const ANNOUNCE_INVALIDATED = `${NOW}

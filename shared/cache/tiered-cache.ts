@@ -29,7 +29,7 @@ export type Layer = 'l1' | 'hydrated' | 'l2' | 'stale' | 'miss';
 /** `json` is the value's text; null says that there is no such thing. */
 export type CacheRead = { readonly json: string | null; readonly layer: Layer };
 
-/** Plain integers, which whoever takes them sets back to 0. */
+/** Plain integers, which the reader sets back to 0. */
 export type CacheCounts = Record<Layer | 'corrupt', number>;
 
 /** What a new container wants in its memory, and where Redis has it. */
@@ -290,7 +290,7 @@ export class TieredCache<Id> {
   /**
    * Nothing that was read of `ids` before this call is answered by this container after it, and by no other one second
    * later. `atUs` is the database's clock after the change was committed.
-   * Throws `RedisUnavailableError`: the change is then not known to the caches, and must be told again.
+   * Throws `RedisUnavailableError`: the caches then do not know of the change, and the call must be repeated.
    */
   async invalidate(ids: readonly Id[], atUs: number): Promise<void> {
     await this.#checkGenerationOrThrow();
@@ -334,8 +334,8 @@ export class TieredCache<Id> {
   }
 
   /**
-   * The first half of filling memory before the first request: where Redis has what should be in it. After a check, so that
-   * what is read there is not older than what the check told.
+   * The first half of filling memory before the first request: where Redis has what should be in it. Call it after a
+   * check, so that what is read then is not older than the check.
    */
   planHydration(keys: readonly string[]): HydrationPlan {
     const { current: generation, drops } = this.#generation;
@@ -406,7 +406,7 @@ export class TieredCache<Id> {
   }
 }
 
-/** What a load replaces in Redis; a lease is replaced by whoever stores. */
+/** What a load replaces in Redis; a lease there is replaced anyway. */
 function replacedOf(found: Found): Missing<never>['replaces'] {
   if (!isEntry(found)) return undefined;
   return found.kind === 'tombstone' ? 'tombstone' : 'stale';

@@ -26,7 +26,7 @@ export function normaliseQuery(text: string): string {
 
 /** Rows that are looked through first, in the order of the page: what many have is among these. */
 const WALKED_MAX = 2_000;
-/** Matches that the index of trigrams finds, and that are put in order then. Who has as many has more than that. */
+/** Matches that the index of trigrams finds, and that are put in order then. A text with as many has more. */
 const FOUND_MAX = 3_000;
 /** Rows that are looked through for what the index finds too often, or not at all: two letters, or signs alone. */
 const WALKED_FAR_MAX = 40_000;
@@ -57,8 +57,8 @@ const IS_NOT_FOUND = `(SELECT count(*) FROM walked) <= asked.page_size
  * whether another follows; the cursor names the last row shown, so pages neither skip nor repeat a user when others are
  * added.
  *
- * No index has both the order and the texts, and Postgres cannot know how many have a text that it is told only when it
- * runs. So three ways are gone, each only if the one before was not enough: `walked` reads in the order of the page;
+ * No index has both the order and the texts, and Postgres cannot know how many have a text that comes only with the
+ * parameters. So three ways are gone, each only if the one before was not enough: `walked` reads in the order of the page;
  * `found` asks the index of trigrams, and is all there is, unless it is too many; then `walked_far` must come upon them
  * soon. What more than 3,000 have, and hardly any of the next 40,000 rows, is shown incompletely; so is what the index
  * cannot find. Nothing takes longer than these bounds, however large the table.

@@ -78,7 +78,7 @@ function answered(): ApiMiddleware {
   };
 }
 
-/** What a caller did wrong is told in a line; where to look in the code only helps with what we did wrong. */
+/** A caller's mistake is logged in a line; a stack only helps with mistakes of ours. */
 function logProblem(status: number, error: Error | null | undefined): void {
   if (status >= 500) log.error('request.failed', 'A request could not be answered.', { status, error });
   else log.info('request.refused', 'A request was refused.', { status, reason: error?.message });

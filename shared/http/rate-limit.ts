@@ -35,7 +35,7 @@ declare module 'ioredis' {
 
 /**
  * Without a time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
- * is opened, whoever's it is. A window that ends later than one can was opened before the clock was set back.
+ * is opened, by any subject. A window that ends later than one can was opened before the clock was set back.
  */
 const COUNT_CALL = `${NOW}
 local windowMs = tonumber(ARGV[2])
@@ -67,7 +67,7 @@ defineScript('countCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + COUNT_CALL })
 defineScript('uncountCall', { numberOfKeys: 1, lua: ALSO_WHEN_FULL + UNCOUNT_CALL });
 
 const WINDOW_MS = 60_000;
-/** Who is one too many without Redis waits for a whole window. */
+/** Without Redis, a caller beyond so many waits for a whole window. */
 const SUBJECTS_MAX = 1_000;
 
 type Counted = {

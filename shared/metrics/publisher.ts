@@ -16,7 +16,7 @@ import { type Definition, type MetricName, parseSeries, type Series, seriesOf } 
 import type { FleetTotals } from './fleet-totals.ts';
 
 export const publisherKeys = {
-  /** Who pushes at the moment. */
+  /** Held by the container that pushes. */
   metricPublisher: 'prewarm:{metrics}:publisher',
   /** Why the Pushgateway refused the last push, if it did. */
   metricPushFailure: 'prewarm:{metrics}:push-failure',
@@ -57,7 +57,7 @@ export class Publisher {
     if (isDue) await this.#publishWithLease(timeoutMs);
   }
 
-  /** Publishes now, after whoever is doing it; for what must be seen soon. */
+  /** Publishes now, after a push that is under way; for what must be seen soon. */
   async publish(timeoutMs: number): Promise<void> {
     const giveUpMonotonicMs = performance.now() + timeoutMs;
     while (performance.now() < giveUpMonotonicMs) {

@@ -72,7 +72,7 @@ export class Telemetry {
   }
 }
 
-/** What fails is told, and what is late goes on, if it is not frozen. */
+/** A failure is logged, and late work goes on, if the container is not frozen. */
 async function settleWithin(timeoutMs: number, work: () => Promise<void>): Promise<void> {
   const told = work().catch((error) =>
     log.warn('metrics.flush_failed', 'Metrics could not be handed on; they are kept for the next time.', {

@@ -1,4 +1,4 @@
-/** The way to Postgres: a small pool in which every wait has a deadline, and failures are told apart from wrong queries. */
+/** The way to Postgres: a small pool in which every wait has a deadline, and outages are distinguished from wrong queries. */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { hasPassed } from '../clock.ts';
@@ -164,7 +164,7 @@ export class Database {
     });
   }
 
-  /** Opens connections, all that the pool may have if not told otherwise, so that the first queries need no connect. */
+  /** Opens connections, by default all that the pool may have, so that the first queries need no connect. */
   async connect(connections = this.#config.max): Promise<void> {
     const pool = await this.#open();
     const opened = await Promise.allSettled(Array.from({ length: connections }, () => pool.connect()));

@@ -33,7 +33,7 @@ export async function sendBatch(
 }
 
 /**
- * A pipeline to each server itself: the cluster's own would refuse keys whose slots have moved since it heard of them. A
+ * A pipeline to each server itself: the cluster's own would refuse keys whose slots have moved since it last asked. A
  * command on its own is led to where its slot is now.
  */
 async function sendToCluster(cluster: Cluster, keys: readonly string[], add: AddCommand): Promise<Result[]> {

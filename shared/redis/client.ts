@@ -26,7 +26,7 @@ const CLUSTER = /^(rediss?)-cluster:/;
 const REDIRECTIONS_MAX = 4;
 const TRY_AGAIN_AFTER_MS = 20;
 
-/** Connects at once and in the background. Without `commandTimeoutMs`, whoever sends commands must bound them. */
+/** Connects at once and in the background. Without `commandTimeoutMs`, the caller must bound each command. */
 export function createRedis(redisUrl: string, commandTimeoutMs?: number): RedisClient {
   const redis = CLUSTER.test(redisUrl)
     ? connectCluster(redisUrl, optionsOf(commandTimeoutMs ?? CONNECT_TIMEOUT_MS))
@@ -46,7 +46,7 @@ function optionsOf(commandTimeoutMs: number | undefined) {
       commandTimeout: commandTimeoutMs,
       socketTimeout: SOCKET_TIMEOUT_MS,
     }),
-    // A command before the connection is ready fails at once; whoever wants to wait does so with a bound (`untilReady`).
+    // A command before the connection is ready fails at once; to wait for it, with a bound, there is `untilReady`.
     enableOfflineQueue: false,
     // What was under way when the connection broke may have been executed: repeating it is not ours to decide.
     autoResendUnfulfilledCommands: false,
@@ -72,7 +72,7 @@ function connectCluster(clusterUrl: string, options: ReturnType<typeof optionsOf
     // For a server whose connection is being made, and no longer than a command may take; nobody sends before the
     // cluster is ready.
     enableOfflineQueue: true,
-    // Each server is checked by its own connection; slots that nobody has are told of by commands.
+    // Each server is checked by its own connection; a slot without a server shows in the answer to a command.
     enableReadyCheck: false,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
     clusterRetryStrategy: reconnectAfterMs,
@@ -94,12 +94,12 @@ function prepareServer(server: Redis): void {
   // Where the slots are is asked through a copy, whose first command includes the connecting.
   const duplicate = server.duplicate.bind(server);
   server.duplicate = (override) => duplicate({ ...override, commandTimeout: CONNECT_TIMEOUT_MS });
-  // Sent before a redirected command, which tells of its failure itself: nobody listens to this one's, and that ends a process.
+  // Sent before a redirected command, whose own failure is reported: nobody handles this one's, which would end the process.
   const asking = server.asking.bind(server);
   server.asking = async () => asking().catch(() => 'OK' as const);
 }
 
-/** Those that were just heard of; else each would be connected to by its first command, which had to wait. */
+/** Connects to servers that are new to the client; otherwise the first command for each would have to wait. */
 function connectServers(cluster: Cluster): void {
   for (const server of cluster.nodes('master')) {
     if (server.status === 'wait') server.connect().catch(() => undefined);
@@ -134,7 +134,7 @@ function untilConnected(redis: RedisClient, timeoutMs: number): Promise<void> {
       settle();
     };
     const onReady = () => finish(resolve);
-    // Told before the connection closes: a wrong password or certificate, an address that nobody has.
+    // This event comes before `close`: a wrong password or certificate, an address that nobody has.
     const onError = (error: unknown) => {
       cause = (error as { lastNodeError?: unknown }).lastNodeError ?? error;
     };

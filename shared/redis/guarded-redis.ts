@@ -34,7 +34,7 @@ const SERVER_CANNOT =
 const SERVER_IS_FULL = /^OOM/;
 
 /**
- * Whoever asks longer after the last attempt than this waits for a probe: a container that was frozen or idle meanwhile
+ * After a longer pause than this a request waits for a probe: a container that was frozen or idle meanwhile
  * knows nothing of Redis. One in use probes all the time, and its requests never wait.
  */
 const VERDICT_BELIEVED_MS = 5_000;

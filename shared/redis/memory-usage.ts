@@ -1,4 +1,4 @@
-/** What Redis says of its memory, where it tells. */
+/** What INFO reports of the memory of Redis, where it may be asked. */
 import { RedisUnavailableError } from '../errors.ts';
 import { isCluster } from './batch.ts';
 import type { RedisClient } from './client.ts';

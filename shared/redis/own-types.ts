@@ -4,7 +4,7 @@ import { log } from '../logger.ts';
 import type { RedisClient } from './client.ts';
 import type { GuardedRedis } from './guarded-redis.ts';
 
-/** As TYPE tells them. */
+/** As TYPE answers them. */
 type KeyType = 'string' | 'hash' | 'zset';
 
 /**

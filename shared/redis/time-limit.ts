@@ -12,7 +12,7 @@ const TICKS = 4;
 export class TimeLimit {
   readonly #tickMs: number;
   readonly #makeError: () => Error;
-  /** Who began to wait between two ticks, and waits still, in a ring: the place after the current one is the oldest. */
+  /** Waits by the tick in which they began, in a ring: the place after the current one is the oldest. */
   readonly #waiting: Set<GiveUp>[] = Array.from({ length: TICKS + 1 }, () => new Set());
   #current = 0;
   #timer: NodeJS.Timeout | undefined;

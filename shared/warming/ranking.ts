@@ -65,7 +65,7 @@ async function findLostParts(
   return new Map(saved.filter((_, place) => marks[place] !== 'inf').map((each) => [each.part, each.keys]));
 }
 
-/** A dataset's keys, the most read first, piece by piece. Whoever is read meanwhile only moves up, so none comes twice. */
+/** A dataset's keys, the most read first, piece by piece. A key that is read meanwhile only moves up, so none comes twice. */
 export class Ranking {
   readonly #redis: GuardedRedis;
   readonly #dataset: string;
@@ -119,7 +119,7 @@ export class Ranking {
       if (this.#isRestNegligible(popular[0])) return [];
       if (flat.length < 2 * count) break;
     }
-    // Who has given up takes nothing: it would be left out by who tries again.
+    // A caller that has given up takes nothing: the next try would leave it out.
     signal?.throwIfAborted();
     this.#from = from;
     for (const { score } of popular) this.#weight += this.#weightOf(score);

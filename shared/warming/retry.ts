@@ -1,6 +1,6 @@
 /**
  * The requirement's retry: one second for each try, and up to three more tries after 1, 2 and 4 seconds. Own code: the waits of
- * cockatiel's (4.0) go on for their seconds after the run was told to end, and p-retry has no limit for one try.
+ * cockatiel's (4.0) go on for their seconds after the run's signal was aborted, and p-retry has no limit for one try.
  */
 import { OperationTimeoutError, RetriesExhaustedError } from '../errors.ts';
 
@@ -15,7 +15,7 @@ type RetryPolicy = {
 
 export const WARMUP_RETRY: RetryPolicy = { timeoutMs: 1_000, delaysMs: [1_000, 2_000, 4_000], jitter: 0.1 };
 
-/** Which try this is, from 1; a try is told to stop by `signal` when its time is over. */
+/** Which try this is, from 1; `signal` is aborted when its time is over. */
 export type Attempt = { readonly number: number; readonly signal: AbortSignal };
 
 /**

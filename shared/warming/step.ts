@@ -127,7 +127,7 @@ export class Step {
     this.#fail(error, 0);
   }
 
-  /** What an operation needs was away through all its retries, or the run was told to end. */
+  /** What an operation needs was away through all its retries, or the run's signal was aborted. */
   get isHopeless(): boolean {
     return this.#isHopeless || this.#signal.aborted;
   }

@@ -36,7 +36,7 @@ export type WarmupRun = {
   readonly datasets: readonly WarmableDataset[];
   /** Aborts the run while there is still time to release the lock and to report. */
   readonly signal: AbortSignal;
-  /** Tells the metrics, in the order of the fencing number; there is none when the lock was not taken. Must not throw. */
+  /** Records the metrics, in the order of the fencing number; there is none when the lock was not taken. Must not throw. */
   recordMetrics(report: WarmupReport, fence?: number): Promise<void>;
   /** @default 5 s, so that a lost lock is noticed within a third of its time to live */
   readonly lockRenewEveryMs?: number;
