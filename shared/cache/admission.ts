@@ -54,7 +54,7 @@ export class Admission {
     this.#options = options;
   }
 
-  /** Notes that `key` is asked for, by somebody who waits for what another one loads. Never rejects. */
+  /** Notes that `key` is asked for by a caller that waits for another container's load. Never rejects. */
   async note(key: string): Promise<void> {
     if (this.#options.takesAnyKey) await this.#ask([key]);
   }

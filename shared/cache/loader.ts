@@ -244,7 +244,7 @@ export class Loader<Id> {
     return load.answer;
   }
 
-  /** What another container stored meanwhile, or loads, is waited for by who reads it. */
+  /** Leases of those that no other container loads; what another one loads, or has stored, each read waits for itself. */
   async #acquireMany(missing: readonly Missing<Id>[]): Promise<Map<string, HeldLease>> {
     const acquired = new Map<string, HeldLease>();
     const tryBeside = async (key: string) => {

@@ -150,7 +150,7 @@ export class RedisLayer {
     return found;
   }
 
-  /** What Redis has of `key` now, for who waits for another container's load; with a `token`, a lease where there is nothing. */
+  /** What Redis has of `key` now, while another container loads it; with a `token`, a lease is put where there is nothing. */
   async askAgain(key: string, token?: string): Promise<Found> {
     const [found] = await this.#read([key], { amongMany: false, token, isRepeated: true });
     return found;
@@ -400,7 +400,7 @@ function parseGenerationCheck(answer: readonly (string | number)[]): GenerationC
   };
 }
 
-/** What Redis has under `entryKeys`; `ours` is the token of the leases that were put there by who reads. */
+/** What Redis has under `entryKeys`; `ours` is the token of the leases that this very read has put there. */
 export function readEntries(
   entryKeys: readonly string[],
   texts: readonly (string | null)[],
@@ -419,7 +419,7 @@ export function readEntries(
   return { found, corrupt };
 }
 
-/** For who is not the one to keep the lease. */
+/** For a further caller of the same turn: the first one keeps the lease. */
 function withoutLease(found: Found): Found {
   return found?.kind === 'lease' ? { ...found, isOurs: false } : found;
 }
@@ -427,7 +427,7 @@ function withoutLease(found: Found): Found {
 function outcomeOf(answer: string | null): PutOutcome {
   if (answer === null) return 'stored';
   if (answer === 'late' || answer === 'replaced') return answer;
-  // Something that has a later time but is no entry: as good as nothing.
+  // Something that has a later time but is no entry: treated as nothing.
   return decodeEntry(answer) ?? 'stored';
 }
 

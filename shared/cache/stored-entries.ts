@@ -1,4 +1,4 @@
-/** What Redis has of a dataset's keys, for who has stored many: which are gone, what one takes, and how to drop some. */
+/** What Redis has of a dataset's keys, for a run that has stored many: which are gone, how many bytes one takes, and how to drop some. */
 import { RedisUnavailableError } from '../errors.ts';
 import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';

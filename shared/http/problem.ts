@@ -62,7 +62,7 @@ function describe(error: unknown): Problem {
   };
 }
 
-/** Not the error's own words, which are for who runs this: they name functions and settings. */
+/** Not the error's own words, which are for operators: they name functions and settings. */
 function whatIsAway(error: Error): string {
   if (error instanceof InvocationError) return 'The warm-up could not be run.';
   return error instanceof DatabaseUnavailableError ? 'Postgres did not answer.' : 'Redis did not answer.';

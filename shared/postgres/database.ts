@@ -44,7 +44,7 @@ const CANNOT_NOW = new Set(['53000', '53100', '53200', '53300', '57014', '55P03'
 
 /**
  * A connection that was used so lately is there. What was idle for longer, while its container was frozen as a rule, may
- * lead nowhere without a word: it must answer the smallest of questions first, and soon.
+ * be dead without a sign: it must answer the smallest of questions first, and soon.
  */
 const TRUSTED_MS = 5_000;
 const PROOF_TIMEOUT_MS = 300;

@@ -34,7 +34,7 @@ export async function sendBatch(
 
 /**
  * A pipeline to each server itself: the cluster's own would refuse keys whose slots have moved since it last asked. A
- * command on its own is led to where its slot is now.
+ * command on its own is redirected to where its slot is now.
  */
 async function sendToCluster(cluster: Cluster, keys: readonly string[], add: AddCommand): Promise<Result[]> {
   const results = new Array<Result>(keys.length);

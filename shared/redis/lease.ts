@@ -40,7 +40,7 @@ export async function takeLease(
   return false;
 }
 
-/** For who has waited in vain. Throws what `run` throws. */
+/** Gives `key` an end if it has none: call it after a wait in vain. Throws what `run` throws. */
 export async function ensureExpiry(redis: GuardedRedis, key: string, ttlMs: number): Promise<void> {
   const wasEndless = await redis.run((client) => client.pexpire(key, ttlMs, 'NX'));
   if (wasEndless === 1)

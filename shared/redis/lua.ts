@@ -26,7 +26,7 @@ local function raise(atLeast)
 end`;
 
 /**
- * The fencing number of who wrote last. It is a time, so what is no number, or is of a day that has not come yet, is not
+ * The fencing number of the last writer. It is a time, so what is no number, or is of a day that has not come yet, is not
  * ours, and must not refuse all who write from now on.
  */
 export const STORED_ORDER = `${NOW}

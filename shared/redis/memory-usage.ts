@@ -12,12 +12,12 @@ export function readMemoryUsageBytes(redis: GuardedRedis): Promise<number | unde
   return sumOfInfo(redis, 'memory', 'used_memory');
 }
 
-/** How many it may use; the same otherwise, and 0 where it has no limit. */
+/** Bytes that Redis may use (`maxmemory`), 0 where it has no limit, undefined where INFO is forbidden. Throws `RedisUnavailableError`. */
 export function readMaxMemoryBytes(redis: GuardedRedis): Promise<number | undefined> {
   return sumOfInfo(redis, 'memory', 'maxmemory');
 }
 
-/** How many keys it has evicted since it was started, because it was full; the same otherwise. */
+/** How many keys Redis has evicted since it was started, undefined where INFO is forbidden. Throws `RedisUnavailableError`. */
 export function readEvictedKeys(redis: GuardedRedis): Promise<number | undefined> {
   return sumOfInfo(redis, 'stats', 'evicted_keys');
 }

@@ -128,7 +128,7 @@ export class Ranking {
     return popular;
   }
 
-  /** The part that comes next. What takes too long for who waits is not begun again, and there for the next try. */
+  /** The part that comes next. What takes longer than a try is not begun again: the next try waits for it. */
   async #restoreNext(): Promise<void> {
     this.#restoring ??= this.#restorePart(this.#parts).finally(() => {
       this.#restoring = undefined;

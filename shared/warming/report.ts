@@ -26,8 +26,8 @@ export const TRIGGERS = ['deploy', 'schedule', 'manual'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 /**
- * `success`: all that was planned is warm, and kept for who comes next; `partial`: some is; `failed`: nothing is; `skipped`: another warm-up holds
- * the lock, which is as good as success for the schedule; a run of a deployment or by hand waits for it instead.
+ * `success`: all that was planned is warm, and its keys are kept for new containers; `partial`: some is; `failed`: nothing is;
+ * `skipped`: another warm-up holds the lock, which the schedule counts as done; a run of a deployment or by hand waits for it.
  */
 type WarmupStatus = 'success' | 'partial' | 'failed' | 'skipped';
 

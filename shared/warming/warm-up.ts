@@ -160,7 +160,7 @@ function statusOf(steps: readonly StepReport[], aborted: boolean): WarmupReport[
   return done.warmed + done.skipped > 0 ? 'partial' : 'failed';
 }
 
-/** Skipped, because another run does the work; or, for who waited in vain for it to end, failed. */
+/** Skipped, because another run does the work; or failed, when this one waited in vain for that to end. */
 function withoutLockReport(run: WarmupRun, start: Start, holderTraceId: string): WarmupReport {
   const report = { ...reportOf(run, start, []), holderTraceId };
   if (run.trigger === 'schedule' || holderTraceId === run.traceId) return { ...report, status: 'skipped' };
