@@ -1,5 +1,4 @@
 /** The typed settings of a stage: what differs between this machine, a test account and production. */
-import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../shared/limits.ts';
 import type { databaseRoles } from './users.ts';
 
 export type StageConfig = {
@@ -174,15 +173,3 @@ export type Domain = {
 
 /** AWS' managed rules for common attacks, and a limit for each address. */
 export type Firewall = { readonly requestsPer5MinutesAndAddress: number };
-
-/** Per client and minute. A token bucket's rate is per second, hence the division. */
-export const adminThrottles: Readonly<Record<LimitedAction, Throttle>> = {
-  status: perMinute('status'),
-  'warm-up': perMinute('warm-up'),
-  clear: perMinute('clear'),
-};
-
-function perMinute(action: LimitedAction): Throttle {
-  const calls = ADMIN_CALLS_PER_MINUTE[action];
-  return { ratePerSecond: calls / 60, burst: calls };
-}

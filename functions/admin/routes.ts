@@ -1,21 +1,18 @@
-/** The routes of the admin function. Each checks the scope first, then the exact limit, then acts. */
+/** What the admin function answers on each of its routes. Each is counted first, then acts. */
 import { runWarmer, startWarmer } from '../../shared/aws/invoke-warmer.ts';
 import type { ReadReplicationGroup } from '../../shared/aws/replication-group.ts';
 import type { Caches } from '../../shared/caches.ts';
 import { InvalidInputError, isOurFault, WarmupRunningError } from '../../shared/errors.ts';
 import { type Answer, answerJson } from '../../shared/http/answer.ts';
-import { type ApiRequest, type Routes, requireScope } from '../../shared/http/api.ts';
+import { type Answers, type ApiRequest, callerOf } from '../../shared/http/api.ts';
 import type { AdminLimits } from '../../shared/http/rate-limit.ts';
-import { type ClearBody, parseClearBody, parseWaitSeconds } from '../../shared/http/schemas.ts';
-import type { Scope } from '../../shared/http/scopes.ts';
-import type { LimitedAction } from '../../shared/limits.ts';
 import { log } from '../../shared/logger.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
+import { type RoutesOf, routes } from '../../shared/routes.ts';
 import { lockHolder } from '../../shared/warming/lock.ts';
+import { type ClearBody, parseClearBody, parseWaitSeconds } from './input.ts';
 import { readStatus } from './status.ts';
-
-const SCOPE: Scope = 'cache:admin';
 
 export type AdminServices = {
   readonly redis: GuardedRedis;
@@ -27,31 +24,42 @@ export type AdminServices = {
   readonly readReplicationGroup?: ReadReplicationGroup | undefined;
 };
 
-export function adminRoutes(services: AdminServices): Routes {
-  const limited = async (request: ApiRequest, action: LimitedAction, act: () => Promise<Answer>) => {
-    const { sub } = requireScope(request, SCOPE);
-    const giveBack = await services.limits.consume(action, sub);
-    try {
-      return await act();
-    } catch (error) {
-      // Nothing was done: neither for our reasons, nor for what was wrong with the request.
-      if (isOurFault(error) || error instanceof InvalidInputError) await giveBack();
-      throw error;
-    }
+type AdminRoute = RoutesOf<'admin'>;
+
+export function adminRoutes(services: AdminServices): Answers<AdminRoute> {
+  const names = Object.values(services.caches).map(({ name }) => name);
+  const answers: Answers<AdminRoute> = {
+    'GET /admin/status': async () =>
+      answerJson(JSON.stringify(await readStatus(services.redis, names, services.readReplicationGroup))),
+    'POST /admin/warm-up': (request) => warmUpByHand(services, request),
+    'POST /admin/clear': async ({ body }) => {
+      const cleared = await clear(services, parseClearBody(body, names));
+      log.info('cache.cleared', 'The cache was cleared.', { cleared });
+      return answerJson(JSON.stringify({ cleared }));
+    },
   };
-  return {
-    'GET /admin/status': (request) =>
-      limited(request, 'status', async () =>
-        answerJson(JSON.stringify(await readStatus(services.redis, services.readReplicationGroup))),
-      ),
-    'POST /admin/warm-up': (request) => limited(request, 'warm-up', () => warmUpByHand(services, request)),
-    'POST /admin/clear': (request) =>
-      limited(request, 'clear', async () => {
-        const cleared = await clear(services, parseClearBody(request.body));
-        log.info('cache.cleared', 'The cache was cleared.', { cleared });
-        return answerJson(JSON.stringify({ cleared }));
-      }),
-  };
+  const counted = (Object.keys(answers) as AdminRoute[]).map((name) => [
+    name,
+    (request: ApiRequest) => answerCounted(services.limits, name, request, answers[name]),
+  ]);
+  return Object.fromEntries(counted);
+}
+
+/** Within the exact limit of the route. */
+async function answerCounted(
+  limits: AdminLimits,
+  name: AdminRoute,
+  request: ApiRequest,
+  answer: (request: ApiRequest) => Promise<Answer>,
+): Promise<Answer> {
+  const giveBack = await limits.consume(routes[name].limit, callerOf(request).sub);
+  try {
+    return await answer(request);
+  } catch (error) {
+    // Nothing was done: neither for our reasons, nor for what was wrong with the request.
+    if (isOurFault(error) || error instanceof InvalidInputError) await giveBack();
+    throw error;
+  }
 }
 
 /** The request's own traceId goes on in the warm-up: one id from the call to the last line about it. */

@@ -1,7 +1,6 @@
 /** The answer of `GET /admin/status`: the warm-up that runs, the last ones, the fleet's totals, Redis. */
 import type { ReadReplicationGroup, ReplicationGroupFacts } from '../../shared/aws/replication-group.ts';
 import { cacheKeys } from '../../shared/cache/redis-scripts.ts';
-import { datasets } from '../../shared/datasets/index.ts';
 import { RedisUnavailableError } from '../../shared/errors.ts';
 import { totalsKeys } from '../../shared/metrics/fleet-totals.ts';
 import { lastPushFailure, type PushFailure } from '../../shared/metrics/publisher.ts';
@@ -35,19 +34,23 @@ type Status = RedisStatus & { readonly redis: { readonly replicationGroup?: Repl
 /** While Redis is away the status says so, and what AWS says of it: that is what the engineer on call asks first. */
 export async function readStatus(
   redis: GuardedRedis,
+  datasets: readonly string[],
   readReplicationGroup?: ReadReplicationGroup,
 ): Promise<Status> {
-  const [inside, replicationGroup] = await Promise.all([readRedisStatus(redis), readReplicationGroup?.()]);
+  const [inside, replicationGroup] = await Promise.all([
+    readRedisStatus(redis, datasets),
+    readReplicationGroup?.(),
+  ]);
   if (replicationGroup === undefined) return inside;
   return { ...inside, redis: { ...inside.redis, replicationGroup } } as Status;
 }
 
-async function readRedisStatus(redis: GuardedRedis): Promise<RedisStatus> {
+async function readRedisStatus(redis: GuardedRedis, datasets: readonly string[]): Promise<RedisStatus> {
   try {
     const [running, reports, facts, pushFailure] = await Promise.all([
       lockHolder(redis),
       lastReports(redis, REPORTS_SHOWN),
-      readFacts(redis),
+      readFacts(redis, datasets),
       lastPushFailure(redis),
     ]);
     return {
@@ -63,8 +66,7 @@ async function readRedisStatus(redis: GuardedRedis): Promise<RedisStatus> {
   }
 }
 
-async function readFacts(redis: GuardedRedis) {
-  const names = Object.values(datasets).map(({ name }) => name);
+async function readFacts(redis: GuardedRedis, names: readonly string[]) {
   const memoryUsedBytes = await readMemoryUsageBytes(redis);
   const [totals, generations] = await Promise.all([
     withOwnTypes(redis, { [totalsKeys.metricTotals]: 'hash' }, (client) =>

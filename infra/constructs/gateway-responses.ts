@@ -1,6 +1,6 @@
 /** What API Gateway itself answers (no token, too many requests, unknown path): RFC 9457 problems like those of the functions. */
 import { type GatewayResponseOptions, ResponseType } from 'aws-cdk-lib/aws-apigateway';
-import { ADMIN_CALLS_PER_MINUTE } from '../../shared/limits.ts';
+import { type Route, routes, scopes } from '../../shared/routes.ts';
 import type { StageConfig } from '../stage-config.ts';
 
 type Throttles = Pick<StageConfig, 'readThrottle' | 'searchThrottle'>;
@@ -29,8 +29,8 @@ const contentType = 'application/problem+json';
  * the function's own count tells the exact time.
  */
 function tooManyRequests({ readThrottle, searchThrottle }: Throttles): Omit<Answer, 'type'> {
-  const admin = Object.entries(ADMIN_CALLS_PER_MINUTE).map(
-    ([action, calls]) => `"${action}";q=${calls};w=60`,
+  const counted = Object.values<Route>(routes).flatMap(({ limit }) =>
+    limit === undefined ? [] : [`"${limit.name}";q=${limit.callsPerMinute};w=60`],
   );
   return {
     status: 429,
@@ -43,10 +43,25 @@ function tooManyRequests({ readThrottle, searchThrottle }: Throttles): Omit<Answ
       'RateLimit-Policy': [
         `"client";q=${readThrottle.ratePerSecond};w=1`,
         `"search";q=${searchThrottle.ratePerSecond};w=1`,
-        ...admin,
+        ...counted,
       ].join(', '),
     },
   };
+}
+
+/** For what the scopes are needed: the first part of the paths that each opens. */
+function neededScopes(): string {
+  const declared = Object.entries<Route>(routes);
+  return Object.keys(scopes)
+    .map((scope) => {
+      const paths = declared.filter(([, route]) => route.scope === scope).map(([name]) => firstPartOf(name));
+      return `${scope} for ${[...new Set(paths)].join(' and ')}`;
+    })
+    .join(', ');
+}
+
+function firstPartOf(route: string): string {
+  return /\/[^/]*/.exec(route)?.[0] ?? '/';
 }
 
 const answers: readonly Answer[] = [
@@ -75,7 +90,7 @@ const answers: readonly Answer[] = [
     type: ResponseType.ACCESS_DENIED,
     status: 403,
     title: 'Forbidden',
-    detail: 'This token lacks the scope: users:read for users, cache:admin for /admin.',
+    detail: `This token lacks the scope: ${neededScopes()}.`,
     headers: { 'WWW-Authenticate': 'Bearer error="insufficient_scope"' },
   },
   {

@@ -19,6 +19,7 @@ import {
 import type { Alias, IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import type { HttpMethod, Route } from '../../shared/routes.ts';
 import type { Domain, Firewall as FirewallSettings, Throttle } from '../stage-config.ts';
 import { accessLogFormat, createAccessLogs } from './access-logs.ts';
 import { CustomDomain, tls } from './custom-domain.ts';
@@ -40,17 +41,10 @@ export type RestApiProps = {
   readonly firewall?: FirewallSettings | undefined;
 };
 
-export type HttpMethod = 'GET' | 'POST';
-
 export type RouteTarget = IFunction | Alias;
 
 /** What API Gateway refuses a request for, before the function is called. The function validates everything all the same. */
-export type RequestRules = {
-  /** Query parameters that must be there, and not blank. @default - none */
-  readonly requiredQuery?: readonly string[];
-  /** Whether a body, where there is one, must be a JSON object. @default false */
-  readonly takesJson?: boolean;
-};
+type RequestRules = Pick<Route, 'requiredQuery' | 'takesJson'>;
 
 /** How long a verified token is remembered: a revoked one may be used for this long. */
 const authorizerCacheTtl = Duration.minutes(5);

@@ -12,6 +12,7 @@ import {
   type UserPoolResourceServer,
 } from 'aws-cdk-lib/aws-cognito';
 import { Construct } from 'constructs';
+import { type Scope, scopes } from '../../shared/routes.ts';
 
 export type MachineUserPoolProps = {
   readonly stage: string;
@@ -29,14 +30,13 @@ export const STAGE_TAG = 'prewarm:stage';
 /** What tokens have before each scope, which Cognito prescribes for scopes of one's own. */
 export const SCOPE_PREFIX = 'prewarm/';
 
-/** Who may clear and warm the cache; `ci` reads its status after a deployment. All others read users, and no more. */
+/** Who may clear and warm the cache; `ci` reads its status after a deployment. All others read, and no more. */
 const ADMIN_CLIENTS: ReadonlySet<string> = new Set(['oncall', 'ci']);
+const ADMIN_SCOPE: Scope = 'cache:admin';
 
-const readUsers = new ResourceServerScope({ scopeName: 'users:read', scopeDescription: 'Read users' });
-const adminCache = new ResourceServerScope({
-  scopeName: 'cache:admin',
-  scopeDescription: 'See, warm and clear the cache',
-});
+const allScopes = Object.entries(scopes).map(
+  ([scopeName, scopeDescription]) => new ResourceServerScope({ scopeName, scopeDescription }),
+);
 
 /** Clients get tokens by client credentials; nobody can sign up, and nobody can sign in. */
 export class MachineUserPool extends Construct {
@@ -49,7 +49,7 @@ export class MachineUserPool extends Construct {
     this.pool = this.#createPool(props);
     const server = this.pool.addResourceServer('Api', {
       identifier: SCOPE_PREFIX.slice(0, -1),
-      scopes: [readUsers, adminCache],
+      scopes: allScopes,
     });
     this.domain = this.pool.addDomain('Domain', { cognitoDomain: { domainPrefix: props.domainPrefix } });
     this.clients = Object.fromEntries(
@@ -86,13 +86,15 @@ export class MachineUserPool extends Construct {
 
   /** A client that the settings do not name any more is deleted, whatever is kept: its secret must not work on. */
   #createClient(client: string, server: UserPoolResourceServer): UserPoolClient {
-    const scopes = ADMIN_CLIENTS.has(client) ? [readUsers, adminCache] : [readUsers];
+    const granted = allScopes.filter(
+      ({ scopeName }) => scopeName !== ADMIN_SCOPE || ADMIN_CLIENTS.has(client),
+    );
     return this.pool.addClient(`Client-${client}`, {
       userPoolClientName: client,
       generateSecret: true,
       oAuth: {
         flows: { clientCredentials: true },
-        scopes: scopes.map((scope) => OAuthScope.resourceServer(server, scope)),
+        scopes: granted.map((scope) => OAuthScope.resourceServer(server, scope)),
       },
       accessTokenValidity: Duration.hours(1),
       // Without an entry here Cognito would allow users to sign in by password.

@@ -4,18 +4,18 @@ import { fileURLToPath } from 'node:url';
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import type { LimitedAction } from '../../shared/limits.ts';
+import { type HttpMethod, type Route, routes } from '../../shared/routes.ts';
 import { Alarms } from '../constructs/alarms.ts';
 import type { Connections, Issuer, ReplicationGroup } from '../constructs/connections.ts';
 import { DeploymentHook } from '../constructs/deployment-hook.ts';
 import { LiveAlias, Rollouts } from '../constructs/live-alias.ts';
 import { Migrations } from '../constructs/migrations.ts';
 import { NodeFunction, type NodeFunctionProps } from '../constructs/node-function.ts';
-import { type HttpMethod, type RequestRules, RestApi, type RouteTarget } from '../constructs/rest-api.ts';
-import { deriveKeys, UsagePlans } from '../constructs/usage-plans.ts';
+import { RestApi, type RouteTarget } from '../constructs/rest-api.ts';
+import { deriveKeys, UsagePlans, type UsagePlansProps } from '../constructs/usage-plans.ts';
 import { Warmer } from '../constructs/warmer.ts';
 import { WarmingSchedule } from '../constructs/warming-schedule.ts';
-import { adminThrottles, type FunctionFolder, type FunctionName, type StageConfig } from '../stage-config.ts';
+import type { FunctionFolder, FunctionName, StageConfig, Throttle } from '../stage-config.ts';
 import type { DatabaseUser } from '../users.ts';
 import { alarmOnApi, alarmOnIssuer, alarmOnWarming } from './service-alarms.ts';
 import {
@@ -43,7 +43,7 @@ export type ServiceStackProps = Pick<StackProps, 'env'> & {
 type OwnProps = Pick<NodeFunctionProps, 'environment' | 'placement' | 'carry'>;
 
 /** What answers a route: a function, or the alias under which its traffic moves to new code. */
-type ApiTargets = Readonly<Record<'read' | 'search' | 'admin', RouteTarget>>;
+type ApiTargets = Readonly<Record<Route['answeredBy'], RouteTarget>>;
 
 type ApiParts = {
   readonly read: NodeFunction;
@@ -137,7 +137,7 @@ export class ServiceStack extends Stack {
     return { read: readLive, search: searchLive, admin: adminLive };
   }
 
-  #createApi({ read, search, admin }: ApiTargets, alarms: Alarms): void {
+  #createApi(targets: ApiTargets, alarms: Alarms): void {
     const keys = deriveKeys(this.stackName, this.#props.config.clients);
     const authorizer = this.#createAuthorizer(keys);
     alarmOnIssuer(alarms, authorizer);
@@ -145,26 +145,24 @@ export class ServiceStack extends Stack {
     const { domain, firewall } = this.#props.config;
     const throttles = { readThrottle, searchThrottle };
     const api = new RestApi(this, 'Api', { authorizer, logRetention, ...throttles, domain, firewall });
-    api.addOpenRoute('GET', '/health', read);
-    api.addProtectedRoute('GET', '/users', read, { requiredQuery: ['ids'] });
-    api.addProtectedRoute('GET', '/users/{id}', read);
-    const searching = api.addProtectedRoute('GET', '/users/search', search, { requiredQuery: ['q'] });
-    const limited = (action: LimitedAction, method: HttpMethod, rules?: RequestRules) => ({
-      method: api.addProtectedRoute(method, `/admin/${action}`, admin, rules),
-      throttle: adminThrottles[action],
-    });
-    new UsagePlans(this, 'UsagePlans', {
-      api,
-      keys,
-      throttle: readThrottle,
-      methodThrottles: [
-        { method: searching, throttle: searchThrottle },
-        limited('status', 'GET'),
-        limited('warm-up', 'POST'),
-        limited('clear', 'POST', { takesJson: true }),
-      ],
-    });
+    const methodThrottles = this.#addRoutes(api, targets);
+    new UsagePlans(this, 'UsagePlans', { api, keys, throttle: readThrottle, methodThrottles });
     new CfnOutput(this, 'ApiUrl', { value: api.address });
+  }
+
+  /** All that `shared/routes.ts` declares. Answers what throttle each has that has one of its own. */
+  #addRoutes(api: RestApi, targets: ApiTargets): UsagePlansProps['methodThrottles'] {
+    return Object.entries<Route>(routes).flatMap(([name, route]) => {
+      const [httpMethod, path] = name.split(' ') as [HttpMethod, string];
+      const target = targets[route.answeredBy];
+      if (route.scope === null) {
+        api.addOpenRoute(httpMethod, path, target);
+        return [];
+      }
+      const method = api.addProtectedRoute(httpMethod, path, target, route);
+      const throttle = throttleOf(route, this.#props.config);
+      return throttle === undefined ? [] : [{ method, throttle }];
+    });
   }
 
   /** Outside the VPC: it needs the issuer's keys from the internet, and nothing of ours. */
@@ -222,6 +220,12 @@ export class ServiceStack extends Stack {
       logRetention: config.logRetentionDays,
     };
   }
+}
+
+/** Its own, if it does not share that of all reads. A token bucket's rate is per second, hence the division. */
+function throttleOf({ answeredBy, limit }: Route, { searchThrottle }: StageConfig): Throttle | undefined {
+  if (limit) return { ratePerSecond: limit.callsPerMinute / 60, burst: limit.callsPerMinute };
+  return answeredBy === 'search' ? searchThrottle : undefined;
 }
 
 /**

@@ -3,9 +3,9 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
 import { ForbiddenError, NotFoundError, TokenExpiredError } from '../errors.ts';
 import { log, withTraceId } from '../logger.ts';
+import { type Route, type RouteName, routes, type Scope } from '../routes.ts';
 import type { Answer } from './answer.ts';
 import { toProblem } from './problem.ts';
-import type { Scope } from './scopes.ts';
 
 /** What the authorizer said of the caller; every value is text in API Gateway. */
 type Identity = {
@@ -17,32 +17,48 @@ type Identity = {
 };
 
 export type ApiRequest = APIGatewayProxyEvent;
-/** Keyed by method and resource, as the template declares them: `GET /users/{id}`. */
-export type Routes = Readonly<Record<string, (request: ApiRequest) => Promise<Answer>>>;
 
-/**
- * The caller, if the token has not ended and its scopes allow what `requiredScope` stands for. Throws `TokenExpiredError`
- * and `ForbiddenError`. API Gateway keeps the authorizer's answer for minutes, whatever the token's own end says.
- */
-export function requireScope(request: ApiRequest, requiredScope: Scope): Identity {
-  const identity = request.requestContext.authorizer as Identity | null | undefined;
-  if (identity && !(Date.now() < Number(identity.exp) * 1_000)) throw new TokenExpiredError();
-  if (!identity?.scope.split(' ').includes(requiredScope)) throw new ForbiddenError(requiredScope);
-  return identity;
+/** How a function answers its routes. Each caller's token was looked at before. */
+export type Answers<Name extends string = RouteName> = Readonly<
+  Record<Name, (request: ApiRequest) => Promise<Answer>>
+>;
+
+/** Who calls, on a route that asks for a token. */
+export function callerOf(request: ApiRequest): Identity {
+  return request.requestContext.authorizer as Identity;
 }
 
-/** The function's handler: finds the route, turns errors into answers, and hands on the metrics beside the work. */
-export function apiHandler(routes: Routes, flushMetrics: () => Promise<void>) {
+/**
+ * The function's handler: finds the route, lets in whom its declaration allows, turns errors into answers, and hands on the
+ * metrics beside the work.
+ */
+export function apiHandler<Name extends string>(
+  answers: Answers<Name>,
+  flushMetrics: () => Promise<void>,
+  declared: Readonly<Record<Name, Route>> = routes as Readonly<Record<string, Route>>,
+) {
   const chain = middy()
     .use(withMetrics(flushMetrics))
     .use(answered())
     .handler(async (request: ApiRequest, _context: Context): Promise<APIGatewayProxyResult> => {
-      const route = routes[`${request.httpMethod} ${request.resource}`];
-      if (route === undefined) throw new NotFoundError('There is nothing at this address.');
-      return route(request);
+      const name = `${request.httpMethod} ${request.resource}` as Name;
+      if (!Object.hasOwn(answers, name)) throw new NotFoundError('There is nothing at this address.');
+      const { scope } = declared[name];
+      if (scope !== null) requireScope(request, scope);
+      return answers[name](request);
     });
   return (request: ApiRequest, context: Context): Promise<APIGatewayProxyResult> =>
     withTraceId(traceIdOf(request), () => chain(request, context));
+}
+
+/**
+ * Throws `TokenExpiredError` and `ForbiddenError`, unless the token has not ended and has the scope. API Gateway keeps the
+ * authorizer's answer for minutes, whatever the token's own end says.
+ */
+function requireScope(request: ApiRequest, required: Scope): void {
+  const identity: Identity | null | undefined = callerOf(request);
+  if (identity && !(Date.now() < Number(identity.exp) * 1_000)) throw new TokenExpiredError();
+  if (!identity?.scope.split(' ').includes(required)) throw new ForbiddenError(required);
 }
 
 type ApiMiddleware = middy.MiddlewareObj<ApiRequest, APIGatewayProxyResult>;

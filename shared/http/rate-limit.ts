@@ -1,13 +1,13 @@
-/** The exact limits of the admin actions, per subject, counted in Redis; stricter ones in memory while Redis is away. */
+/** The exact limits of the routes that have one, per subject, counted in Redis; stricter ones in memory while Redis is away. */
 import { createHash } from 'node:crypto';
 import type { Result } from 'ioredis';
 import { RedisUnavailableError, TooManyRequestsError } from '../errors.ts';
-import { ADMIN_CALLS_PER_MINUTE, type LimitedAction } from '../limits.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { ALSO_WHEN_FULL, NOW } from '../redis/lua.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
 import { defineScript } from '../redis/script.ts';
+import type { CallLimit } from '../routes.ts';
 
 export const limitKeys = {
   /** By subject, how often an admin action was called in the window that is open, and when that ends. */
@@ -90,33 +90,33 @@ export class AdminLimits {
   }
 
   /** Counts one call. Throws `TooManyRequestsError` when it is one too many. */
-  async consume(action: LimitedAction, subject: string): Promise<GiveBack> {
-    const { isOneTooMany, endsInMs, giveBack } = await this.#count(action, subject);
-    if (!isOneTooMany) return () => giveBackOrReport(action, giveBack);
+  async consume(limit: CallLimit, subject: string): Promise<GiveBack> {
+    const { isOneTooMany, endsInMs, giveBack } = await this.#count(limit, subject);
+    if (!isOneTooMany) return () => giveBackOrReport(limit.name, giveBack);
     throw new TooManyRequestsError({
-      policy: action,
-      limit: ADMIN_CALLS_PER_MINUTE[action],
+      policy: limit.name,
+      limit: limit.callsPerMinute,
       windowSeconds: WINDOW_MS / 1_000,
       retryAfterSeconds: Math.max(1, Math.ceil(endsInMs / 1_000)),
     });
   }
 
-  async #count(action: LimitedAction, subject: string): Promise<Counted> {
+  async #count(limit: CallLimit, subject: string): Promise<Counted> {
     try {
-      return await this.#countInRedis(action, limitKeys.limited(subject));
+      return await this.#countInRedis(limit, limitKeys.limited(subject));
     } catch (error) {
       if (!(error instanceof RedisUnavailableError)) throw error;
-      return this.#countHere(`${action} ${subject}`);
+      return this.#countHere(`${limit.name} ${subject}`);
     }
   }
 
-  async #countInRedis(action: LimitedAction, limited: string): Promise<Counted> {
-    const key = limitKeys.limit(action);
+  async #countInRedis({ name, callsPerMinute }: CallLimit, limited: string): Promise<Counted> {
+    const key = limitKeys.limit(name);
     const [calls, endsInMs, endsAtMs] = await withOwnTypes(this.#redis, { [key]: 'hash' }, (client) =>
-      client.countCall(key, limited, WINDOW_MS, ADMIN_CALLS_PER_MINUTE[action]),
+      client.countCall(key, limited, WINDOW_MS, callsPerMinute),
     );
     const giveBack = () => this.#redis.run((client) => client.uncountCall(key, limited, endsAtMs));
-    return { isOneTooMany: calls > ADMIN_CALLS_PER_MINUTE[action], endsInMs, giveBack };
+    return { isOneTooMany: calls > callsPerMinute, endsInMs, giveBack };
   }
 
   /** Each container counts for itself then, so each allows one only. */
@@ -136,10 +136,13 @@ export class AdminLimits {
   }
 }
 
-async function giveBackOrReport(action: LimitedAction, giveBack: () => Promise<unknown>): Promise<void> {
+async function giveBackOrReport(limit: string, giveBack: () => Promise<unknown>): Promise<void> {
   try {
     await giveBack();
   } catch (error) {
-    log.warn('limit.give_back_failed', 'A call that failed could not be uncounted.', { action, error });
+    log.warn('limit.give_back_failed', 'A call that failed could not be uncounted.', {
+      action: limit,
+      error,
+    });
   }
 }

@@ -1,15 +1,16 @@
-/** What a token's scopes allow: for the authorizer's policy at the edge, and for the functions, which check again. */
-
-/** By scope, the methods and paths that it opens, as a policy of API Gateway writes them; `*` is any text. */
-const OPENED = {
-  'users:read': ['GET/users', 'GET/users/*'],
-  'cache:admin': ['GET/admin/*', 'POST/admin/*'],
-} as const satisfies Record<string, readonly string[]>;
-
-export type Scope = keyof typeof OPENED;
+/** What a token's scopes open, for the authorizer's policy at the edge; the functions check each route's scope again. */
+import { type Route, routes, type Scope, scopes } from '../routes.ts';
 
 /** What the scopes of a token, separated by blanks, open; those of others open nothing. */
-export function openedBy(scopes: string): string[] {
-  const opened = new Set(scopes.split(' ').filter((scope) => Object.hasOwn(OPENED, scope)));
-  return [...opened].flatMap((scope) => OPENED[scope as Scope]);
+export function openedBy(granted: string): string[] {
+  const known = new Set(granted.split(' ').filter((scope) => Object.hasOwn(scopes, scope)));
+  return [...known].flatMap((scope) => pathsOf(scope as Scope));
+}
+
+/** Methods and paths as a policy of API Gateway writes them: `GET/users/*`, where `*` is any text. */
+function pathsOf(scope: Scope): string[] {
+  const declared: [string, Route][] = Object.entries(routes);
+  return declared
+    .filter(([, route]) => route.scope === scope)
+    .map(([name]) => name.replace(' ', '').replaceAll(/\{[^}]+\}/g, '*'));
 }

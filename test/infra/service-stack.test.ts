@@ -11,6 +11,7 @@ import type { StageConfig } from '../../infra/stage-config.ts';
 import { localStage } from '../../infra/stages/local.ts';
 import { prodStage } from '../../infra/stages/prod.ts';
 import { openedBy } from '../../shared/http/scopes.ts';
+import { routes, scopes } from '../../shared/routes.ts';
 import { runbookEntries } from '../support/runbook.ts';
 
 const plainUrl = 'postgres://127.0.0.1:5433/prewarm';
@@ -100,22 +101,19 @@ beforeAll(() => {
 });
 
 describe('the API', () => {
-  const targets = {
-    'GET /users': 'read',
-    'GET /users/{id}': 'read',
-    'GET /users/search': 'search',
-    'GET /admin/status': 'admin',
-    'POST /admin/warm-up': 'admin',
-    'POST /admin/clear': 'admin',
-    'GET /health': 'read',
-  };
+  it('has the routes that are declared and no others, each to its function', () => {
+    const made = routesOf(template);
 
-  it('has these routes and no others, each to its function', () => {
-    const routes = routesOf(template);
+    expect(Object.keys(made).sort()).toEqual(Object.keys(routes).sort());
+    for (const [name, { answeredBy }] of Object.entries(routes)) {
+      expect(JSON.stringify(made[name]?.['Integration'])).toContain(functionId(template, answeredBy));
+    }
+  });
 
-    expect(Object.keys(routes).sort()).toEqual(Object.keys(targets).sort());
-    for (const [route, folder] of Object.entries(targets)) {
-      expect(JSON.stringify(routes[route]?.['Integration'])).toContain(functionId(template, folder));
+  it('gives searches to containers of their own, and admin calls to the only function that may start the warmer', () => {
+    expect(routes['GET /users/search'].answeredBy).toBe('search');
+    for (const [name, { answeredBy }] of Object.entries(routes)) {
+      expect(answeredBy === 'admin', name).toBe(name.includes(' /admin/'));
     }
   });
 
@@ -153,15 +151,15 @@ describe('the API', () => {
   });
 
   it('has no route with a token that no scope opens, and none that two open', () => {
-    const protectedRoutes = Object.keys(targets).filter((route) => route !== 'GET /health');
-    for (const route of protectedRoutes) {
-      const opening = ['users:read', 'cache:admin'].filter((scope) =>
+    for (const [name, { scope }] of Object.entries(routes).filter(([route]) => route !== 'GET /health')) {
+      const opening = Object.keys(scopes).filter((each) =>
         isAllowed(
-          { Statement: { Effect: 'Allow', Action: 'execute-api:Invoke', Resource: openedBy(scope) } },
-          route.replace(' ', '').replace('{id}', '7'),
+          { Statement: { Effect: 'Allow', Action: 'execute-api:Invoke', Resource: openedBy(each) } },
+          name.replace(' ', '').replace(/\{[^}]+\}/, '7'),
         ),
       );
-      expect(opening, route).toEqual([route.includes('/admin/') ? 'cache:admin' : 'users:read']);
+      expect(opening, name).toEqual([scope]);
+      expect(scope === 'cache:admin', name).toBe(name.includes(' /admin/'));
     }
   });
 

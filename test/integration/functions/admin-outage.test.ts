@@ -4,10 +4,10 @@ import { adminRoutes } from '../../../functions/admin/routes.ts';
 import { openCaches } from '../../../shared/caches.ts';
 import { RedisUnavailableError } from '../../../shared/errors.ts';
 import type { Answer } from '../../../shared/http/answer.ts';
-import type { ApiRequest } from '../../../shared/http/api.ts';
 import { AdminLimits } from '../../../shared/http/rate-limit.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { ADMIN_GUARD, GuardedRedis } from '../../../shared/redis/guarded-redis.ts';
+import type { RoutesOf } from '../../../shared/routes.ts';
 import {
   type IsolatedServers,
   isolatedServers,
@@ -27,11 +27,11 @@ beforeEach(async () => {
   database = new Database(servers.databaseUrl);
   const limits = new AdminLimits(redis);
   const caches = openCaches(redis, database);
-  const routes = adminRoutes({ redis, database, caches, limits, warmerFunctionName: 'warmer' });
+  const answers = adminRoutes({ redis, database, caches, limits, warmerFunctionName: 'warmer' });
   call = (method, path, sub = 'oncall') => {
     const authorizer = { sub, scope: 'cache:admin', exp: '9999999999' };
     const request = { requestContext: { requestId: 'id', authorizer }, headers: {}, body: null };
-    return (routes[`${method} ${path}`] as (request: ApiRequest) => Promise<Answer>)(request as never);
+    return answers[`${method} ${path}` as RoutesOf<'admin'>](request as never);
   };
   await call('GET', '/admin/status', 'somebody-else'); // both connections are there
 });

@@ -7,6 +7,8 @@ import { type OwnRedis, startOwnRedis } from '../../support/servers.ts';
 /** A bound against hanging: the machine may be busy. */
 const PATIENT_MS = 60_000;
 
+const NAMES = ['one', 'another'];
+
 let server: OwnRedis;
 let redis: GuardedRedis;
 
@@ -26,13 +28,10 @@ async function open(guard: GuardOptions): Promise<GuardedRedis> {
 }
 
 it('tells the memory, the generations and that nothing has run yet', async () => {
-  expect(await readStatus(redis)).toEqual({
+  expect(await readStatus(redis, NAMES)).toEqual({
     redis: { available: true, memoryUsedBytes: expect.any(Number) },
     warmup: { runningTraceId: null, lastReports: [] },
-    datasets: [
-      { name: 'users', generation: '0' },
-      { name: 'user-search', generation: '0' },
-    ],
+    datasets: NAMES.map((name) => ({ name, generation: '0' })),
     totals: {},
     lastPushFailure: null,
   });
@@ -40,7 +39,7 @@ it('tells the memory, the generations and that nothing has run yet', async () =>
 
 it('tells the rest when the server forbids to ask for its memory', async () => {
   await redis.run((client) => client.acl('SETUSER', 'default', '-info'));
-  expect(await readStatus(redis)).toMatchObject({
+  expect(await readStatus(redis, NAMES)).toMatchObject({
     redis: { available: true, memoryUsedBytes: null },
     warmup: { runningTraceId: null },
   });
@@ -50,5 +49,5 @@ it('says so when Redis does not answer', async () => {
   const impatient = await open(REQUEST_GUARD);
   onTestFinished(() => impatient.close());
   server.freeze();
-  expect(await readStatus(impatient)).toEqual({ redis: { available: false } });
+  expect(await readStatus(impatient, NAMES)).toEqual({ redis: { available: false } });
 });

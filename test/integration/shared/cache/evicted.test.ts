@@ -165,7 +165,7 @@ it('what promises rest on has no time to live, and is not evicted by a policy th
   await caches.userSearch.get({ query: 'an', limit: 5, after: null });
   await new ReadReporter(guard, Object.values(caches)).reportAll();
   await new Telemetry(guard, undefined, Object.values(caches)).publishNow();
-  await new AdminLimits(guard).consume('clear', 'somebody');
+  await new AdminLimits(guard).consume({ name: 'clear', callsPerMinute: 2 }, 'somebody');
   await runWarmUp(guard, database, datasetsOf(20, 5));
   const all = await redis.keys('*');
   const ttls = await Promise.all(all.map((key) => redis.pttl(key)));

@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TooManyRequestsError } from '../../../../shared/errors.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
-import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
 import { ADMIN_GUARD, GuardedRedis } from '../../../../shared/redis/guarded-redis.ts';
 import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 
+const STATUS = { name: 'status', callsPerMinute: 5 };
+const CLEAR = { name: 'clear', callsPerMinute: 2 };
 const PATIENT = { ...ADMIN_GUARD, timeoutMs: 5_000 };
 const REFUSED = { status: 'rejected', reason: expect.any(TooManyRequestsError) };
 
@@ -25,7 +26,7 @@ afterAll(async () => {
 });
 
 const consume = (subject: string, call: number) =>
-  (containers[call % 2] as AdminLimits).consume('status', subject);
+  (containers[call % 2] as AdminLimits).consume(STATUS, subject);
 
 async function refusedOf(subject: string, calls: number): Promise<unknown[]> {
   const made = Array.from({ length: calls }, (_, call) => consume(subject, call));
@@ -34,7 +35,7 @@ async function refusedOf(subject: string, calls: number): Promise<unknown[]> {
 
 describe('a limit', () => {
   it('counts the calls of a subject in all containers, and refuses the first one too many', async () => {
-    expect(await refusedOf('somebody', ADMIN_CALLS_PER_MINUTE.status + 1)).toEqual([REFUSED]);
+    expect(await refusedOf('somebody', STATUS.callsPerMinute + 1)).toEqual([REFUSED]);
     expect(await refusedOf('somebody else', 1)).toEqual([]);
     const refusal = consume('somebody', 0);
     await expect(refusal).rejects.toMatchObject({ policy: 'status', limit: 5, windowSeconds: 60 });
@@ -44,7 +45,7 @@ describe('a limit', () => {
     for (let calls = 0; calls < 8; calls++) {
       await (await consume('unlucky', calls))();
     }
-    expect(await refusedOf('unlucky', ADMIN_CALLS_PER_MINUTE.status)).toEqual([]);
+    expect(await refusedOf('unlucky', STATUS.callsPerMinute)).toEqual([]);
   });
 
   it('begins anew when its window has ended, and forgets those that ended', async () => {
@@ -66,11 +67,10 @@ describe('a limit', () => {
 
   it('is charged with nothing for a call that was refused', async () => {
     const made = [];
-    for (let calls = 0; calls < ADMIN_CALLS_PER_MINUTE.status; calls++)
-      made.push(await consume('eager', calls));
+    for (let calls = 0; calls < STATUS.callsPerMinute; calls++) made.push(await consume('eager', calls));
     expect(await refusedOf('eager', 10)).toHaveLength(10);
     await Promise.all(made.map((giveBack) => giveBack()));
-    expect(await refusedOf('eager', ADMIN_CALLS_PER_MINUTE.status)).toEqual([]);
+    expect(await refusedOf('eager', STATUS.callsPerMinute)).toEqual([]);
   });
 
   it('is given nothing back for a call of a window that has ended', async () => {
@@ -94,7 +94,7 @@ describe('a limit', () => {
 
   it('replaces what somebody else has put in its place', async () => {
     await redis.run((client) => client.set(keys.limit('clear'), 'foreign'));
-    await containers[0]?.consume('clear', 'somebody');
+    await containers[0]?.consume(CLEAR, 'somebody');
     expect(await redis.run((client) => client.type(keys.limit('clear')))).toBe('hash');
   });
 });
@@ -103,19 +103,19 @@ describe('without Redis', () => {
   it('each container allows a subject one call a minute, and gives it back if it failed', async () => {
     const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
     const limits = new AdminLimits(away);
-    const giveBack = await limits.consume('clear', 'somebody');
-    await expect(limits.consume('clear', 'somebody')).rejects.toBeInstanceOf(TooManyRequestsError);
-    await limits.consume('status', 'somebody');
-    await limits.consume('clear', 'somebody else');
+    const giveBack = await limits.consume(CLEAR, 'somebody');
+    await expect(limits.consume(CLEAR, 'somebody')).rejects.toBeInstanceOf(TooManyRequestsError);
+    await limits.consume(STATUS, 'somebody');
+    await limits.consume(CLEAR, 'somebody else');
     await giveBack();
-    await limits.consume('clear', 'somebody');
+    await limits.consume(CLEAR, 'somebody');
     away.close();
   });
 
   it('no more than a thousand subjects are remembered', async () => {
     const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
     const limits = new AdminLimits(away);
-    const calls = Array.from({ length: 1_001 }, (_, subject) => limits.consume('clear', String(subject)));
+    const calls = Array.from({ length: 1_001 }, (_, subject) => limits.consume(CLEAR, String(subject)));
     const refused = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
     expect(refused).toEqual([REFUSED]);
     away.close();

@@ -7,7 +7,6 @@ import { checkExternal } from '../../../../infra/local/servers/external.ts';
 import { redisUser } from '../../../../infra/users.ts';
 import { RedisUnavailableError, TooManyRequestsError } from '../../../../shared/errors.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
-import { ADMIN_CALLS_PER_MINUTE } from '../../../../shared/limits.ts';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
 import { Publisher } from '../../../../shared/metrics/publisher.ts';
 import { Recorder } from '../../../../shared/metrics/recorder.ts';
@@ -324,7 +323,7 @@ describe('what Prewarm keeps in Redis', () => {
     const totals = new FleetTotals(redis, recorder);
     await totals.add({ order: 1, values: new Map() });
     expect((await lastReports(redis, 10)).map(({ traceId }) => traceId)).toEqual(['trace', 'earlier']);
-    expect(await readStatus(redis)).toMatchObject({
+    expect(await readStatus(redis, ['users', 'user-search'])).toMatchObject({
       redis: { available: true, memoryUsedBytes: expect.any(Number) },
       warmup: { runningTraceId: null, lastReports: [{ traceId: 'trace' }, { traceId: 'earlier' }] },
       datasets: [{ name: 'users', generation }, { name: 'user-search' }],
@@ -347,12 +346,13 @@ describe('what Prewarm keeps in Redis', () => {
   it('counts the exact limits of all containers together', async () => {
     const guards = await Promise.all([connect(cluster.url, ADMIN_GUARD), connect(cluster.url, ADMIN_GUARD)]);
     const containers = guards.map((guard) => new AdminLimits(guard));
-    const calls = Array.from({ length: ADMIN_CALLS_PER_MINUTE.status + 1 }, (_, call) =>
-      (containers[call % 2] as AdminLimits).consume('status', 'somebody'),
+    const limit = { name: 'status', callsPerMinute: 5 };
+    const calls = Array.from({ length: limit.callsPerMinute + 1 }, (_, call) =>
+      (containers[call % 2] as AdminLimits).consume(limit, 'somebody'),
     );
     const refused = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
     expect(refused).toEqual([{ status: 'rejected', reason: expect.any(TooManyRequestsError) }]);
-    await containers[0]?.consume('status', 'somebody else');
+    await containers[0]?.consume(limit, 'somebody else');
   });
 });
 

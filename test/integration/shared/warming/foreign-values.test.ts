@@ -61,11 +61,11 @@ describe('a warm-up and the status', () => {
     keys.metricPushFailure,
   ])('go on when %s is of another type', async (key) => {
     await redis.run((client) => client.rpush(key, 'not', 'ours'));
-    await readStatus(redis);
+    await readStatus(redis, [users.name]);
     const { report } = await run();
     expect(report).toMatchObject({ status: 'success', warmed: 105 });
     expect(await redis.run((client) => client.type(key))).not.toBe('list');
-    expect((await readStatus(redis)) as unknown).toMatchObject({
+    expect((await readStatus(redis, [users.name])) as unknown).toMatchObject({
       warmup: { lastReports: [{ status: 'success' }] },
     });
   });
@@ -76,7 +76,7 @@ describe('a warm-up and the status', () => {
     const [whole = ''] = await redis.run((client) => client.zrevrange(keys.warmupReports, 0, 0));
     for (const text of [whole.slice(0, 40), 'null', '[]', '{"traceId":7}'])
       await redis.run((client) => client.zadd(keys.warmupReports, String(1e15), text));
-    expect((await readStatus(redis)) as unknown).toMatchObject({
+    expect((await readStatus(redis, [users.name])) as unknown).toMatchObject({
       warmup: { lastReports: [JSON.parse(whole)] },
     });
     expect(named()).toEqual([keys.warmupReports]);
