@@ -1,4 +1,5 @@
 /** Whose database it is that DATABASE_URL names: one that holds what is not Prewarm's is left alone until somebody says otherwise. */
+import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { StartError } from './start-error.ts';
 
@@ -6,8 +7,9 @@ const TIMEOUT_MS = 5_000;
 /** So many names tell enough. */
 const NAMED_MAX = 3;
 
-/** What a database that only Prewarm has migrated holds. */
-const OURS = ['users', 'prewarm_migrations', 'prewarm_popularity', 'prewarm_fold'];
+const MIGRATIONS = new URL('../../shared/postgres/migrations/', import.meta.url);
+const MADE =
+  /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|FUNCTION|SEQUENCE|TYPE)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)/gim;
 
 /** Tables, views, sequences, types and functions of people; what an extension brings is nobody's. How many there are, too. */
 const OTHERS = `
@@ -50,12 +52,20 @@ export async function holdsNothingElse(databaseUrl: string, adopt: boolean): Pro
     if (encoding !== 'UTF8') {
       throw new StartError(`The database that DATABASE_URL names is in ${encoding}: make one in UTF8.`);
     }
-    const others = (await client.query<Other>(OTHERS, [isOurs, OURS])).rows;
+    const others = (await client.query<Other>(OTHERS, [isOurs, await madeByMigrations()])).rows;
     if (others.length > 0 && !isOurs && !adopt) throw new StartError(describe(others));
     return others.length === 0;
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+/** What a database that only Prewarm has migrated holds: what each file makes, and the table of those that ran. */
+async function madeByMigrations(): Promise<string[]> {
+  const names = await readdir(MIGRATIONS);
+  const files = await Promise.all(names.map((name) => readFile(new URL(name, MIGRATIONS), 'utf8')));
+  const made = files.flatMap((sql) => [...sql.matchAll(MADE)].map(([, name]) => name as string));
+  return ['prewarm_migrations', ...made];
 }
 
 function describe(named: readonly Other[]): string {

@@ -1,15 +1,15 @@
 /** Containers of the read function in a test's own process: each with connections, caches and counts of its own, until the test is finished. */
 import { onTestFinished } from 'vitest';
 import { type Caches, openCaches } from '../../shared/caches.ts';
-import { datasets } from '../../shared/datasets/index.ts';
 import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, type GuardOptions, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
 import { type Hydrated, hydrate } from '../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../shared/warming/popularity.ts';
+import { type Fixture, fixture } from './datasets/fixture.ts';
 
 export type Container = {
   readonly redis: GuardedRedis;
-  readonly caches: Caches;
+  readonly caches: Caches<Fixture>;
   readonly reads: ReadReporter;
   /** As the function does before its first request, but as long as a busy machine needs if not told otherwise. */
   hydrate(timeoutMs?: number): Promise<Hydrated>;
@@ -21,7 +21,7 @@ type ContainerOptions = {
   readonly databaseUrl?: string;
   /** @default as patient as a warm-up, so that a busy machine does not look like a Redis that is away */
   readonly guard?: GuardOptions;
-  readonly registered?: typeof datasets;
+  readonly registered?: Fixture;
 };
 
 const NO_DATABASE = 'postgres://nobody@127.0.0.1:1/none';
@@ -32,7 +32,7 @@ const HYDRATE_TIMEOUT_MS = 30_000;
 const TOGETHER = 50;
 
 export async function openContainer(options: ContainerOptions): Promise<Container> {
-  const { redisUrl, databaseUrl = NO_DATABASE, guard = WARMER_GUARD, registered = datasets } = options;
+  const { redisUrl, databaseUrl = NO_DATABASE, guard = WARMER_GUARD, registered = fixture } = options;
   const redis = new GuardedRedis(redisUrl, guard);
   const database = new Database(databaseUrl);
   onTestFinished(async () => {

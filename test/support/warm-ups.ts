@@ -1,37 +1,30 @@
-/** Whole warm-ups of the real datasets, or of smaller and quicker ones, for tests of what they leave behind. */
+/** Whole warm-ups of the fixture's datasets, or of smaller and quicker ones, for tests of what they leave behind. */
 import { randomUUID } from 'node:crypto';
 import { openCaches, warmableDatasetsOf } from '../../shared/caches.ts';
-import { datasets } from '../../shared/datasets/index.ts';
 import type { Database } from '../../shared/postgres/database.ts';
 import type { GuardedRedis } from '../../shared/redis/guarded-redis.ts';
 import type { WarmableDataset } from '../../shared/warming/dataset-warmer.ts';
 import type { WarmPlan } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
+import { type Fixture, fixture } from './datasets/fixture.ts';
 
-type Registered = typeof datasets;
-
-/** The datasets, with at most so many users and searches to warm. */
-export function datasetsOf(users: number, searches: number): Registered {
+/** The fixture's datasets, with at most so many users and searches to warm. */
+export function datasetsOf(users: number, searches: number): Fixture {
   return {
-    ...datasets,
-    users: { ...datasets.users, warmIdsMax: users },
-    userSearch: { ...datasets.userSearch, warmIdsMax: searches },
+    users: { ...fixture.users, warmIdsMax: users },
+    userSearch: { ...fixture.userSearch, warmIdsMax: searches },
   };
 }
 
-export function targetsOf(
-  redis: GuardedRedis,
-  database: Database,
-  registered: Registered,
-): WarmableDataset[] {
+export function targetsOf(redis: GuardedRedis, database: Database, registered: Fixture): WarmableDataset[] {
   return warmableDatasetsOf(redis, database, openCaches(redis, database, registered), registered);
 }
 
 export async function runWarmUp(
   redis: GuardedRedis,
   database: Database,
-  registered: Registered,
+  registered: Fixture,
   trigger: Trigger = 'manual',
 ): Promise<{ report: WarmupReport; plans: ReadonlyMap<string, WarmPlan> }> {
   const plans = new Map<string, WarmPlan>();

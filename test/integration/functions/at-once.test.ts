@@ -72,8 +72,8 @@ it('warm-ups each report and log under their own traceId, and one of them runs',
   expect(reports.map(({ traceId }) => traceId)).toEqual(AT_ONCE);
   const [ran, ...more] = reports.filter(({ status }) => status !== 'skipped');
   expect(more).toEqual([]);
-  expect(ran).toMatchObject({ status: 'success', steps: { length: 4 } });
-  expect(ran?.steps[1]).toMatchObject({ name: users.warmStep });
+  expect(ran).toMatchObject({ status: 'success' });
+  expect(ran?.steps.map(({ name }) => name)).toContain(users.warmStep);
   for (const { status, holderTraceId } of reports)
     if (status === 'skipped') expect(holderTraceId).toBe(ran?.traceId);
   const ended = lines().filter(({ event }) => event === 'warmup.finished');

@@ -35,7 +35,7 @@ it('is Prewarm’s alone when it is empty, also with an extension, and after a m
 
 it('that Prewarm has migrated is used whatever else is there by then, and gets no sample', async () => {
   await migrate(databaseUrl);
-  await client.query('CREATE TABLE products (id bigint)');
+  await client.query('CREATE TABLE somebodys_own (id bigint)');
   expect(await holdsNothingElse(databaseUrl, false)).toBe(false);
 });
 

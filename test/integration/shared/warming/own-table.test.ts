@@ -3,23 +3,24 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type Caches, openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
-import { datasets } from '../../../../shared/datasets/index.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { hydrate } from '../../../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { fixture } from '../../../support/datasets/fixture.ts';
 import { products } from '../../../support/datasets/products.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { stopClock } from '../../../support/virtual-clock.ts';
 
 const TABLE = `
+DROP TABLE IF EXISTS products;
 CREATE TABLE products (slug text PRIMARY KEY, name text NOT NULL, sold integer NOT NULL);
 INSERT INTO products SELECT 'product-' || n, 'Product ' || n, 1000 - n FROM generate_series(1, 300) n`;
 
 /** The one line of registration. */
-const registered = { ...datasets, products: { ...products, warmIdsMax: 20 } };
+const registered = { ...fixture, products: { ...products, warmIdsMax: 20 } };
 
 let servers: IsolatedServers;
 let database: Database;

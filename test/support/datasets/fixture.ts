@@ -1,0 +1,7 @@
+/** The datasets that tests of the cache and of the warmer work with, whatever the product registers beside them. */
+import { userSearch } from '../../../shared/datasets/user-search.ts';
+import { users } from '../../../shared/datasets/users.ts';
+
+export const fixture = { users, userSearch } as const;
+
+export type Fixture = typeof fixture;
