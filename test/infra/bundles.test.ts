@@ -25,7 +25,7 @@ const bundles: Readonly<Record<FunctionFolder, Bundle>> = {
     brings: [...DATA, '@middy/core'],
   },
   warmer: { bytesMax: 680_000, fromRuntime: [], brings: DATA },
-  authorizer: { bytesMax: 40_000, fromRuntime: [], brings: ['aws-jwt-verify'] },
+  authorizer: { bytesMax: 42_000, fromRuntime: [], brings: ['aws-jwt-verify'] },
   'deployment-hook': { bytesMax: 9_000, fromRuntime: ['@aws-sdk/client-lambda'], brings: [] },
   migrate: { bytesMax: 146_000, fromRuntime: [], brings: ['pg'] },
 };
