@@ -5,11 +5,11 @@ import { Database } from '../../shared/postgres/database.ts';
 import { GuardedRedis, type GuardOptions, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
 import { type Hydrated, hydrate } from '../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../shared/warming/popularity.ts';
-import { type Fixture, fixture } from './datasets/fixture.ts';
+import { datasets, type Registered } from './datasets/index.ts';
 
 export type Container = {
   readonly redis: GuardedRedis;
-  readonly caches: Caches<Fixture>;
+  readonly caches: Caches<Registered>;
   readonly reads: ReadReporter;
   /** As the function does before its first request, but as long as a busy machine needs if not told otherwise. */
   hydrate(timeoutMs?: number): Promise<Hydrated>;
@@ -21,7 +21,7 @@ type ContainerOptions = {
   readonly databaseUrl?: string;
   /** @default as patient as a warm-up, so that a busy machine does not look like a Redis that is away */
   readonly guard?: GuardOptions;
-  readonly registered?: Fixture;
+  readonly registered?: Registered;
 };
 
 const NO_DATABASE = 'postgres://nobody@127.0.0.1:1/none';
@@ -32,7 +32,7 @@ const HYDRATE_TIMEOUT_MS = 30_000;
 const TOGETHER = 50;
 
 export async function openContainer(options: ContainerOptions): Promise<Container> {
-  const { redisUrl, databaseUrl = NO_DATABASE, guard = WARMER_GUARD, registered = fixture } = options;
+  const { redisUrl, databaseUrl = NO_DATABASE, guard = WARMER_GUARD, registered = datasets } = options;
   const redis = new GuardedRedis(redisUrl, guard);
   const database = new Database(databaseUrl);
   onTestFinished(async () => {

@@ -42,6 +42,8 @@ type Options = {
   readonly keepsOutput?: boolean;
 };
 
+/** What these programs are about are not the datasets of the product. */
+const OWN_DATASETS = new URL('./datasets/instead.ts', import.meta.url).href;
 const START_TIMEOUT_MS = 60_000;
 const CALL_TIMEOUT_MS = 60_000;
 
@@ -70,7 +72,7 @@ function startProgram<Offered extends Actions>(
   env: NodeJS.ProcessEnv,
 ): { program: Program<Offered>; ready: Promise<unknown> } {
   const child = fork(path, {
-    execArgv: ['--no-warnings'],
+    execArgv: ['--no-warnings', '--import', OWN_DATASETS],
     env: { ...process.env, LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'silent', ...env },
     serialization: 'advanced', // which keeps what is undefined
     stdio: ['ignore', keepsOutput ? 'pipe' : 'inherit', 'inherit', 'ipc'],

@@ -7,24 +7,28 @@ import type { WarmableDataset } from '../../shared/warming/dataset-warmer.ts';
 import type { WarmPlan } from '../../shared/warming/plan.ts';
 import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
 import { warmUp } from '../../shared/warming/warm-up.ts';
-import { type Fixture, fixture } from './datasets/fixture.ts';
+import { datasets, type Registered } from './datasets/index.ts';
 
 /** The fixture's datasets, with at most so many users and searches to warm. */
-export function datasetsOf(users: number, searches: number): Fixture {
+export function datasetsOf(users: number, searches: number): Registered {
   return {
-    users: { ...fixture.users, warmIdsMax: users },
-    userSearch: { ...fixture.userSearch, warmIdsMax: searches },
+    users: { ...datasets.users, warmIdsMax: users },
+    userSearch: { ...datasets.userSearch, warmIdsMax: searches },
   };
 }
 
-export function targetsOf(redis: GuardedRedis, database: Database, registered: Fixture): WarmableDataset[] {
+export function targetsOf(
+  redis: GuardedRedis,
+  database: Database,
+  registered: Registered,
+): WarmableDataset[] {
   return warmableDatasetsOf(redis, database, openCaches(redis, database, registered), registered);
 }
 
 export async function runWarmUp(
   redis: GuardedRedis,
   database: Database,
-  registered: Fixture,
+  registered: Registered,
   trigger: Trigger = 'manual',
 ): Promise<{ report: WarmupReport; plans: ReadonlyMap<string, WarmPlan> }> {
   const plans = new Map<string, WarmPlan>();

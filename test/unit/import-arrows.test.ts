@@ -103,6 +103,16 @@ describe('imports', () => {
   });
 });
 
+it('tests of shared code name no registry but their own, so that a dataset more breaks none of them', async () => {
+  const tests = ['test/unit/shared', 'test/integration/shared', 'test/support'].flatMap(sources);
+  const { inputs } = await resolveImports(tests, false);
+  const naming = Object.entries(inputs).filter(
+    ([from, { imports }]) =>
+      from.startsWith('test/') && imports.some(({ path }) => path === 'shared/datasets/index.ts'),
+  );
+  expect(naming.map(([from]) => from)).toEqual([]);
+});
+
 describe('the bundle of every function', () => {
   it.each(readdirSync('functions'))('%s holds neither CDK nor the AWS SDK nor tests', async (folder) => {
     const { inputs } = await resolveImports([`functions/${folder}/handler.ts`], true);

@@ -9,7 +9,7 @@ import { hydrate } from '../../../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
-import { fixture } from '../../../support/datasets/fixture.ts';
+import { datasets } from '../../../support/datasets/index.ts';
 import { products } from '../../../support/datasets/products.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { stopClock } from '../../../support/virtual-clock.ts';
@@ -20,7 +20,7 @@ CREATE TABLE products (slug text PRIMARY KEY, name text NOT NULL, sold integer N
 INSERT INTO products SELECT 'product-' || n, 'Product ' || n, 1000 - n FROM generate_series(1, 300) n`;
 
 /** The one line of registration. */
-const registered = { ...fixture, products: { ...products, warmIdsMax: 20 } };
+const registered = { ...datasets, products: { ...products, warmIdsMax: 20 } };
 
 let servers: IsolatedServers;
 let database: Database;

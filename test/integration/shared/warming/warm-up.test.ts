@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
-import { datasets } from '../../../../shared/datasets/index.ts';
 import { DatabaseUnavailableError, LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
@@ -13,6 +12,7 @@ import type { WarmBatch } from '../../../../shared/warming/plan.ts';
 import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
+import { datasets } from '../../../support/datasets/index.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 import { NO_PLAN } from '../../../support/warm-ups.ts';
 

@@ -2,6 +2,6 @@
 import { userSearch } from '../../../shared/datasets/user-search.ts';
 import { users } from '../../../shared/datasets/users.ts';
 
-export const fixture = { users, userSearch } as const;
+export const datasets = { users, userSearch } as const;
 
-export type Fixture = typeof fixture;
+export type Registered = typeof datasets;
