@@ -31,7 +31,7 @@ export const products: Dataset<string> = {
     memoryMs: 60_000,
   },
   key: (slug) => slug,
-  idOf: (key) => key,
+  idOf: (key) => (/^[a-z0-9-]{1,100}$/.test(key) ? key : undefined), // what callers send, too: 400 for another text
 
   async load(database, slugs) {
     const rows = await database.query<{ read_at_us: string; json: string | null }>(LOAD, [slugs]);

@@ -1,8 +1,11 @@
 /** A table of one's own: the file that the README shows, registered, read, warmed and hydrated. */
 import { readFileSync } from 'node:fs';
+import type { Context } from 'aws-lambda';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { readOne, readSeveral } from '../../../../functions/read/by-id.ts';
 import { type Caches, openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
+import { type ApiRequest, apiHandler } from '../../../../shared/http/api.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { hydrate } from '../../../../shared/warming/hydration.ts';
@@ -62,6 +65,43 @@ it('is read through all layers by its own ids', async () => {
   expect(read).toEqual({ json: '{"slug":"product-7","name":"Product 7","sold":993}', layer: 'miss' });
   expect(await caches.products.get('product-7')).toMatchObject({ layer: 'l1' });
   expect(await caches.products.get('no-such-product')).toEqual({ json: null, layer: 'miss' });
+});
+
+it('is answered on a route of its own: 404 for what does not exist, 400 for what is no slug', async () => {
+  const name = 'GET /products/{slug}';
+  const readable = { dataset: products, cache: caches.products, one: 'product', expectedId: 'a slug' };
+  const handler = apiHandler({ [name]: readOne(readable, 'slug') }, async () => {}, {
+    [name]: { answeredBy: 'read', scope: null },
+  });
+  const get = async (slug: string) => {
+    const asked = { httpMethod: 'GET', resource: '/products/{slug}', pathParameters: { slug } };
+    const request = { ...asked, requestContext: { requestId: 'id' } } as unknown as ApiRequest;
+    const { statusCode, body } = await handler(request, {} as Context);
+    return { statusCode, body: JSON.parse(body) };
+  };
+
+  expect(await get('product-7')).toEqual({
+    statusCode: 200,
+    body: { slug: 'product-7', name: 'Product 7', sold: 993 },
+  });
+  expect(await get('no-such-product')).toMatchObject({
+    statusCode: 404,
+    body: { detail: 'There is no product no-such-product.' },
+  });
+  expect(await get('No slug')).toMatchObject({
+    statusCode: 400,
+    body: { errors: [{ field: 'slug', expected: 'a slug' }] },
+  });
+});
+
+it('of several, those that do not exist are named', async () => {
+  const readable = { dataset: products, cache: caches.products, one: 'product', expectedId: 'a slug' };
+  const query = { slugs: 'product-7,no-such-product' };
+  const { body } = await readSeveral(readable, 'slugs')({ queryStringParameters: query } as never);
+  expect(JSON.parse(body)).toEqual({
+    items: [{ slug: 'product-7', name: 'Product 7', sold: 993 }],
+    missing: ['no-such-product'],
+  });
 });
 
 it('is warmed as a step of its own: what people read, then what its rank says', async () => {
