@@ -161,7 +161,7 @@ describe('telemetry', () => {
     const telemetry = new Telemetry(redis, { url, stage: STAGE }, [countedCache({ miss: 3 })]);
     await telemetry.publishNow();
     const told = 'cache_misses_total is a gauge in {job="somebody-else"}, not a counter';
-    const error = warn.mock.calls.map(([, fields]) => (fields as { error?: Error }).error)[0];
+    const error = warn.mock.calls.map(([, , fields]) => (fields as { error?: Error }).error)[0];
     expect(error?.message).toContain(told);
     expect(await lastPushFailure(redis)).toEqual({
       at: expect.any(String),

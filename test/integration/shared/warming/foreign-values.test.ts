@@ -42,7 +42,7 @@ const run = (trigger: 'manual' | 'schedule' = 'manual') =>
 function namedKeys(): () => unknown[] {
   const error = vi.spyOn(log, 'error');
   onTestFinished(() => error.mockRestore());
-  return () => error.mock.calls.map(([, fields]) => (fields as { key?: string }).key).filter(Boolean);
+  return () => error.mock.calls.map(([, , fields]) => (fields as { key?: string }).key).filter(Boolean);
 }
 
 describe('a warm-up and the status', () => {
