@@ -7,7 +7,7 @@ const SCHEDULES = { test: '1000', all: '5000' };
 export default defineConfig(({ mode }) => {
   const isAll = mode === 'all';
   const files = (folder: string) => `${folder}/**/${isAll ? '*' : '!(*.long)'}.test.ts`;
-  const templates = [files('test/infra'), files('test/unit/infra/docs')];
+  const templates = [files('test/infra')];
   const units = [files('test/unit')];
   return {
     test: {
@@ -21,7 +21,7 @@ export default defineConfig(({ mode }) => {
           test: { name: 'product', include: [files('test')], exclude: [...templates, ...units] },
         },
         // A process for each file would take most of their time; what a test of these changes, it puts back.
-        { extends: true, test: { name: 'units', include: units, exclude: templates, isolate: false } },
+        { extends: true, test: { name: 'units', include: units, isolate: false } },
         // Each worker synthesises the stages once, for all its files: fewer workers do it less often.
         {
           extends: true,
