@@ -1,6 +1,6 @@
 /** A deployment on this machine: migrations, sample users, deployment hook and the warm-up that it starts, each told as a step. */
 import type { WarmupReport } from '../../shared/warming/report.ts';
-import { formatReport } from '../smoke-test/warmup-table.ts';
+import { formatReport } from '../smoke-test/warmup.ts';
 import { seed } from './sample-users/seed.ts';
 import { FRESH_DATA } from './servers/postgres-data.ts';
 import type { LocalStage } from './stage.ts';

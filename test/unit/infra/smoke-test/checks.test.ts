@@ -2,13 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  checkHealth,
-  checkRead,
-  checkRefusal,
-  describeStatus,
-  readStatus,
-} from '../../../../infra/smoke-test/checks.ts';
+import { checkHealth, checkRead, checkRefusal, checkStatus } from '../../../../infra/smoke-test/checks.ts';
 
 type Scripted = {
   readonly status?: number;
@@ -104,7 +98,7 @@ describe('who has a token', () => {
     const body = { redis: { available: true }, warmup: { runningTraceId: null, lastReports: [] } };
     const { url, asked } = await serve({ status: 429, headers: atOnce }, { body });
 
-    expect(await readStatus(url, 'token')).toEqual(body);
+    expect((await checkStatus(url, 'token')).status).toEqual(body);
     expect(asked()).toBe(2);
   });
 
@@ -113,7 +107,7 @@ describe('who has a token', () => {
     async (body) => {
       const { url } = await serve({ body });
 
-      await expect(readStatus(url, 'token')).rejects.toMatchObject({
+      await expect(checkStatus(url, 'token')).rejects.toMatchObject({
         message: expect.stringContaining('not in the form that was expected'),
       });
       await expect(checkRead(url, 'token')).rejects.toThrow('not in the form that was expected');
@@ -123,6 +117,6 @@ describe('who has a token', () => {
   it('hears in the status that Redis is away', async () => {
     const { url } = await serve({ body: { redis: { available: false } } });
 
-    expect(describeStatus(await readStatus(url, 'token')).warning).toContain('Redis is away');
+    expect((await checkStatus(url, 'token')).warning).toContain('Redis is away');
   });
 });

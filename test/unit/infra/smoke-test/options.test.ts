@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readSmokeOptions } from '../../../../infra/smoke-test/smoke-options.ts';
+import { readOptions } from '../../../../infra/smoke-test/options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-smoke-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -20,7 +20,7 @@ function outputsFile(outputs: object): string {
 
 describe('the API', () => {
   it('is the one given, without its last slash', () => {
-    expect(readSmokeOptions(api, token)).toEqual({
+    expect(readOptions(api, token)).toEqual({
       apiUrl: 'https://api.example.com/prod',
       waitMs: 120_000,
       credentials: { token: 'token' },
@@ -34,7 +34,7 @@ describe('the API', () => {
       'prewarm-dev': { ApiUrl: 'https://of.dev/' },
     });
 
-    expect(readSmokeOptions(['--outputs', file, '--stage', 'prod'], client)).toEqual({
+    expect(readOptions(['--outputs', file, '--stage', 'prod'], client)).toEqual({
       apiUrl: 'https://of.prod',
       traceId: 'trace',
       waitMs: 120_000,
@@ -46,7 +46,7 @@ describe('the API', () => {
     const file = outputsFile({ 'prewarm-dev': { ApiUrl: 'https://of.dev/', WarmupTraceId: 'trace' } });
     const own = ['--trace-id', 'own', '--token-url', 'https://own.issuer/token', '--wait', '5'];
 
-    const options = readSmokeOptions(['--outputs', file, '--stage', 'dev', ...api, ...own], client);
+    const options = readOptions(['--outputs', file, '--stage', 'dev', ...api, ...own], client);
 
     expect(options).toEqual({
       apiUrl: 'https://api.example.com/prod',
@@ -59,13 +59,13 @@ describe('the API', () => {
 
 describe('the token', () => {
   it('that is given is used rather than asked for', () => {
-    expect(readSmokeOptions(api, { ...token, ...client }).credentials).toEqual({ token: 'token' });
+    expect(readOptions(api, { ...token, ...client }).credentials).toEqual({ token: 'token' });
   });
 
   it("comes from the environment's issuer when the stage has none of its own", () => {
     const env = { ...client, PREWARM_TOKEN_URL: 'https://theirs.example/token' };
 
-    expect(readSmokeOptions(api, env).credentials).toMatchObject({
+    expect(readOptions(api, env).credentials).toMatchObject({
       tokenUrl: 'https://theirs.example/token',
     });
   });
@@ -92,6 +92,6 @@ describe('what is wrong is said in one sentence:', () => {
     ],
     ['no number', [...api, '--wait', 'long'], token, '--wait must be a whole number of seconds'],
   ])('%s', (_, args, env, message) => {
-    expect(() => readSmokeOptions(args, env)).toThrow(message);
+    expect(() => readOptions(args, env)).toThrow(message);
   });
 });
