@@ -4,9 +4,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Run } from '../../infra/local/processes/run.ts';
-import { collectOutput } from '../../infra/tools/collect-output.ts';
 import { leaveOutRefused, stackName } from './assembly.ts';
 import { emulatorAccount, emulatorCredentials, emulatorRegion } from './aws-api.ts';
+import { collectOutput } from './collect-output.ts';
 import { type Emulator, pathWithThisNode } from './emulator.ts';
 
 export type Cdk = {

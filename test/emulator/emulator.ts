@@ -20,7 +20,7 @@ const PROBE_TIMEOUT_MS = 2_000;
 export async function startEmulator(run: Run, report: (step: string) => void): Promise<Emulator> {
   const endpoint = process.env['AWS_ENDPOINT_URL'];
   if (endpoint) return { endpoint, isOwn: false, stop: async () => {} };
-  return await startMinistack(run, await preparePythonTool('ministack', { report, watcher: run }));
+  return await startMinistack(run, await preparePythonTool('ministack', { report }));
 }
 
 async function startMinistack(run: Run, python: string): Promise<Emulator> {

@@ -1,5 +1,5 @@
 /** Runs a command to its end within a bound and answers all that it wrote, to both outputs, as a person would have seen it. */
-import { awaitCommand, type CommandOptions } from '../local/processes/command.ts';
+import { awaitCommand, type CommandOptions } from '../../infra/local/processes/command.ts';
 
 type Written = { readonly exitCode: number | null; readonly output: string };
 
