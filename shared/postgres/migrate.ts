@@ -1,4 +1,7 @@
-/** Applies the SQL files of a folder in the order of their names, each once: all that are missing, or none of them. */
+/**
+ * Applies the SQL files of a folder in the order of their names, each once: all that are missing, or none of them.
+ * Our own, because no library does that in one transaction under a lock that ends with it (docs/decisions/0011).
+ */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
@@ -8,8 +11,6 @@ import { log } from '../logger.ts';
 import { within } from '../within.ts';
 import { type Login, setLogins } from './logins.ts';
 import { rdsProxyTarget } from './rds-proxy.ts';
-
-export type Migrated = { readonly applied: readonly string[] };
 
 type MigrateOptions = {
   /** @default beside this file in the sources, and beside the bundle in a deployed function */
@@ -24,11 +25,8 @@ type MigrateOptions = {
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string };
 
-type Session = {
-  readonly client: pg.Client;
-  /** When the budget is used up, by the wall clock. */
-  readonly giveUpAtMs: number;
-};
+/** Gives up when the budget is used up, by the wall clock. */
+type Session = { readonly client: pg.Client; readonly giveUpMonotonicMs: number };
 
 /** Any number, the same in all deployments: two deploys at once migrate one after the other. */
 const MIGRATION_LOCK_ID = 7_736_392_127;
@@ -62,74 +60,32 @@ const LOCK_TIMED_OUT = '55P03';
  * The role and the settings that a file chooses end with the file. A table that it alters stays locked until the last file
  * is done: what takes long belongs in a deployment of its own.
  */
-export async function migrate(databaseUrl: string, options: MigrateOptions = {}): Promise<Migrated> {
-  const { budgetMs = BUDGET_MS, logins = [] } = options;
-  const migrations = await readMigrations(options.migrationsDir ?? new URL('./migrations/', import.meta.url));
+export async function migrate(
+  databaseUrl: string,
+  options: MigrateOptions = {},
+): Promise<{ readonly applied: readonly string[] }> {
+  const { migrationsDir = new URL('./migrations/', import.meta.url), budgetMs = BUDGET_MS } = options;
+  const migrations = await readMigrations(migrationsDir);
   const target = targetOf(databaseUrl, options);
   const client = new pg.Client({ ...target, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   // A connection that breaks rejects its query and is an event as well, which would end the process without a listener.
   client.on('error', () => undefined);
-  client.on('notice', logWarning);
+  // What a file could not do, and is no reason to fail; not what Postgres remarks on.
+  client.on('notice', ({ severity, message: reason }) => {
+    if (severity === 'WARNING') log.warn('migration.warned', 'Postgres warned of a migration.', { reason });
+  });
+  const session = { client, giveUpMonotonicMs: performance.now() + budgetMs };
+  const timeoutMs = budgetMs + REPLY_TIMEOUT_MS;
   try {
-    const timeoutMs = budgetMs + REPLY_TIMEOUT_MS;
-    const migrated = await within(timeoutMs, connectAndMigrate(client, { migrations, logins, budgetMs }));
-    if (migrated === undefined) throw new OperationTimeoutError('migrate', timeoutMs);
-    return migrated;
+    const work = () => applyMissing(session, migrations, { turnTimeoutMs: budgetMs / 4, ...options });
+    const applied = await within(timeoutMs, connectAndCommit(client, work));
+    if (applied === undefined) throw new OperationTimeoutError('migrate', timeoutMs);
+    return { applied };
   } finally {
-    await disconnect(client);
+    // The driver waits for the server's goodbye, and a frozen server says none.
+    await within(DISCONNECT_TIMEOUT_MS, client.end());
+    client.connection.stream.destroy();
   }
-}
-
-/** What a file could not do, and is no reason to fail; not what Postgres remarks on. */
-function logWarning({
-  severity,
-  message,
-}: {
-  severity: string | undefined;
-  message: string | undefined;
-}): void {
-  if (severity === 'WARNING')
-    log.warn('migration.warned', 'Postgres warned of a migration.', { reason: message });
-}
-
-type Work = {
-  readonly migrations: readonly Migration[];
-  readonly logins: readonly Login[];
-  readonly budgetMs: number;
-};
-
-async function connectAndMigrate(
-  client: pg.Client,
-  { migrations, logins, budgetMs }: Work,
-): Promise<Migrated> {
-  const session = { client, giveUpAtMs: performance.now() + budgetMs };
-  await client.connect();
-  const work = async () => {
-    // As everybody who comes to this connection of a proxy expects them.
-    const settings = await readSettings(client);
-    await awaitTurn(session, budgetMs / 4);
-    const migrated = await applyMissing(session, migrations, settings);
-    if (logins.length > 0) await setLogins(client, logins);
-    return migrated;
-  };
-  for (let tries = 1; ; tries++) {
-    try {
-      return await inTransaction(client, work);
-    } catch (error) {
-      if (tries === TRIES_MAX || !isOvertaken(error)) throw error;
-    }
-  }
-}
-
-/** Roles are the whole server's, and the turn is one database's: another one has altered them in this moment. */
-function isOvertaken(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('tuple concurrently updated');
-}
-
-/** The driver waits for the server's goodbye, and a frozen server says none. */
-async function disconnect(client: pg.Client): Promise<void> {
-  await within(DISCONNECT_TIMEOUT_MS, client.end());
-  client.connection.stream.destroy();
 }
 
 function targetOf(databaseUrl: string, { isRdsProxy }: MigrateOptions): pg.ClientConfig {
@@ -147,23 +103,44 @@ async function readMigrations(folder: URL): Promise<Migration[]> {
   );
 }
 
-async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
-  await client.query('BEGIN');
-  try {
-    const result = await work();
-    await client.query('COMMIT');
-    return result;
-  } catch (error) {
-    // A connection that is gone has rolled back by itself.
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
+/** Anew when it was overtaken: roles are the whole server's, and the turn is one database's. */
+async function connectAndCommit<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.connect();
+  for (let tries = 1; ; tries++) {
+    try {
+      await client.query('BEGIN');
+      const result = await work();
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      // A connection that is gone has rolled back by itself.
+      await client.query('ROLLBACK').catch(() => undefined);
+      const isOvertaken = error instanceof Error && error.message.includes('tuple concurrently updated');
+      if (tries === TRIES_MAX || !isOvertaken) throw error;
+    }
   }
 }
 
-async function awaitTurn({ client, giveUpAtMs }: Session, timeoutMs: number): Promise<void> {
-  await limit(client, timeoutMs, giveUpAtMs);
+async function applyMissing(
+  session: Session,
+  migrations: readonly Migration[],
+  { turnTimeoutMs, logins = [] }: Pick<MigrateOptions, 'logins'> & { readonly turnTimeoutMs: number },
+): Promise<string[]> {
+  const { client } = session;
+  // As everybody who comes to this connection of a proxy expects them.
+  const settings = await readSettings(client);
+  await awaitTurn(session, turnTimeoutMs);
+  await limit(session, TABLE_LOCK_TIMEOUT_MS);
+  const missing = findMissing(migrations, await readChecksums(client));
+  for (const migration of missing) await apply(session, migration, settings);
+  if (logins.length > 0) await setLogins(client, logins);
+  return missing.map(({ name }) => name);
+}
+
+async function awaitTurn(session: Session, timeoutMs: number): Promise<void> {
+  await limit(session, timeoutMs);
   try {
-    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK_ID]);
+    await session.client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK_ID]);
   } catch (cause) {
     if ((cause as { code?: string }).code !== LOCK_TIMED_OUT) throw cause;
     const told = `Another deployment has been migrating for ${timeoutMs / 1_000} s; deploy again when it is done.`;
@@ -171,24 +148,11 @@ async function awaitTurn({ client, giveUpAtMs }: Session, timeoutMs: number): Pr
   }
 }
 
-async function applyMissing(
-  session: Session,
-  migrations: readonly Migration[],
-  settings: string,
-): Promise<Migrated> {
-  const { client, giveUpAtMs } = session;
-  await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
-  const missing = findMissing(migrations, await readChecksums(client));
-  for (const migration of missing) await apply(session, migration, settings);
-  return { applied: missing.map(({ name }) => name) };
-}
-
 /** For this transaction only: a session's own settings would pin it to one of an RDS Proxy's connections. */
-async function limit(client: pg.Client, lockTimeoutMs: number, giveUpAtMs: number): Promise<void> {
+async function limit({ client, giveUpMonotonicMs }: Session, lockTimeoutMs: number): Promise<void> {
+  const leftMs = Math.max(1, Math.ceil(giveUpMonotonicMs - performance.now()));
   await client.query(`SET LOCAL lock_timeout = ${lockTimeoutMs}`);
-  await client.query(
-    `SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(giveUpAtMs - performance.now()))}`,
-  );
+  await client.query(`SET LOCAL statement_timeout = ${leftMs}`);
 }
 
 /** All that a file may change, as JSON. */
@@ -216,30 +180,25 @@ async function restoreSettings(client: pg.Client, settings: string): Promise<voi
 async function readChecksums(client: pg.Client): Promise<Map<string, string>> {
   await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
-  const { rows } = await client.query<{ name: string; checksum: string }>(
-    'SELECT name, checksum FROM prewarm_migrations',
-  );
-  return new Map(rows.map((row) => [row.name, row.checksum]));
+  const { rows } = await client.query('SELECT name, checksum FROM prewarm_migrations');
+  return new Map(rows.map(({ name, checksum }) => [name, checksum]));
 }
 
 function findMissing(migrations: readonly Migration[], checksums: ReadonlyMap<string, string>): Migration[] {
   const changed = migrations.find(({ name, checksum }) => (checksums.get(name) ?? checksum) !== checksum);
-  if (changed !== undefined) {
-    throw new MigrationError(
-      changed.name,
-      'was applied and has changed since. Put the old text back and write a new file.',
-    );
-  }
-  return migrations.filter(({ name }) => !checksums.has(name));
+  if (!changed) return migrations.filter(({ name }) => !checksums.has(name));
+  const problem = 'was applied and has changed since. Put the old text back and write a new file.';
+  throw new MigrationError(changed.name, problem);
 }
 
 /** What comes after the file, COMMIT too, has what is left of the budget, whatever the file has set. */
-async function apply({ client, giveUpAtMs }: Session, migration: Migration, settings: string): Promise<void> {
+async function apply(session: Session, migration: Migration, settings: string): Promise<void> {
+  const { client } = session;
   const { name, sql, checksum } = migration;
   try {
     await client.query(asOneStatement(client, sql));
     await restoreSettings(client, settings);
-    await limit(client, TABLE_LOCK_TIMEOUT_MS, giveUpAtMs);
+    await limit(session, TABLE_LOCK_TIMEOUT_MS);
     await client.query('INSERT INTO prewarm_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
   } catch (cause) {
     throw new MigrationError(name, cause instanceof Error ? cause.message : 'failed', { cause });
