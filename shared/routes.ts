@@ -53,7 +53,7 @@ export const routes = {
 } as const satisfies Readonly<Record<`${HttpMethod} /${string}`, Route>>;
 
 /** As the gateway names it to a function: the method and the path. */
-export type RouteName = keyof typeof routes;
+type RouteName = keyof typeof routes;
 
 /** The routes that a function's code answers. */
 export type RoutesOf<Function extends Route['answeredBy']> = {

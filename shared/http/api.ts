@@ -3,7 +3,7 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
 import { ForbiddenError, NotFoundError, TokenExpiredError } from '../errors.ts';
 import { log, withTraceId } from '../logger.ts';
-import { type Route, type RouteName, routes, type Scope } from '../routes.ts';
+import { type Route, routes, type Scope } from '../routes.ts';
 import type { Answer } from './answer.ts';
 import { toProblem } from './problem.ts';
 
@@ -19,9 +19,7 @@ type Identity = {
 export type ApiRequest = APIGatewayProxyEvent;
 
 /** How a function answers its routes. Each caller's token was looked at before. */
-export type Answers<Name extends string = RouteName> = Readonly<
-  Record<Name, (request: ApiRequest) => Promise<Answer>>
->;
+export type Answers<Name extends string> = Readonly<Record<Name, (request: ApiRequest) => Promise<Answer>>>;
 
 /** Who calls, on a route that asks for a token. */
 export function callerOf(request: ApiRequest): Identity {
