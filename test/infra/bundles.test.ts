@@ -1,10 +1,10 @@
 /** Every function's real bundle: how large it is, which libraries it brings, and what it expects of Lambda's runtime. */
-import { readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { buildSync, type Metafile } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { bundleOptions } from '../../infra/constructs/bundled-code.ts';
 import type { FunctionFolder } from '../../infra/stage-config.ts';
+import { functionFolders } from '../support/function-folders.ts';
 
 type Bundle = {
   /** A little more than it has: what a change adds is to be noticed. */
@@ -59,7 +59,7 @@ function librariesOf(metafile: Metafile): Set<string | undefined> {
 }
 
 it('there is a folder for each function, and no other', () => {
-  expect(readdirSync('functions').sort()).toEqual(Object.keys(bundles).sort());
+  expect(functionFolders().sort()).toEqual(Object.keys(bundles).sort());
 });
 
 describe.each(Object.entries(bundles))('the bundle of %s', (folder, { bytesMax, fromRuntime, brings }) => {

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { build, type Metafile } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { functionFolders } from '../support/function-folders.ts';
 
 /** The folders of `shared/` that a folder of it may use; the files beside the folders are for all. */
 const ARROWS_IN_SHARED: Readonly<Record<string, readonly string[]>> = {
@@ -114,7 +115,7 @@ it('tests of shared code name no registry but their own, so that a dataset more 
 });
 
 describe('the bundle of every function', () => {
-  it.each(readdirSync('functions'))('%s holds neither CDK nor the AWS SDK nor tests', async (folder) => {
+  it.each(functionFolders())('%s holds neither CDK nor the AWS SDK nor tests', async (folder) => {
     const { inputs } = await resolveImports([`functions/${folder}/handler.ts`], true);
     const strangers = Object.keys(inputs).filter((path) =>
       /aws-cdk-lib|\/constructs\/|@aws-sdk|^infra\/|^test\//.test(path),

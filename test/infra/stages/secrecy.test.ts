@@ -1,10 +1,10 @@
 /** What must not be readable, over all stages: no secret in a template or a bundle, and nothing that travels without TLS. */
 
-import { readdirSync } from 'node:fs';
 import { buildSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { bundleOptions } from '../../../infra/constructs/bundled-code.ts';
 import { stageNames } from '../../../infra/stages/index.ts';
+import { functionFolders } from '../../support/function-folders.ts';
 import { stageNamed, synthesiseStage, type TemplateResource } from '../../support/synthesis.ts';
 
 const stages = new Map(stageNames.map((name) => [name, synthesiseStage(stageNamed(name))]));
@@ -62,7 +62,7 @@ describe.each(stageNames)('the templates of the stage %s', (name) => {
 });
 
 describe('a bundle', () => {
-  it.each(readdirSync('functions'))('of %s holds no secret', (folder) => {
+  it.each(functionFolders())('of %s holds no secret', (folder) => {
     const { outputFiles } = buildSync({
       ...bundleOptions(`functions/${folder}/handler.ts`, 'not-written'),
       write: false,
