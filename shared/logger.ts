@@ -11,7 +11,7 @@ const LEVELS: readonly (Level | 'silent')[] = ['debug', 'info', 'warn', 'error',
 
 /** One process may serve many requests at once, so the traceId follows the promises of each. */
 const traceIds = new AsyncLocalStorage<string>();
-/** Of the lines of the init phase. */
+/** The traceId of lines that are logged before the first request. */
 const initTraceId = `init-${crypto.randomUUID()}`;
 let lowestLevel = LEVELS.indexOf('info');
 

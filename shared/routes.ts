@@ -26,7 +26,7 @@ export type Route = {
   readonly limit?: CallLimit;
 };
 
-/** So many calls a minute; the name is that of the policy in the headers of a 429. */
+/** How many calls a minute one subject may make; the name is that of the policy in the headers of a 429. */
 export type CallLimit = { readonly name: string; readonly callsPerMinute: number };
 
 export const routes = {
@@ -52,7 +52,7 @@ export const routes = {
   },
 } as const satisfies Readonly<Record<`${HttpMethod} /${string}`, Route>>;
 
-/** As the gateway names it to a function: the method and the path. */
+/** The method and the path, as API Gateway gives them to a function. */
 type RouteName = keyof typeof routes;
 
 /** The routes that a function's code answers. */

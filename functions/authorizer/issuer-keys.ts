@@ -6,7 +6,7 @@ import { IssuerUnavailableError, TokenRefusedError } from '../../shared/errors.t
 import { log } from '../../shared/logger.ts';
 import { within } from '../../shared/within.ts';
 
-/** Twice at most, within the function's five seconds. */
+/** One fetch takes so long at most; two of them fit into the function's five seconds. */
 const FETCH_TIMEOUT_MS = 2_000;
 const FETCH_TRIES = 2;
 /** Some issuers publish dozens of keys, and none of them a hundred. */

@@ -45,7 +45,7 @@ export function readSeveral<Id>(readable: Readable<Id>, parameter: string): Answ
   };
 }
 
-/** Also tells which layer the value came from. */
+/** The value as an answer, with the layer that it came from in `x-cache`. */
 export function answerRead(json: string, layer: Layer): Answer {
   return answerJson(json, { 'x-cache': layer });
 }

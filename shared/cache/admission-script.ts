@@ -27,7 +27,7 @@ declare module 'ioredis' {
   }
 }
 
-/** Of what readers may store: for the first request, for what is asked for again, for what does not exist. */
+/** The shares of memory for what readers store: at a first request, when asked for again, and for what does not exist. */
 export const ADMISSION_SHARES = 3;
 
 /** Two bits a key. One of 250 keys that nobody asked for finds both set, when a bitmap is as full as it gets. */
@@ -39,8 +39,8 @@ const SEEN_SET_MAX = 2 ** 16;
 const MEMORY_ASKED_EVERY_MS = 60_000;
 
 /**
- * Of each share, what was stored in its window and in the one before is all that can be there still, because nothing of it
- * lives longer than a window. Its limit is a part of the server's memory, as INFO reports it; where there is
+ * What was stored in a share's window and in the one before is all that can be there still, because nothing of it lives
+ * longer than a window. Its limit is a part of the server's memory, as INFO reports it; where there is
  * none, or INFO is forbidden, nobody can be crowded out, or nobody can know. What was stored under another generation is not
  * counted: nobody reads it, so it is the first to be evicted. The bitmaps take turns, when the first share's window is over,
  * and when one is full of keys.

@@ -10,11 +10,11 @@ import { withOwnTypes } from '../redis/own-types.ts';
 import { ADMISSION_SHARES, admissionKeys, SEEN_BITS } from './admission-script.ts';
 import type { Entry } from './entry.ts';
 
-/** Of the server's memory, for all datasets together. The first and the last are a tenth: what nobody asks for again. */
+/** The shares, as parts of the server's memory, for all datasets together. What nobody asks for again gets a tenth: the first and the last. */
 const PARTS = [0.08, 0.24, 0.02] as const;
 const [FIRST, AGAIN, ABSENT] = [0, 1, 2];
 
-/** Known to this container alone until they are so many: a full share may be exceeded by so much for each container. */
+/** A container reports what it stored when it is so much; a full share may be exceeded by so much for each container. */
 const UNREPORTED_BYTES_MAX = 16_384;
 /** What a key costs Redis beside its name and value: two objects, a place in two tables, the entry's header. */
 const KEY_BYTES = 160;
@@ -34,19 +34,19 @@ export type AdmissionOptions = {
   readonly datasets: number;
   /** Whether callers can make up keys that have a value. */
   readonly takesAnyKey: boolean;
-  /** No value that a reader stores lives longer. */
+  /** The longest life of a value that a reader stores. */
   readonly valueMs: number;
-  /** Nothing that says that there is no value lives longer. */
+  /** The longest life of an entry that says that there is no value. */
   readonly absentMs: number;
 };
 
 export class Admission {
   readonly #redis: GuardedRedis;
   readonly #options: AdmissionOptions;
-  /** By share, as Redis said when it was asked last. */
+  /** Whether each share has room, as Redis said when it was asked last. */
   #hasRoom: readonly boolean[] = PARTS.map(() => true);
   #unreportedBytes: number[] = PARTS.map(() => 0);
-  /** Of what was stored last. */
+  /** The generation of what was stored last. */
   #generation = '0';
 
   constructor(redis: GuardedRedis, options: AdmissionOptions) {
@@ -81,7 +81,7 @@ export class Admission {
     return isDue ? this.#ask([]) : undefined;
   }
 
-  /** Of a bounded set of keys, such as the rows of a table, what there is room for is stored at once. */
+  /** Not while there is room, if the keys are bounded, as those of a table's rows are. */
   #needsSecondRequest({ kind }: Entry): boolean {
     return this.#options.takesAnyKey || kind !== 'value' || !this.#hasRoom[FIRST as number];
   }
@@ -100,7 +100,7 @@ export class Admission {
     this.#unreportedBytes[place] = (this.#unreportedBytes[place] ?? 0) + bytes;
   }
 
-  /** Undefined where it may not be stored. */
+  /** The share that the entry may be stored in; undefined where it may not be stored. */
   #shareFor({ kind }: Entry, wasSeen: boolean): number | undefined {
     const hasRoom = (share: number | undefined) => this.#hasRoom[share as number] === true;
     if (kind !== 'value') return wasSeen && hasRoom(ABSENT) ? ABSENT : undefined;

@@ -77,7 +77,7 @@ export function decodeEntry(encoded: string): Entry | undefined {
 /** The first characters of an entry, up to the end of `freshUntilMs`. */
 export const FRESH_HEAD = STALE_UNTIL;
 
-/** Until when the value is fresh whose text begins like this; undefined where it is none. */
+/** Until when a value is fresh, read from the head of its text; undefined where that is none of a value. */
 export function freshUntilOf(head: string): number | undefined {
   const freshUntilMs = numberAt(head, FRESH_UNTIL, STALE_UNTIL);
   return KINDS.get(head.charAt(0)) === 'value' && freshUntilMs > 0 ? freshUntilMs : undefined;

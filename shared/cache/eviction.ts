@@ -4,7 +4,7 @@
  */
 import { SeenKeys } from './seen-keys.ts';
 
-/** Of those that left unhit so many times the places are remembered: beside a scan, what is hot comes back that much later. */
+/** How many keys that left unhit are remembered, in multiples of the places: beside a scan, a hot key comes back that much later. */
 const LEFT_RECENT_PER_PLACE = 8;
 
 /** The share of the places by which the room for new ones grows when one of them turns out to have left too early. */
@@ -14,7 +14,7 @@ const STEP = 0.02;
 export class Place {
   readonly key: string;
   untilMs = 0;
-  /** Since eviction looked at it last. */
+  /** Whether it was hit since eviction looked at it last. */
   wasHit = false;
   isFrequent = false;
   previous: Place = this;
@@ -28,7 +28,7 @@ export class Place {
 /** First in, first out, and any can be taken out of it. */
 class PlaceQueue {
   size = 0;
-  /** Before the oldest, and behind the newest. */
+  /** The queue's two ends in one: it is before the oldest place and behind the newest. */
   readonly #ends = new Place('');
 
   push(place: Place): void {
@@ -59,7 +59,7 @@ export class Eviction {
   readonly #leftFrequent: SeenKeys;
   #recent = new PlaceQueue();
   #frequent = new PlaceQueue();
-  /** With fewer recent ones than this, a frequent one gives way. */
+  /** How many recent places there should be; while there are fewer, a frequent one gives way. */
   #recentWanted = 0;
 
   constructor(placesMax: number) {
@@ -78,7 +78,7 @@ export class Eviction {
     (place.isFrequent ? this.#frequent : this.#recent).remove(place);
   }
 
-  /** What was learnt stays. */
+  /** Empties both queues; what was learnt about keys stays. */
   clear(): void {
     this.#recent = new PlaceQueue();
     this.#frequent = new PlaceQueue();
@@ -106,7 +106,7 @@ export class Eviction {
     return this.#frequent.size === 0 || (this.#recent.size > 0 && this.#recent.size >= this.#recentWanted);
   }
 
-  /** Whether it comes back. Many more recent ones are remembered, so each of them says as much less. */
+  /** Whether the key left lately and comes back; adapts the room for recent ones by it. Of those, many more are remembered, so each counts less. */
   #learnFrom(key: string): boolean {
     const step = this.#placesMax * STEP;
     if (this.#leftRecent.take(key)) {

@@ -34,7 +34,7 @@ export const INVALIDATIONS_KEPT_MS = 60_000;
 /** A load is stored at most so long after a check that came before it: half of what a tombstone lives. */
 const STORED_WITHIN_MS = INVALIDATIONS_KEPT_MS / 2;
 
-/** What a check at Redis said. */
+/** The answer of Redis to a generation check. */
 export type GenerationCheck = {
   readonly generation: string;
   /** Redis' clock, in ms: where the next check goes on. */
@@ -47,11 +47,11 @@ export type GenerationCheck = {
   readonly schemaVersions: readonly string[];
 };
 
-/** How Redis takes what is loaded from a moment on. */
+/** The times by which Redis decides whether it takes a load that begins now. */
 export type Storable = {
-  /** Until when, by its own clock. */
+  /** Redis takes it until then, by its own clock. */
   readonly notAfterMs: number;
-  /** From when on an invalidation may have overtaken it, by the same clock. */
+  /** An invalidation since then may have overtaken it, by Redis' clock. */
   readonly sinceMs: number;
 };
 
@@ -105,7 +105,7 @@ export class Generation {
     this.#forgetful = forgetful;
   }
 
-  /** The wall clock, by which all of this is. */
+  /** The wall clock, in ms; everything is forgotten when it turns out to have been set back. */
   nowMs(): number {
     return this.#clock.nowMs();
   }
@@ -119,17 +119,17 @@ export class Generation {
     return this.#current !== '0';
   }
 
-  /** From where on the next check must report what was invalidated, by Redis' clock. */
+  /** The next check must report what was invalidated since then, by Redis' clock. */
   get sinceMs(): number {
     return Math.max(0, this.#redisNowMs - this.#driftMaxMs);
   }
 
-  /** As the last check reported them. */
+  /** All schema versions of which Redis may have entries, as the last check reported them. */
   get schemaVersions(): readonly string[] {
     return this.#schemaVersions;
   }
 
-  /** How Redis takes what is loaded from now on. */
+  /** The times by which Redis decides whether it takes a load that begins now. */
   get storable(): Storable {
     return { notAfterMs: this.#redisNowMs + STORED_WITHIN_MS, sinceMs: this.sinceMs };
   }
@@ -139,7 +139,7 @@ export class Generation {
     return !hasPassed(CHECK_EVERY_MS, this.#checkedAtMs, nowMs);
   }
 
-  /** Call it before a load, and store what it answers by `isUndisturbed` of this. */
+  /** Call it before a load; the ticket says later whether its result may still be remembered (`isUndisturbed`). */
   beginLoad(): LoadTicket {
     const { current: generation, storable } = this;
     return { generation, storable, drops: this.#drops, beganAtMs: Date.now() };

@@ -26,16 +26,16 @@ export const leaseKeys = {
 
 /** A holder that died is followed by another after this time, a poll and a load: within a second. */
 export const LEASE_MS = 700;
-/** Twice in a lease's life, so that the loss of one renewal is not that of the lease. */
+/** A lease is renewed twice in its life, so that it survives the loss of one renewal. */
 const RENEW_EVERY_MS = 250;
-/** No load takes longer. */
+/** A lease is renewed for so long at most: no load takes longer. */
 const RENEWED_MAX_MS = 5_000;
-/** Longer than a statement may take: whatever the holder does, one more may load beside it. */
+/** After so long, which is more than a statement may take, a second process may load beside the holder. */
 const ALONE_MS = 2_500;
-/** Nobody waits longer; by then something is wrong with the leases. */
+/** A caller waits so long at most, and then loads by itself: something is wrong with the leases. */
 const WAIT_MS = 5_000;
 const POLLS_APART_MAX_MS = 100;
-/** From one poll to the next, the pause grows so. */
+/** By how much the pause grows from one poll to the next. */
 const POLLS_APART_GROWTH = 1.5;
 
 type Flight<Result> = { readonly result: Promise<Result>; readonly beganAtMs: number };
@@ -94,7 +94,7 @@ const WITHOUT_LEASE: HeldLease = { leaseKey: '', token: '', stop() {} };
 
 /** The entries in Redis, as far as a lease must know them. */
 type Entries = {
-  /** Where the entry of a key is. */
+  /** The key in Redis under which the entry of `key` is. */
   entryKey(key: string): string;
   /** What is there; with a token, a lease if there was nothing. */
   askAgain(key: string, token?: string): Promise<Entry | LeaseMark | undefined>;
@@ -117,7 +117,7 @@ export type Acquired = { readonly found: Entry } | { readonly held: HeldLease } 
 /** A key, and where its entry was when somebody began to ask for it. */
 type Place = { readonly key: string; readonly entryKey: string; readonly isOccupied: boolean };
 
-/** As no other load has one: what it stores is right only while its own lease is there. */
+/** A token that no other load has: a load stores over its own lease only. */
 export function newToken(): string {
   return LEASE_PREFIX + crypto.randomUUID();
 }
@@ -154,7 +154,7 @@ export class Lease {
     return { held: WITHOUT_LEASE };
   }
 
-  /** Once, without waiting. */
+  /** Finds an answer or takes the lease, once, without waiting. */
   tryAcquire(key: string, isOccupied: boolean): Promise<Acquired> {
     return this.#findOrAcquire(this.#placeOf(key, isOccupied), newToken());
   }
@@ -168,7 +168,7 @@ export class Lease {
     return this.#keep(entryKey, token);
   }
 
-  /** Should it fail: the lease ends by itself. False when something else was in its place. */
+  /** Gives the lease back; false when something else was in its place. If this fails, the lease ends by itself. */
   async release(held: HeldLease): Promise<boolean> {
     held.stop();
     return held === WITHOUT_LEASE || this.#giveBack(held.leaseKey, held.token);
@@ -183,7 +183,7 @@ export class Lease {
     return { key, entryKey: this.#entries.entryKey(key), isOccupied };
   }
 
-  /** As the holder, or, when `mayJoin` because one should have ended long ago, beside it: each as one of all. */
+  /** Finds an answer, or takes the lease, or, when `mayJoin` because its holder should have ended long ago, the one beside it. */
   async #poll(place: Place, token: string, mayJoin: boolean): Promise<Acquired> {
     const acquired = await this.#findOrAcquire(place, token);
     return acquired === undefined && mayJoin ? this.#join(place.entryKey, token) : acquired;

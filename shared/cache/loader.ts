@@ -12,9 +12,9 @@ import type { LoadedBatch, Source } from './source.ts';
 export type Warmed = {
   /** The keys whose values were stored, in their order. */
   readonly storedKeys: readonly string[];
-  /** Of how many there is no such thing: that is stored too, for a moment. */
+  /** How many keys have no value: that is stored too, for a moment. */
   readonly absent: number;
-  /** Not stored, because something was there that was read later. */
+  /** How many were not stored, because something was there that was read later. */
   readonly newerStored: number;
   /** What it was stored under: a clear that comes later makes it invisible. */
   readonly generation: string;
@@ -27,7 +27,7 @@ export type WarmOptions = {
   readonly onLoaded?: (loadMs: number) => void;
 };
 
-/** Longer than a load takes that waited for another container first. A caller that joins it has checked the generation before. */
+/** A load is joined for so long, which is more than one takes that waited for another container first. A caller that joins it has checked the generation before. */
 export const LOAD_JOINABLE_MS = 5_000;
 /** A load that was overtaken by an invalidation is repeated; more often than this would mean one per load. */
 const RELOADS_MAX = 3;
@@ -64,7 +64,7 @@ class Load<Id> {
   readonly key: string;
   held: HeldLease;
   readonly replaces: 'stale' | 'tombstone' | undefined;
-  /** Where it is stored. */
+  /** The key in Redis under which it is stored. */
   entryKey = '';
   entry: Entry = NOT_LOADED;
   verdict: Verdict = REPLACED;
@@ -92,7 +92,7 @@ class Load<Id> {
     return this.verdict.isStored && this.held.leaseKey === this.entryKey;
   }
 
-  /** By when it was invalidated. */
+  /** The time of the tombstone that refused it, as text; undefined where none did. */
   get tombstone(): string | undefined {
     const { outcome } = this;
     return typeof outcome === 'object' && outcome.kind === 'tombstone' ? String(outcome.readAtUs) : undefined;
@@ -123,7 +123,7 @@ export class Loader<Id> {
   readonly #loads: LoadsUnderWay;
   readonly #lease: Lease;
   readonly #admission: Admission;
-  /** From 0 to 1; begins anywhere, so that containers differ. */
+  /** By how much of the jitter the next entry lives shorter, from 0 to 1; begins anywhere, so that containers differ. */
   #jitter = Math.random();
   /** How long a load of this dataset takes as a rule, in ms. */
   #usualLoadMs = USUAL_LOAD_MS;
@@ -300,7 +300,7 @@ export class Loader<Id> {
     if (overtaken.length > 0) await Promise.all(overtaken.map((load) => this.#loadAgain(load)));
   }
 
-  /** As one of all, who may have begun to load it when it was invalidated. Its failure is its own, not that of the others. */
+  /** Loads it under a lease again, because all containers may do so at the invalidation. A failure is that of this load alone. */
   async #loadAgain(load: Load<Id>): Promise<void> {
     load.reloads++;
     load.overtakenBy = load.tombstone;
@@ -317,7 +317,7 @@ export class Loader<Id> {
     }
   }
 
-  /** Unless a clear or an invalidation was noticed since the load began. */
+  /** Remembers the answers, unless a clear or an invalidation was noticed since the load began. */
   #putInMemory(ticket: LoadTicket, loads: readonly Load<Id>[]): void {
     if (!this.#generation.isUndisturbed(ticket)) return;
     const nowMs = this.#generation.nowMs();

@@ -36,7 +36,7 @@ const LEASES_REFUSED_MS = 1_000;
 const MISSES_EXPECTED_ABOVE = 0.05;
 /** What one answer changes of the share that is expected. */
 const MISSES_WEIGHT = 0.02;
-/** Of a container that has asked for nothing yet; 35 hits later it expects hits. */
+/** The share that a new container expects; 35 hits later it expects hits. */
 const MISSES_AT_FIRST = 0.1;
 
 /** Keys that are asked for together at most: so few that a list finds one as soon as a map would. */
@@ -55,7 +55,7 @@ type RedisLayerOptions = {
 };
 
 type Reading = {
-  /** As a list of ids is, and a crawler's. */
+  /** Whether it was asked for in a list, as a crawler asks. */
   readonly amongMany: boolean;
   /** Puts a lease where Redis has nothing. */
   readonly token?: string | undefined;
@@ -90,7 +90,7 @@ export type Write = {
   /** Its name in Redis, under the generation that counted when it was loaded. */
   readonly entryKey: string;
   readonly entry: Entry;
-  /** Of the lease in its place. @default - none */
+  /** The token of the lease in its place. @default - none */
   readonly token?: string;
 };
 
@@ -101,7 +101,7 @@ export class RedisLayer {
   readonly #options: RedisLayerOptions;
   readonly #checkedKeys: readonly [generation: string, invalidated: string, schemaVersions: string];
   #batch: Batch | undefined;
-  /** From 0 to 1, of what Redis is asked for. */
+  /** The share of misses that is expected, from 0 to 1. */
   #missShare = MISSES_AT_FIRST;
   #leasesRefusedAtMs = 0;
 
@@ -336,7 +336,7 @@ export class RedisLayer {
     await released.catch(ignoreUnavailable);
   }
 
-  /** Some in one script, which saves both sides the work of a command each. */
+  /** Stores many entries with one script, which saves both sides the work of a command each. */
   async #putTogether(
     writes: readonly Write[],
     { notAfterMs, sinceMs }: Storable,
@@ -378,7 +378,7 @@ export class RedisLayer {
   }
 
   /**
-   * As `putEntries` takes an entry. Its time to live is bounded, because of this:
+   * The arguments of `putEntries` for one entry. The time to live is bounded, because of this:
    *   1. a load begins                             3. it is stored: for an hour, by this clock
    *   2. this container's clock is set back by one 4. who invalidates it does not know our version any more
    */

@@ -6,7 +6,7 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 /** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
 const NAMED_TOGETHER_MAX = 250;
 
-/** Which of `entryKeys`, by their places, Redis has nothing of. Throws `RedisUnavailableError`, or the reason of `signal`. */
+/** The places of those `entryKeys` that are not in Redis. Throws `RedisUnavailableError`, or the reason of `signal`. */
 export async function findMissing(
   redis: GuardedRedis,
   entryKeys: readonly string[],

@@ -128,7 +128,7 @@ export class TieredCache<Id> {
     return inMemory === undefined ? this.#getFurther(id, key) : Promise.resolve(inMemory);
   }
 
-  /** From Redis, with a generation check when one is due; else from the source, or what is stale meanwhile. */
+  /** Answers from Redis, with a generation check when one is due; else from the source, or with what is stale meanwhile. */
   async #getFurther(id: Id, key: string): Promise<CacheRead> {
     const found = await this.#redis.ask(key);
     if (isFreshEntry(found)) return this.#answer('l2', key, found);
@@ -312,7 +312,7 @@ export class TieredCache<Id> {
     return this.#reads.take();
   }
 
-  /** So many that they should be taken now: soon no new key is counted until they are. */
+  /** Whether so many keys are counted that they should be taken now: soon no new key is counted. */
   get hasManyReads(): boolean {
     return this.#reads.hasMany;
   }
@@ -328,7 +328,7 @@ export class TieredCache<Id> {
     return this.#generation.current;
   }
 
-  /** Where Redis has `keys`, as far as this container knows. */
+  /** The keys in Redis of the entries of `keys`, under the generation that this container knows. */
   entryKeys(keys: readonly string[]): string[] {
     return keys.map((key) => this.#redis.entryKey(key));
   }

@@ -1,12 +1,12 @@
 /** The wall clock, read once for a burst of reads from memory: reading it costs more than the hit does. */
 
-/** So many answers at most are given from one reading, however long a turn of the event loop takes. */
+/** One reading serves so many calls at most, however long a turn of the event loop takes. */
 const USES_MAX = 64;
 
 /** Less than this is how two clocks that are corrected differ, and how they are rounded. */
 const SET_BACK_MIN_MS = 50;
 
-/** More would mean that this process gets no time at all. */
+/** How often both clocks are read until they agree: more tries would mean that this process gets no time at all. */
 const READ_TOGETHER_TRIES = 10;
 
 /**
@@ -20,7 +20,7 @@ const READ_TOGETHER_TRIES = 10;
 export class WallClock {
   readonly #onSetBack: () => void;
   #readMs = 0;
-  /** When it was read, by the clock that nobody sets. */
+  /** When it was read, by the monotonic clock. */
   #readMonotonicMs = 0;
   #usesLeft = 0;
   #isTurnWatched = false;

@@ -6,7 +6,7 @@ export type Dataset<Id> = Omit<Source<Id>, 'load'> & {
   /** How a warm-up's report names the step that warms it. */
   readonly warmStep: string;
   /**
-   * No more of them are ever warmed. Below it, a warm-up goes on as long as what is left is read and Redis has room; of what
+   * How many of them are warmed at most. Below it, a warm-up goes on as long as what is left is read and Redis has room; of what
    * nobody has read yet it takes 20,000 at most.
    */
   readonly warmIdsMax: number;

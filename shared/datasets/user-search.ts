@@ -106,7 +106,7 @@ CROSS JOIN LATERAL (
 ) page
 ORDER BY asked.place`;
 
-/** Nobody has searched yet: people look for the well-known by their first names. So many are well known at most. */
+/** While nobody has searched yet, the first names of the most followed are warmed, and so many count as well known. */
 const WELL_KNOWN_MAX = 2_000;
 const RANK = `
 SELECT split_part(display_name, ' ', 1) AS query

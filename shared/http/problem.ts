@@ -62,7 +62,7 @@ function describe(error: unknown): Problem {
   };
 }
 
-/** Not the error's own words, which are for operators: they name functions and settings. */
+/** What a caller is told is away. The error's own words are for operators: they name functions and settings. */
 function whatIsAway(error: Error): string {
   if (error instanceof InvocationError) return 'The warm-up could not be run.';
   return error instanceof DatabaseUnavailableError ? 'Postgres did not answer.' : 'Redis did not answer.';

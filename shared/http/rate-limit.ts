@@ -34,7 +34,7 @@ declare module 'ioredis' {
 }
 
 /**
- * Without a time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
+ * The hash has no time to live, because a full Redis evicts what has one: a window that has ended is forgotten when the next one
  * is opened, by any subject. A window that ends later than one can was opened before the clock was set back.
  */
 const COUNT_CALL = `${NOW}
@@ -56,7 +56,7 @@ if calls < tonumber(ARGV[3]) then
 end
 return { calls + 1, endsAtMs - nowMs, endsAtMs }`;
 
-/** Of that window only: in a later one it would take back a call that was made. */
+/** Takes back a call of the window in which it was counted; in a later one it would take back another's. */
 const UNCOUNT_CALL = `
 local calls, endsAtMs = string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^(%d+) (%d+)$')
 if not calls or endsAtMs ~= ARGV[2] or tonumber(calls) < 1 then return 0 end

@@ -93,9 +93,9 @@ const METRIC_KEYS = {
 export class FleetTotals {
   readonly #redis: GuardedRedis;
   readonly #recorder: Recorder;
-  /** Sent, but nobody knows whether it arrived. */
+  /** A flush that was sent, and is not known to have arrived. */
   #pending: Flush | undefined;
-  /** Not known to have arrived. */
+  /** Gauges that were sent, and are not known to have arrived. */
   #pendingGauges: Gauges | undefined;
 
   constructor(redis: GuardedRedis, recorder: Recorder) {
@@ -103,7 +103,7 @@ export class FleetTotals {
     this.#recorder = recorder;
   }
 
-  /** Nothing was counted since the last flush that arrived. */
+  /** Whether nothing was counted since the last flush that arrived. */
   get isUpToDate(): boolean {
     return this.#pending === undefined && this.#pendingGauges === undefined && this.#recorder.isEmpty;
   }

@@ -29,7 +29,7 @@ const LEASE_MS = 5_000;
 const PUBLISH_EVERY_MS = 14_000;
 const LOOK_FOR_LEASE_EVERY_MS = 50;
 const JOB = 'prewarm';
-/** Of what a Pushgateway says, and of the metrics that it has from others. */
+/** How much of a Pushgateway's answer is kept, in characters, and how many conflicting metrics are named. */
 const REASON_MAX = 500;
 const CONFLICTS_MAX = 10;
 /** Somebody else may publish by now, or nobody does. */
@@ -149,7 +149,7 @@ export async function lastPushFailure(redis: GuardedRedis): Promise<PushFailure 
 type Page = {
   readonly contentType: string;
   readonly text: string;
-  /** By the metrics' names. */
+  /** The type of each metric, by its name. */
   readonly types: ReadonlyMap<string, Definition['type']>;
 };
 

@@ -71,7 +71,7 @@ export function prepared(name: string, text: string): Prepared {
  */
 const NAME_REFUSED = new Set(['26000', '42P05', '0A000']);
 
-/** Of ours: no second try helps. */
+/** Errors of our own making, for which no second try helps. */
 const MISTAKES = [TypeError, RangeError, EnvironmentError];
 
 function codeOf(error: unknown): string {
@@ -86,12 +86,12 @@ function isConnectionLost(error: unknown): boolean {
   );
 }
 
-/** By the server, or, when that says nothing, by the client, whose error has no code. */
+/** Whether a time limit ended it: the server's, or, when that does not answer, the client's, whose error has no code. */
 function isTimeout(error: unknown): boolean {
   return codeOf(error) === '57014' || (error instanceof Error && error.message === 'Query read timeout');
 }
 
-/** By its form: the driver, which has the class, is loaded only when it is needed. */
+/** Whether the server answered it, judged by its form: the driver, which has the class, is loaded only when it is needed. */
 function isReplyOfServer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
 }
@@ -109,9 +109,9 @@ export class Database {
   readonly #isRdsProxy: boolean;
   readonly #config: pg.PoolConfig & { readonly max: number };
   #pool: Promise<pg.Pool> | undefined;
-  /** By the wall clock, which runs while a container is frozen. */
+  /** When each connection was last used, by the wall clock, which runs while a container is frozen. */
   readonly #usedAtMs = new WeakMap<pg.ClientBase, number>();
-  /** Until a name is refused. */
+  /** Whether statements are sent with their names, which they are until one is refused. */
   #usesNames = true;
   /** A connection was dead then: those that have been idle since before it are as well. */
   #foundDeadAtMs = 0;
@@ -244,7 +244,7 @@ export class Database {
     }
   }
 
-  /** Once a connection: a standby may become the primary, but a primary that becomes a standby is started anew. */
+  /** Refuses a standby, once a connection: a standby may become the primary, but a primary that becomes a standby is started anew. */
   async #admit(client: pg.ClientBase): Promise<void> {
     // A connection that is lost under a query fails it, and is an event as well, which would end the process.
     client.on('error', () => {});

@@ -10,7 +10,7 @@ export type Role = {
 
 export type Destination = { readonly host: string; readonly port: number; readonly user: string };
 
-/** As long as the service allows; it counts at the moment of connecting only. */
+/** How long a token is valid: as long as the service allows. It counts at the moment of connecting only. */
 const VALID_S = 900;
 
 /**

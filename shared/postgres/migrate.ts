@@ -40,9 +40,9 @@ const BUDGET_MS = 240_000;
 const REPLY_TIMEOUT_MS = 5_000;
 const DISCONNECT_TIMEOUT_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** As often as deployments to databases of one server may meet. */
+/** How often a migration is tried: as often as deployments to databases of one server may meet. */
 const TRIES_MAX = 5;
-/** By `lock_timeout`: lock_not_available. */
+/** The code of what `lock_timeout` ended: lock_not_available. */
 const LOCK_TIMED_OUT = '55P03';
 
 /**
@@ -176,7 +176,7 @@ async function restoreSettings(client: pg.Client, settings: string): Promise<voi
   );
 }
 
-/** Of the files that were applied; none in a database that was never migrated. */
+/** The checksums of the files that were applied; none in a database that was never migrated. */
 async function readChecksums(client: pg.Client): Promise<Map<string, string>> {
   await client.query(`CREATE TABLE IF NOT EXISTS prewarm_migrations (
     name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);

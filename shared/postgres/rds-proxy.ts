@@ -6,7 +6,7 @@ import { createIamToken, type Role } from './iam-token.ts';
 type Given = {
   readonly driver: typeof pg;
   readonly databaseUrl: string;
-  /** Asked for each connection. */
+  /** The function's role, which is read for each connection. */
   readonly readRole: () => Role;
 };
 

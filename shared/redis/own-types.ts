@@ -4,7 +4,7 @@ import { log } from '../logger.ts';
 import type { RedisClient } from './client.ts';
 import type { GuardedRedis } from './guarded-redis.ts';
 
-/** As TYPE answers them. */
+/** The types of keys that are used here, in the words of TYPE. */
 type KeyType = 'string' | 'hash' | 'zset';
 
 /**

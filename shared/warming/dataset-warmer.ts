@@ -41,13 +41,13 @@ const REPEATS_MAX = 2;
 /** Batches under way at once: Redis stores what was loaded while Postgres loads what comes next, and some may wait to be tried again. */
 const UNDER_WAY_MAX = 4;
 
-/** More keys that are too slow each for themselves are not the keys' fault. */
+/** How many keys are set aside at most: when more are too slow, it is not the keys' fault. */
 const SET_ASIDE_MAX = 20;
 
-/** When so many batches have failed all their tries, and none has succeeded, no more are tried. */
+/** After so many batches that failed all their tries, and none that succeeded, no more are tried. */
 const FAILED_MAX = 8;
 
-/** So many of the keys that were stored are looked up again. */
+/** How many of the stored keys are looked up again. */
 const CONFIRMED_SAMPLE = 1_000;
 
 /** What is dropped of a full Redis beyond what it held: room for what is stored again, and for what others store. */
@@ -147,7 +147,7 @@ export class DatasetWarmer {
   }
 
   /**
-   * Some side by side, until none is left, or until the database or Redis is away: then the next ones would fail as well;
+   * Warms batches, some side by side, until none is left, or until the database or Redis is away: then the next ones would fail as well;
    * or until Redis evicts what was stored: then the next ones would cost what is read more, unless they `hadRoom` before.
    */
   async #warmBatches(batches: readonly WarmBatch[], hadRoom = false): Promise<void> {
@@ -207,7 +207,7 @@ export class DatasetWarmer {
     await this.#options.evictions.look();
   }
 
-  /** Where nothing succeeds, the others would fail as well, each after all its tries, and keep the next dataset waiting. */
+  /** Gives up where nothing succeeds: the other batches would fail as well, each after all its tries, and keep the next dataset waiting. */
   #noteFailed(): void {
     if (++this.#failed === FAILED_MAX && !this.#step.hasWarmed) this.#step.despair();
   }

@@ -5,17 +5,17 @@ import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { readEvictedKeys, readMaxMemoryBytes } from '../redis/memory-usage.ts';
 import type { WarmableDataset } from './dataset-warmer.ts';
 
-/** Of each dataset. */
+/** How many stored keys of each dataset are looked up. */
 const SAMPLE = 200;
 /**
- * More of a sample are gone because Redis evicts them. Fewer may have been invalidated, or found deleted, since they were
+ * When more than so many of a sample are gone, Redis evicts. Fewer may have been invalidated, or found deleted, since they were
  * stored, in a Redis that evicts what nobody reads all the time.
  */
 const GONE_MAX = 4;
 
-/** Of the server's memory, for what is warmed of all datasets. Readers store a third, the rankings are a tenth. */
+/** The part of the server's memory for what is warmed of all datasets. Readers store a third, the rankings are a tenth. */
 const WARM_SHARE = 0.5;
-/** Of each dataset, so many are weighed. */
+/** How many entries of each dataset are weighed. */
 const WEIGHED_SAMPLE = 100;
 
 type Stored = {
@@ -91,7 +91,7 @@ async function isIncomplete(dataset: WarmableDataset, { generation, keys }: Stor
   return missing.length > GONE_MAX && (await dataset.generation()) === generation;
 }
 
-/** At most `size`, evenly from first to last. */
+/** At most `size` of `items`, evenly from first to last. */
 export function sampleOf<T>(items: readonly T[], size: number): T[] {
   if (items.length <= size) return [...items];
   return Array.from({ length: size }, (_, place) => items[Math.floor((place * items.length) / size)] as T);

@@ -9,7 +9,7 @@ import { defineScript } from '../redis/script.ts';
 export const hotKeysKeys = {
   /** What a new container fills its memory with: the keys that were warmed last, the most read first. */
   warmupManifest: 'prewarm:{warmup}:manifest',
-  /** When that was begun which the last warm-up had no time to end: what was warmed since then is warm. */
+  /** When the warm-up was begun that came to no end, by dataset: what was warmed since then is warm. */
   warmupUnfinished: 'prewarm:{warmup}:unfinished',
   /** The fencing number of the warm-up that wrote these two. */
   warmupHotKeysOrder: 'prewarm:{warmup}:hot-keys-order',
@@ -29,7 +29,7 @@ declare module 'ioredis' {
   }
 }
 
-/** Without a time to live: a full Redis evicts what has one, and these are read by new containers only. */
+/** The keys have no time to live: a full Redis evicts what has one, and these are read by new containers only. */
 const SET_HOT_KEYS = `${STORED_ORDER}
 if storedOrder(KEYS[3]) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[3], ARGV[1])
@@ -43,14 +43,14 @@ defineScript('setHotKeys', { numberOfKeys: 3, lua: SET_HOT_KEYS });
 /** Keys by dataset, the most read first. */
 export type HotKeys = ReadonlyMap<string, readonly string[]>;
 
-/** By dataset, when that was begun which had to be left unfinished, in ms; undefined where all was done. */
+/** When the unfinished warm-up of a dataset was begun, in ms; undefined where all was done. */
 type Unfinished = ReadonlyMap<string, number | undefined>;
 
 /** A text that is longer was not written by us. */
 const TEXT_LENGTH_MAX = 8_000_000;
 
 type KeptKeys = {
-  /** Those that are registered: what is kept of others is forgotten. */
+  /** The registered datasets: what is kept of others is forgotten. */
   readonly datasets: readonly string[];
   readonly manifest: HotKeys;
   readonly unfinished: Unfinished;
@@ -92,7 +92,7 @@ export async function readManifest(redis: GuardedRedis): Promise<HotKeys> {
   );
 }
 
-/** When that was begun which the last warm-up left unfinished, if it did. Throws `RedisUnavailableError`. */
+/** When the warm-up of `dataset` was begun that is not finished yet, if there is one. Throws `RedisUnavailableError`. */
 export async function readUnfinished(redis: GuardedRedis, dataset: string): Promise<number | undefined> {
   const [text] = await redis.readTexts([hotKeysKeys.warmupUnfinished]);
   return decode(text, isTime).get(dataset);

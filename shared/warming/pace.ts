@@ -5,7 +5,7 @@
  * for the run, the rest is a long one.
  */
 
-/** Below two, so that what takes twice as long is surely seen. */
+/** From this ratio to the usual time on, something is slow: below two, so that twice as long is surely seen. */
 const SLOW_RATIO = 1.7;
 /**
  * What is usual follows what is quicker soon, for the first ones of a connection are slow, and what is slower
@@ -15,14 +15,14 @@ const FOLLOWS_QUICKER = 0.5;
 const FOLLOWS_SLOWER = 0.05;
 /** The middle one of three is judged: one that happens to be slow says nothing. */
 const JUDGED = 3;
-/** Where nothing is slow; what it spares readers was measured, and is in decision 0037. */
+/** How long a run rests, in multiples of its work, where nothing is slow; measured in decision 0037. */
 const REST_PER_WORK = 1.5;
 const REST_MAX_MS = 1_000;
-/** After each load without hurry: a load takes a few milliseconds, as a rule. */
+/** The rest after each load of a run without hurry; a load takes a few milliseconds, as a rule. */
 const LEISURE_REST_MS = 100;
-/** So long all rests of a run without hurry are together at most: a deployment's run waits 35 s for the lock. */
+/** All rests of a run without hurry together are at most so long: a deployment's run waits 35 s for the lock. */
 const LEISURE_MS = 20_000;
-/** As long as what failed is taken to have lasted: its time limit. */
+/** How long a failed load counts as having taken: its time limit. */
 const FAILED_MS = 1_000;
 
 export class Pace {

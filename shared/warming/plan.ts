@@ -42,7 +42,7 @@ export type WarmPlan = PlanPart & {
   readonly beganAtMs: number;
   /** Batches of some of the planned keys. */
   batchesOf(keys: readonly string[], size?: number): WarmBatch[];
-  /** Next time they are left out, until people have read them again. Throws `RedisUnavailableError`. */
+  /** Leaves `keys` out of plans until people have read them again. Throws `RedisUnavailableError`. */
   setAside(keys: readonly string[]): Promise<void>;
   /** What a new container should have in its memory, the most read first. */
   readonly hotKeys: readonly string[];
@@ -57,11 +57,11 @@ export type WarmPlan = PlanPart & {
 const PART_KEYS = 20_000;
 
 /**
- * Of the time that what is warmed stays fresh, which is two intervals of the schedule and some: what a run had no time to
- * end is not begun anew for so long. What it warmed outlives the run after the next one then.
+ * For this part of the time that warmed entries stay fresh, which is two intervals of the schedule and some, an unfinished
+ * warm-up is carried on and not begun anew. What it warmed then outlives the run after the next one.
  */
 const CARRIED_ON_SHARE = 0.45;
-/** Nothing that was warmed is fresh for a smaller share of the time: it must not expire together. */
+/** The jitter leaves every warmed entry at least this share of its fresh time. */
 const FRESH_SHARE_MIN = 0.9;
 
 type Chosen<Id> = {
@@ -167,7 +167,7 @@ class Plan<Id> implements WarmPlan {
     return popular;
   }
 
-  /** As far as the first part has room, with what the database thinks that people would read. */
+  /** Fills the first part up with what the database thinks that people would read. */
   async #fillUp(read: readonly string[]): Promise<readonly string[]> {
     const { dataset, database } = this.#chosen;
     const keysMax = Math.min(PART_KEYS, dataset.warmIdsMax);
@@ -192,7 +192,7 @@ class Plan<Id> implements WarmPlan {
     return cache.warm(ids, onLoaded ? { signal, onLoaded } : { signal });
   }
 
-  /** Without what is warm already. How long a part of a batch takes says nothing of the others. */
+  /** Warms those that are not warm yet. How long a part of a batch takes says nothing of the others, so `onLoaded` is not called. */
   async #warmRest(keys: readonly string[], signal: AbortSignal, onLoaded: OnLoaded): Promise<Warmed> {
     const generation = await this.#chosen.cache.currentGeneration();
     const isFresh = await this.#areFresh(keys);
@@ -204,7 +204,7 @@ class Plan<Id> implements WarmPlan {
     return { ...warmed, generation, newerStored: warmed.newerStored + keys.length - rest.length };
   }
 
-  /** Which of them were warmed since this was begun, or are fresh for as long. */
+  /** Whether each was warmed since the carried-on warm-up was begun, or is fresh for as long. */
   async #areFresh(keys: readonly string[]): Promise<boolean[]> {
     const { dataset, cache, redis } = this.#chosen;
     const freshUntilMs = this.beganAtMs + dataset.timing.warmFreshMs * FRESH_SHARE_MIN - 1;
@@ -225,7 +225,7 @@ function isRecent(atMs: number | undefined, nowMs: number, withinMs: number): at
   return atMs !== undefined && atMs <= nowMs && nowMs - atMs <= withinMs;
 }
 
-/** Best first. Without what is no key of the dataset's, or not the only spelling of one. */
+/** The popular keys that are keys of the dataset, in its only spelling, best first. */
 function keysOfPopular<Id>(dataset: Dataset<Id>, popular: readonly Popular[]): string[] {
   return popular.flatMap(({ key }) => {
     const id = dataset.idOf(key);

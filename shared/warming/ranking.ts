@@ -77,11 +77,11 @@ export class Ranking {
   #parts = 0;
   #restoring: Promise<void> | undefined;
   readonly #oldestMs = Date.now() - REMEMBERED_MS;
-  /** The next ones score no more; so many that score the same came already. */
+  /** Where the next page begins: at this score, behind so many of the same score that came already. */
   #from = { score: `(${RESTORING}`, ties: 0 };
   #taken = 0;
   #firstScore: number | undefined;
-  /** Of all that came. */
+  /** The weight of all keys that came. */
   #weight = 0;
 
   constructor(
@@ -101,7 +101,7 @@ export class Ranking {
   }
 
   /**
-   * At most `limit`; fewer where there are no more, and none where all that is left is next to nothing of what is read.
+   * The next keys, at most `limit`; fewer where there are no more, and none where all that is left is next to nothing of what is read.
    * Throws `RedisUnavailableError`, `DatabaseUnavailableError`, or the reason of `signal`, and begins there again then.
    */
   async next(limit: number, signal?: AbortSignal): Promise<Popular[]> {
@@ -144,13 +144,13 @@ export class Ranking {
     );
   }
 
-  /** None of the rest weighs more than `first`, and even if all of it did. */
+  /** Whether the rest is negligible even if each of its keys weighed as much as `first`, the most that it can. */
   #isRestNegligible(first: Popular | undefined): boolean {
     if (first === undefined) return true;
     return (this.#known - this.#taken) * this.#weightOf(first.score) < NEGLIGIBLE_SHARE * this.#weight;
   }
 
-  /** In reads of the first key of all. */
+  /** The weight of a score, in reads of the first key. */
   #weightOf(score: number): number {
     this.#firstScore ??= score;
     return 2 ** ((score - this.#firstScore) / HALF_LIFE_MS);
@@ -188,7 +188,7 @@ export async function savePopularity(
   await database.query(SAVE, [rowOf(dataset, part), savedKeys, popular.map(({ score }) => score)]);
 }
 
-/** That a part was put back; not the name of any key. */
+/** The member that marks a part as put back; no key has such a name. */
 function markOf(part: number): string {
   return `\n${part}`;
 }
@@ -198,7 +198,7 @@ function rowOf(dataset: string, part: number): string {
   return part === 0 ? dataset : `${dataset}/${part}`;
 }
 
-/** Of `dataset` and `dataset/1` the parts 0 and 1. */
+/** The rows `dataset` and `dataset/1` are the parts 0 and 1. */
 const SAVED_PARTS = `
 SELECT coalesce(nullif(substr(dataset, length($1) + 2), ''), '0')::int AS part, cardinality(keys) AS keys
 FROM prewarm_popularity
@@ -207,7 +207,7 @@ WHERE dataset = $1 OR (starts_with(dataset, $1 || '/') AND substr(dataset, lengt
 const RESTORE = `
 SELECT key, score FROM prewarm_popularity, unnest(keys, scores) AS saved (key, score) WHERE dataset = $1`;
 
-/** Once more is no harm: it doubles what all that was saved weighs. */
+/** Adds a saved part to the ranking. Doing it twice is no harm: it doubles the weight of all that was saved. */
 async function restore(
   redis: GuardedRedis,
   database: Database,

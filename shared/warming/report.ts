@@ -46,13 +46,13 @@ export type StepReport = KeyCounts & {
   readonly name: string;
   readonly status: 'success' | 'partial' | 'failed';
   readonly durationMs: number;
-  /** With keys: how many of the planned ones people have read in the last day; Postgres guessed the others. */
+  /** Of steps with keys: how many of the planned ones people have read in the last day; Postgres guessed the others. */
   readonly plannedFromReads?: number;
   /** The most tries that any operation of the step took: 1 is none failed, 4 is the last retry. */
   readonly attempts: number;
   /**
-   * With keys: of those whose values were stored and that were looked up again (all, or a sample of 1,000), how many were
-   * there, and how many Redis had evicted.
+   * Of steps with keys: how many of the stored keys that were looked up again (all, or a sample of 1,000) were there, and how
+   * many Redis had evicted.
    */
   readonly confirmed?: number;
   readonly lostToEviction?: number;
@@ -68,14 +68,14 @@ export type WarmupReport = KeyCounts & {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly steps: readonly StepReport[];
-  /** Of a run that did not get the lock: whose warm-up holds it. */
+  /** The traceId of the warm-up that holds the lock, for a run that did not get it. */
   readonly holderTraceId?: string;
   /** Why the run ended before its steps did. */
   readonly aborted?: string;
 };
 
 const REPORTS_MAX = 50;
-/** Of a text that is no report. */
+/** How much of a text that is no report is logged, in characters. */
 const LOGGED_TEXT_MAX = 100;
 
 export function addCounts(parts: readonly KeyCounts[]): KeyCounts {

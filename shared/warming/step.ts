@@ -113,7 +113,7 @@ export class Step {
     if (lost > 0) this.#countFailure(cause, lost);
   }
 
-  /** Others' steps come now; `resume` goes on with this one. */
+  /** Stops the step's clock while other steps come; `resume` goes on with this one. */
   pause(): void {
     this.#tookMs += performance.now() - this.#beganMonotonicMs;
   }
@@ -132,7 +132,7 @@ export class Step {
     return this.#isHopeless || this.#signal.aborted;
   }
 
-  /** The rest is not worth trying. */
+  /** Marks the rest as not worth trying. */
   despair(): void {
     this.#isHopeless = true;
   }
@@ -219,7 +219,7 @@ export async function runOperation<T>(
   return { value, report: step.report() };
 }
 
-/** Of a million keys it matters that each text is there once. */
+/** With the batch's own texts for its keys: of a million keys it matters that each text is there once. */
 function withOwnKeys(warmed: Warmed, { keys }: WarmBatch): Warmed {
   return warmed.storedKeys.length === keys.length ? { ...warmed, storedKeys: keys } : warmed;
 }
@@ -232,7 +232,7 @@ function isTooLate(error: unknown): boolean {
   return error instanceof StatementTimeoutError || error instanceof OperationTimeoutError;
 }
 
-/** Not the batch's own fault. */
+/** Whether a server was away, so that it is not the batch's own fault. */
 function isOutage(error: unknown): boolean {
   const cause = error instanceof RetriesExhaustedError ? error.cause : error;
   return (

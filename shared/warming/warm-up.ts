@@ -24,7 +24,7 @@ const LOCK_ASKED_EVERY_MS = 200;
 /** The new containers of a deployment start meanwhile. */
 const DEPLOY_DELAY_MS = 500;
 
-/** Also when the function's time is nearly used up, the keys are kept: so the next run carries on from there. */
+/** How long keeping the keys may take, also when the function's time is nearly used up: the next run carries on from there. */
 const KEEP_TIMEOUT_MS = 2_000;
 
 export type WarmupRun = {
@@ -72,7 +72,7 @@ async function tryLock(run: WarmupRun): Promise<LockAttempt | { failure: StepRep
   }
 }
 
-/** Our own traceId in the lock is that of the same event, which was delivered twice. */
+/** Whether this run waits for the holder of the lock. A holder with our own traceId is the same event, delivered twice. */
 function waitsFor(holderTraceId: string, { trigger, traceId, signal }: WarmupRun): boolean {
   return trigger !== 'schedule' && holderTraceId !== traceId && !signal.aborted;
 }
@@ -89,7 +89,7 @@ async function warmWithLock(run: WarmupRun, start: Start, lock: WarmupLock): Pro
   }
 }
 
-/** One after the other, as drawn; each one's failure is in its report. Once aborted, the rest fails at once. */
+/** Runs the steps one after the other, as drawn; the failure of each is in its report. Once aborted, the rest fails at once. */
 async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): Promise<StepReport[]> {
   const connection = await runOperation('database-connection', () => run.connect(), signal);
   const evictions = new EvictionWatch(run.redis);
@@ -108,7 +108,7 @@ async function runSteps(run: WarmupRun, lock: WarmupLock, signal: AbortSignal): 
   return [connection.report, ...warmed.map(({ report }) => report), await keepKeys(run, lock, warmed)];
 }
 
-/** Not after the lock was lost: another run knows better then. */
+/** Keeps what the run leaves for others, unless it lost the lock: another run knows better then. */
 async function keepKeys(
   { redis, datasets: warmable }: WarmupRun,
   lock: WarmupLock,
