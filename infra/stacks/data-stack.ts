@@ -1,5 +1,5 @@
 /** Redis and Postgres of a stage, as far as they are its own. What is deployed here stays when the service changes. */
-import { Stack, type StackProps } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Alarms } from '../constructs/alarms.ts';
 import type { DatabaseConnection, Network, RedisConnection } from '../constructs/connections.ts';
@@ -9,15 +9,14 @@ import { RedisCache, type RedisCacheProps } from '../constructs/redis-cache.ts';
 import type { ExistingNetwork, NewAurora, NewRds, NewRedis, StageConfig } from '../stage-config.ts';
 import { alarmOnDatabase, alarmOnProxy, alarmOnRedis } from './data-alarms.ts';
 
-export type DataStackProps = Pick<StackProps, 'env'> &
-  Pick<StageConfig, 'stage' | 'logRetentionDays' | 'alarmEmails'> & {
-    readonly network: Network | ExistingNetwork;
-    /** @default - somebody else's */
-    readonly redis?: NewRedis | undefined;
-    /** @default - somebody else's */
-    readonly database?: NewAurora | NewRds | undefined;
-    readonly keepData: boolean;
-  };
+export type DataStackProps = Pick<StageConfig, 'stage' | 'logRetentionDays' | 'alarmEmails'> & {
+  readonly network: Network | ExistingNetwork;
+  /** @default - somebody else's */
+  readonly redis?: NewRedis | undefined;
+  /** @default - somebody else's */
+  readonly database?: NewAurora | NewRds | undefined;
+  readonly keepData: boolean;
+};
 
 export class DataStack extends Stack {
   /** Undefined where none was asked for. */
@@ -27,7 +26,6 @@ export class DataStack extends Stack {
 
   constructor(scope: Construct, id: string, props: DataStackProps) {
     super(scope, id, {
-      ...(props.env && { env: props.env }),
       description: `Prewarm (${props.stage}): Redis and Postgres`,
       terminationProtection: props.keepData,
     });

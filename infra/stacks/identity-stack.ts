@@ -1,10 +1,10 @@
 /** Who issues the tokens of a stage that has no issuer yet: a user pool of its own, with a client for each program. */
-import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { Aws, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Issuer } from '../constructs/connections.ts';
 import { MachineUserPool, SCOPE_PREFIX } from '../constructs/user-pool.ts';
 
-export type IdentityStackProps = Pick<StackProps, 'env'> & {
+export type IdentityStackProps = {
   readonly stage: string;
   /** Those of the stage's settings; `default` stands for all others and gets no secret. */
   readonly clients: readonly string[];
@@ -18,9 +18,8 @@ export type IdentityStackProps = Pick<StackProps, 'env'> & {
 export class IdentityStack extends Stack {
   readonly issuer: Issuer;
 
-  constructor(scope: Construct, id: string, { env, stage, clients, keepData }: IdentityStackProps) {
+  constructor(scope: Construct, id: string, { stage, clients, keepData }: IdentityStackProps) {
     super(scope, id, {
-      ...(env && { env }),
       description: `Prewarm (${stage}): issuer of the tokens`,
       terminationProtection: keepData,
     });

@@ -1,13 +1,5 @@
 /** The monitoring: one Fargate task in a public subnet, reachable by the functions' pushes and by nothing else. */
-import {
-  CfnOutput,
-  Duration,
-  RemovalPolicy,
-  SecretValue,
-  Stack,
-  type StackProps,
-  Validations,
-} from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, SecretValue, Stack, Validations } from 'aws-cdk-lib';
 import { ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { Peer, Port, SecurityGroup, SubnetType } from 'aws-cdk-lib/aws-ec2';
 import {
@@ -28,13 +20,12 @@ import { MonitoringData } from '../constructs/monitoring-data.ts';
 import { alertCredentialFields, MonitoringTask, pushPort } from '../constructs/monitoring-task.ts';
 import type { StageConfig } from '../stage-config.ts';
 
-export type MonitoringStackProps = Pick<StackProps, 'env'> &
-  Pick<StageConfig, 'stage' | 'logRetentionDays' | 'alarmEmails'> & {
-    /** With public subnets, for the way out, and isolated ones, for the data. */
-    readonly network: Network;
-    /** Whether history and secrets survive the deletion of the stack. */
-    readonly keepData: boolean;
-  };
+export type MonitoringStackProps = Pick<StageConfig, 'stage' | 'logRetentionDays' | 'alarmEmails'> & {
+  /** With public subnets, for the way out, and isolated ones, for the data. */
+  readonly network: Network;
+  /** Whether history and secrets survive the deletion of the stack. */
+  readonly keepData: boolean;
+};
 
 /** Also the name in the DNS: `monitoring.prewarm-<stage>.internal`. */
 const serviceName = 'monitoring';
@@ -48,10 +39,7 @@ export class MonitoringStack extends Stack {
   readonly #props: MonitoringStackProps;
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
-    super(scope, id, {
-      ...(props.env && { env: props.env }),
-      description: `Prewarm (${props.stage}): the monitoring`,
-    });
+    super(scope, id, { description: `Prewarm (${props.stage}): the monitoring` });
     this.#props = props;
     const securityGroup = this.#createSecurityGroup();
     const data = new MonitoringData(this, 'Data', {

@@ -1,11 +1,11 @@
 /** What GitHub's workflows may do in the account of a stage: look, to plan a deployment, and deploy what was approved. */
-import { Aws, CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { Aws, CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { OidcProviderNative, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { GITHUB_AUDIENCE, GITHUB_ISSUER, GithubRole } from '../constructs/github-role.ts';
 import { STAGE_TAG } from '../constructs/user-pool.ts';
 
-export type PipelineStackProps = Pick<StackProps, 'env'> & {
+export type PipelineStackProps = {
   readonly stage: string;
   /**
    * As the subject of the repository's tokens has it: `owner/name`, or `owner@id/name@id` for a repository that was made,
@@ -20,11 +20,8 @@ const REPOSITORY = /^[\w.-]+(@\d+)?\/[\w.-]+(@\d+)?$/;
 
 /** Deployed by hand, once: the pipeline cannot give itself its rights. */
 export class PipelineStack extends Stack {
-  constructor(scope: Construct, id: string, { env, stage, repository, providerArn }: PipelineStackProps) {
-    super(scope, id, {
-      ...(env && { env }),
-      description: `Prewarm (${stage}): what GitHub's workflows may do`,
-    });
+  constructor(scope: Construct, id: string, { stage, repository, providerArn }: PipelineStackProps) {
+    super(scope, id, { description: `Prewarm (${stage}): what GitHub's workflows may do` });
     if (!REPOSITORY.test(repository)) {
       throw new Error(`"${repository}" is no repository: write owner/name, or owner@id/name@id`);
     }
