@@ -18,8 +18,8 @@ type PrepareOptions = {
 };
 
 const TOOLS_DIR = fileURLToPath(new URL('../../.prewarm/python/', import.meta.url));
-const PREPARE_TIMEOUT_MS = 60_000;
-const DOWNLOAD_TIMEOUT_MS = 180_000;
+const CHECK_TIMEOUT_MS = 10_000;
+const INSTALL_TIMEOUT_MS = 180_000;
 
 /** Older ones need packages that the files of versions do not name. */
 const PYTHON_MINOR_MIN = 11;
@@ -48,7 +48,7 @@ export async function preparePythonTool(
   if (!existsSync(home)) {
     report(`${tool}: downloading it into a virtual environment (once, nothing is installed)`);
     await install(versions, home, env).catch((error) => {
-      throw new StartError(`${tool} could not be downloaded: ${explain(error)}`, { cause: error });
+      throw new StartError(`${tool} could not be installed: ${explain(error)}`, { cause: error });
     });
   }
   return join(home, 'bin', 'python');
@@ -56,7 +56,7 @@ export async function preparePythonTool(
 
 /** Answers the version of the `python3` on PATH. */
 async function checkPython(env: NodeJS.ProcessEnv): Promise<string> {
-  const { stdout } = await execute('python3', ['-c', CHECK], { env, timeout: PREPARE_TIMEOUT_MS }).catch(
+  const { stdout } = await execute('python3', ['-c', CHECK], { env, timeout: CHECK_TIMEOUT_MS }).catch(
     (cause) => {
       const isThere = cause.code !== 'ENOENT';
       throw new StartError(
@@ -75,9 +75,9 @@ async function install(versions: string, home: string, env: NodeJS.ProcessEnv): 
   const draft = draftOf(home);
   mkdirSync(dirname(home), { recursive: true });
   try {
-    await execute('python3', ['-m', 'venv', draft], { env, timeout: PREPARE_TIMEOUT_MS });
+    await execute('python3', ['-m', 'venv', draft], { env, timeout: INSTALL_TIMEOUT_MS });
     const python = join(draft, 'bin', 'python'); // the only program of an environment that does not name its folder
-    await execute(python, [...PIP, '--requirement', versions], { env, timeout: DOWNLOAD_TIMEOUT_MS });
+    await execute(python, [...PIP, '--requirement', versions], { env, timeout: INSTALL_TIMEOUT_MS });
     keepDraft(draft, home);
   } finally {
     rmSync(draft, { recursive: true, force: true });
@@ -93,8 +93,12 @@ function keepDraft(draft: string, home: string): void {
   }
 }
 
-function explain({ stdout, stderr, message }: Error & { stdout?: string; stderr?: string }): string {
-  const said = `${stdout ?? ''}\n${stderr || message}`.trim();
-  if (!/connection|resolution|timed out|unreachable|proxy/i.test(said)) return said.split('\n').at(-1) ?? '';
-  return "the Python package index cannot be reached. It is needed once; pip's own settings (proxy, index) are used.";
+type Ended = Error & { readonly stdout?: string; readonly stderr?: string; readonly killed?: boolean };
+
+function explain({ stdout = '', stderr = '', message, killed }: Ended): string {
+  const said = `${stdout}\n${stderr}`;
+  if (/connection|resolution|timed out|unreachable|proxy/i.test(said))
+    return "the Python package index cannot be reached. It is needed once; pip's own settings (proxy, index) are used.";
+  if (killed) return `it took longer than ${INSTALL_TIMEOUT_MS / 1_000} s.`;
+  return said.trim().split('\n').at(-1) || message;
 }
