@@ -71,6 +71,17 @@ describe.each(names)('%s', (name) => {
   });
 });
 
+it.each([...tableOf('The prices')])(
+  'the price of %s has a source, of AWS itself without a mark, and its date',
+  (_, cells) => {
+    const [, source = '', asOf = ''] = cells;
+    const [, url = '', mark] = /^\[source\]\((.*)\)(?: ([†‡]))?$/.exec(source) ?? [];
+    expect(URL.canParse(url)).toBe(true);
+    if (!mark) expect(url).toMatch(/^https:\/\/(docs\.aws\.amazon\.com|aws\.amazon\.com|github\.com\/aws)\//);
+    expect(asOf).toMatch(mark === '‡' ? /^unknown$/ : /^(\d{4}(-\d{2}){0,2}|undated)$/);
+  },
+);
+
 it.each([...tableOf('Endpoints or NAT gateways')])('%s: quantity times price', (_, cells) => {
   expectAmount(numberIn(cells[3]), numberIn(cells[2]) * numberIn(cells[1]));
 });
