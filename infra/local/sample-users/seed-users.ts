@@ -3,17 +3,7 @@ import { BIO_PARTS, FIRST_NAMES, LAST_NAMES, TOWNS } from './seed-words.ts';
 
 export const SEED_USERS = 20_500;
 
-export type SeedUser = {
-  readonly id: number;
-  readonly username: string;
-  readonly displayName: string;
-  readonly bio: string;
-  readonly avatarUrl: string;
-  readonly location: string;
-  readonly followerCount: number;
-  readonly createdAt: string;
-  readonly updatedAt: string;
-};
+export type SeedUser = ReturnType<typeof makeUser>;
 
 const SEED = 20_500;
 const FOLLOWERS_MAX = 2_400_000;
@@ -34,20 +24,25 @@ export function makeUsers(count = SEED_USERS): SeedUser[] {
   return ranks.map((rank, index) => makeUser(index + 1, rank, random, taken));
 }
 
-function makeUser(id: number, rank: number, random: Random, taken: Map<string, number>): SeedUser {
-  const first = pick(FIRST_NAMES, random);
-  const last = pick(LAST_NAMES, random);
-  const createdMs = between(FIRST_DAY_MS, LAST_DAY_MS, random);
+function makeUser(id: number, rank: number, random: Random, taken: Map<string, number>) {
+  const pick = (values: readonly string[]) => values[below(values.length, random)] as string;
+  const hexadecimal = () =>
+    below(2 ** 32, random)
+      .toString(16)
+      .padStart(8, '0');
+  const first = pick(FIRST_NAMES);
+  const last = pick(LAST_NAMES);
+  const createdMs = FIRST_DAY_MS + below(LAST_DAY_MS - FIRST_DAY_MS, random);
   return {
     id,
     username: makeUsername(first, last, taken),
     displayName: `${first} ${last}`,
-    bio: BIO_PARTS.map((sentences) => pick(sentences, random)).join(' '),
-    avatarUrl: `https://images.prewarm.example/avatars/${hexadecimal(random)}${hexadecimal(random)}.webp`,
-    location: pick(TOWNS, random),
+    bio: BIO_PARTS.map(pick).join(' '),
+    avatarUrl: `https://images.prewarm.example/avatars/${hexadecimal()}${hexadecimal()}.webp`,
+    location: pick(TOWNS),
     followerCount: Math.floor(FOLLOWERS_MAX / rank ** FOLLOWERS_EXPONENT),
     createdAt: new Date(createdMs).toISOString(),
-    updatedAt: new Date(between(createdMs, LAST_DAY_MS, random)).toISOString(),
+    updatedAt: new Date(createdMs + below(LAST_DAY_MS - createdMs, random)).toISOString(),
   };
 }
 
@@ -78,22 +73,13 @@ export function createRandom(seed: number): Random {
 /** Fisher and Yates: ranks lie scattered over the ids, so that the users most asked for are not the first ones. */
 function shuffle(values: number[], random: Random): number[] {
   for (let last = values.length - 1; last > 0; last--) {
-    const other = Math.floor(random() * (last + 1));
+    const other = below(last + 1, random);
     [values[last], values[other]] = [values[other] as number, values[last] as number];
   }
   return values;
 }
 
-function pick<T>(values: readonly T[], random: Random): T {
-  return values[Math.floor(random() * values.length)] as T;
-}
-
-function between(from: number, to: number, random: Random): number {
-  return from + Math.floor(random() * (to - from));
-}
-
-function hexadecimal(random: Random): string {
-  return Math.floor(random() * 2 ** 32)
-    .toString(16)
-    .padStart(8, '0');
+/** A whole number from 0 on. */
+function below(limit: number, random: Random): number {
+  return Math.floor(random() * limit);
 }

@@ -1,6 +1,6 @@
 /** Fills an empty users table with the sample users, in one transaction. */
 import pg from 'pg';
-import { makeUsers, SEED_USERS, type SeedUser } from './seed-users.ts';
+import { makeUsers, SEED_USERS } from './seed-users.ts';
 
 const BATCH_ROWS = 2_500;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -9,8 +9,9 @@ const ADVISORY_LOCK = 205_002;
 
 const INSERT = `
   INSERT INTO users (id, username, display_name, bio, avatar_url, location, follower_count, created_at, updated_at)
-  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-    $8::timestamptz[], $9::timestamptz[])`;
+  SELECT id, username, "displayName", bio, "avatarUrl", location, "followerCount", "createdAt", "updatedAt"
+  FROM json_to_recordset($1) AS made (id bigint, username text, "displayName" text, bio text, "avatarUrl" text,
+    location text, "followerCount" integer, "createdAt" timestamptz, "updatedAt" timestamptz)`;
 
 /** Resolves to the number of users inserted: 0 when the table already holds any. */
 export async function seed(databaseUrl: string, count = SEED_USERS): Promise<number> {
@@ -34,9 +35,8 @@ async function insertAll(client: pg.Client, count: number): Promise<number> {
   await client.query('BEGIN');
   await client.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
   const users = (await isEmpty(client)) ? makeUsers(count) : [];
-  for (let from = 0; from < users.length; from += BATCH_ROWS) {
-    await client.query(INSERT, toColumns(users.slice(from, from + BATCH_ROWS)));
-  }
+  for (let from = 0; from < users.length; from += BATCH_ROWS)
+    await client.query(INSERT, [JSON.stringify(users.slice(from, from + BATCH_ROWS))]);
   await client.query('COMMIT'); // a failure before this ends the connection, and with it the transaction
   return users.length;
 }
@@ -44,18 +44,4 @@ async function insertAll(client: pg.Client, count: number): Promise<number> {
 async function isEmpty(client: pg.Client): Promise<boolean> {
   const { rowCount } = await client.query('SELECT 1 FROM users LIMIT 1');
   return rowCount === 0;
-}
-
-function toColumns(users: readonly SeedUser[]): unknown[][] {
-  return [
-    users.map((user) => user.id),
-    users.map((user) => user.username),
-    users.map((user) => user.displayName),
-    users.map((user) => user.bio),
-    users.map((user) => user.avatarUrl),
-    users.map((user) => user.location),
-    users.map((user) => user.followerCount),
-    users.map((user) => user.createdAt),
-    users.map((user) => user.updatedAt),
-  ];
 }
