@@ -1,6 +1,6 @@
 /** Whose database it is that DATABASE_URL names: one that holds what is not Prewarm's is left alone until somebody says otherwise. */
 import { readdir, readFile } from 'node:fs/promises';
-import pg from 'pg';
+import { withClient } from './servers/postgres-client.ts';
 import { StartError } from './start-error.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -10,6 +10,9 @@ const NAMED_MAX = 3;
 const MIGRATIONS = new URL('../../shared/postgres/migrations/', import.meta.url);
 const MADE =
   /^\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|FUNCTION|SEQUENCE|TYPE)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)/gim;
+
+const FACTS = `
+SELECT to_regclass('prewarm_migrations') IS NOT NULL AS "isOurs", current_setting('server_encoding') AS encoding`;
 
 /** Tables, views, sequences, types and functions of people; what an extension brings is nobody's. How many there are, too. */
 const OTHERS = `
@@ -29,35 +32,22 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 ORDER BY name
 LIMIT ${NAMED_MAX}`;
 
-type Facts = { readonly is_ours: boolean; readonly encoding: string };
+type Facts = { readonly isOurs: boolean; readonly encoding: string };
 type Other = { readonly name: string; readonly total: number };
 
 /**
  * Whether nothing but Prewarm's is in the database, so that the sample users may be added. Rejects with a `StartError` that
  * names what else is there when Prewarm has not migrated it before and `adopt` is not said; and when it is not in UTF8.
  */
-export async function holdsNothingElse(databaseUrl: string, adopt: boolean): Promise<boolean> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: TIMEOUT_MS,
-    query_timeout: TIMEOUT_MS,
-  });
-  client.on('error', () => {}); // its query rejects as well
-  try {
-    await client.connect();
-    const { rows } = await client.query<Facts>(
-      "SELECT to_regclass('prewarm_migrations') IS NOT NULL AS is_ours, current_setting('server_encoding') AS encoding",
-    );
-    const [{ is_ours: isOurs, encoding }] = rows as [Facts];
-    if (encoding !== 'UTF8') {
+export function holdsNothingElse(databaseUrl: string, adopt: boolean): Promise<boolean> {
+  return withClient(databaseUrl, TIMEOUT_MS, async (client) => {
+    const [{ isOurs, encoding }] = (await client.query<Facts>(FACTS)).rows as [Facts];
+    if (encoding !== 'UTF8')
       throw new StartError(`The database that DATABASE_URL names is in ${encoding}: make one in UTF8.`);
-    }
     const others = (await client.query<Other>(OTHERS, [isOurs, await madeByMigrations()])).rows;
     if (others.length > 0 && !isOurs && !adopt) throw new StartError(describe(others));
     return others.length === 0;
-  } finally {
-    await client.end().catch(() => {});
-  }
+  });
 }
 
 /** What a database that only Prewarm has migrated holds: what each file makes, and the table of those that ran. */

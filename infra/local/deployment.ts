@@ -2,10 +2,10 @@
 import type { WarmupReport } from '../../shared/warming/report.ts';
 import { formatReport } from '../smoke-test/warmup.ts';
 import { seed } from './sample-users/seed.ts';
-import { FRESH_DATA } from './servers/postgres-data.ts';
 import type { LocalStage } from './stage.ts';
-import { describeError, StartError } from './start-error.ts';
+import { describeError, FRESH_DATA, StartError } from './start-error.ts';
 import type { Terminal } from './terminal.ts';
+import { within } from './time-limit.ts';
 
 type DeploymentOptions = {
   readonly stage: LocalStage;
@@ -20,13 +20,8 @@ type DeploymentOptions = {
 const WARMUP_WAIT_MS = 20_000;
 
 /** Resolves to what is to be told of the first warm-up. One that fails is told, and no reason not to serve. */
-export async function deploy({
-  stage,
-  terminal,
-  databaseUrl,
-  isExternal,
-  seeds,
-}: DeploymentOptions): Promise<string> {
+export async function deploy(options: DeploymentOptions): Promise<string> {
+  const { stage, terminal, databaseUrl, isExternal, seeds } = options;
   const warmup = listenForWarmup(stage);
   try {
     await stage.deploy(async (folder, create) => {
@@ -35,7 +30,9 @@ export async function deploy({
       await terminal.run('Migrations', () => create().catch((error) => failMigration(error, isExternal)));
       if (seeds) await terminal.run('Sample users', () => seed(databaseUrl));
     });
-    return await showWarmup(terminal, warmup.outcome);
+    // Only what warmed something is a step that was done.
+    const step = () => within(WARMUP_WAIT_MS, warmup.warmed, failLate);
+    return await terminal.run('Warm-up', step).catch((cold: Error) => cold.message);
   } finally {
     warmup.stop();
   }
@@ -50,44 +47,23 @@ function failMigration(error: unknown, isExternal: boolean): never {
   );
 }
 
-type WarmupOutcome = { readonly isWarm: boolean; readonly text: string };
-
-/** Only what warmed something is a step that was done. */
-async function showWarmup(terminal: Terminal, outcome: Promise<WarmupOutcome>): Promise<string> {
-  try {
-    return await terminal.run('Warm-up', async () => {
-      const { isWarm, text } = await orLate(outcome);
-      if (!isWarm) throw new ColdError(text);
-      return text;
-    });
-  } catch (error) {
-    if (error instanceof ColdError) return error.message;
-    throw error;
-  }
+function failLate(): never {
+  throw new Error(
+    `The warm-up has not reported within ${WARMUP_WAIT_MS / 1000} s; the functions' log says why.`,
+  );
 }
 
-class ColdError extends Error {
-  override readonly name = 'ColdError';
-}
-
-/** Begins before the deployment, which starts the warm-up and does not wait for it. */
-function listenForWarmup(stage: LocalStage): { outcome: Promise<WarmupOutcome>; stop(): void } {
-  const { promise: outcome, resolve } = Promise.withResolvers<WarmupOutcome>();
+/** Begins before the deployment, which starts the warm-up and does not wait for it. Rejects, with what to tell, when it warmed nothing. */
+function listenForWarmup(stage: LocalStage): { warmed: Promise<string>; stop(): void } {
+  const { promise: warmed, resolve, reject } = Promise.withResolvers<string>();
+  warmed.catch(() => {}); // it may fail before anybody waits for it
   const stop = stage.onInvocation(({ folder, payload, result, error }) => {
     const { trigger } = (payload ?? {}) as { trigger?: string };
-    if (folder === 'warmer' && trigger === 'deploy') resolve(describeWarmup(result as WarmupReport, error));
+    if (folder !== 'warmer' || trigger !== 'deploy') return;
+    if (error !== undefined) return reject(new Error(`The warm-up failed: ${error}`));
+    const report = result as WarmupReport;
+    if (report.status === 'success' || report.status === 'partial') resolve(formatReport(report));
+    else reject(new Error(formatReport(report)));
   });
-  return { outcome, stop };
-}
-
-async function orLate(outcome: Promise<WarmupOutcome>): Promise<WarmupOutcome> {
-  const text = `The warm-up has not reported within ${WARMUP_WAIT_MS / 1000} s; the functions' log says why.`;
-  const { promise: late, resolve } = Promise.withResolvers<WarmupOutcome>();
-  const timer = setTimeout(() => resolve({ isWarm: false, text }), WARMUP_WAIT_MS);
-  return await Promise.race([outcome, late]).finally(() => clearTimeout(timer));
-}
-
-function describeWarmup(report: WarmupReport, error: string | undefined): WarmupOutcome {
-  if (error !== undefined) return { isWarm: false, text: `The warm-up failed: ${error}` };
-  return { isWarm: report.status === 'success' || report.status === 'partial', text: formatReport(report) };
+  return { warmed, stop };
 }

@@ -5,35 +5,25 @@ import { parseArgs } from 'node:util';
 import type { ExternalUrls } from './servers/external.ts';
 import { StartError } from './start-error.ts';
 
-export type Options = {
-  readonly port: number;
-  readonly containersPerFunction: number;
-  readonly fresh: boolean;
-  /** Take over a database that holds what is not ours. */
-  readonly adopt: boolean;
-  /** Add the sample users also there. */
-  readonly seed: boolean;
-  readonly freeze: boolean;
-  readonly logs: boolean;
-  readonly help: boolean;
-  readonly stateDir: string;
-  readonly use: ExternalUrls;
-};
+export type Options = ReturnType<typeof readOptions>;
 
 const DEFAULT_STATE_DIR = fileURLToPath(new URL('../../.prewarm/state', import.meta.url));
 const PORT_DEFAULT = 3000;
 const CONTAINERS_DEFAULT = 2;
 const CONTAINERS_MAX = 16;
 
+const FLAG = { type: 'boolean', default: false } as const;
 const DECLARED = {
   port: { type: 'string' },
   containers: { type: 'string' },
-  fresh: { type: 'boolean', default: false },
-  adopt: { type: 'boolean', default: false },
-  seed: { type: 'boolean', default: false },
-  freeze: { type: 'boolean', default: false },
-  logs: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
+  fresh: FLAG,
+  /** Take over a database that holds what is not ours. */
+  adopt: FLAG,
+  /** Add the sample users also there. */
+  seed: FLAG,
+  freeze: FLAG,
+  logs: FLAG,
+  help: { ...FLAG, short: 'h' },
 } as const;
 
 export const HELP = `Prewarm on this machine: the synthesised API, with a real PostgreSQL, Redis and Pushgateway.
@@ -60,24 +50,18 @@ Ctrl-C stops everything that was started, and nothing else. A second one does so
 `;
 
 /** @throws StartError for an unknown option or a value that is none. */
-export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options {
-  const { values } = parse(args);
+export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv) {
+  const { port, containers = String(CONTAINERS_DEFAULT), ...flags } = parse(args);
   return {
-    port: readPort(values.port, env['PORT']),
-    containersPerFunction: readInteger(
-      '--containers',
-      values.containers ?? String(CONTAINERS_DEFAULT),
-      1,
-      CONTAINERS_MAX,
-    ),
-    fresh: values.fresh,
-    adopt: values.adopt,
-    seed: values.seed,
-    freeze: values.freeze,
-    logs: values.logs,
-    help: values.help,
+    ...flags,
+    port: readPort(port, env['PORT']),
+    containersPerFunction: readInteger('--containers', containers, 1, CONTAINERS_MAX),
     stateDir: readStateDir(env),
-    use: readExternalUrls(env),
+    use: {
+      redisUrl: nonEmpty(env['REDIS_URL']),
+      databaseUrl: nonEmpty(env['DATABASE_URL']),
+      pushgatewayUrl: nonEmpty(env['PUSHGATEWAY_URL']),
+    } satisfies ExternalUrls,
   };
 }
 
@@ -88,7 +72,7 @@ export function readStateDir(env: NodeJS.ProcessEnv): string {
 
 function parse(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: DECLARED, strict: true, allowPositionals: false });
+    return parseArgs({ args: [...args], options: DECLARED }).values;
   } catch (error) {
     const [firstSentence] = (error as Error).message.split(/\.\s|\n/);
     throw new StartError(`${firstSentence}. npm start -- --help lists the options.`);
@@ -107,17 +91,6 @@ function readInteger(name: string, text: string, min: number, max: number): numb
 }
 
 /** An empty variable counts as unset: that is how one is taken back for a single command. */
-function readExternalUrls(env: NodeJS.ProcessEnv): ExternalUrls {
-  const redisUrl = nonEmpty(env['REDIS_URL']);
-  const databaseUrl = nonEmpty(env['DATABASE_URL']);
-  const pushgatewayUrl = nonEmpty(env['PUSHGATEWAY_URL']);
-  return {
-    ...(redisUrl !== undefined && { redisUrl }),
-    ...(databaseUrl !== undefined && { databaseUrl }),
-    ...(pushgatewayUrl !== undefined && { pushgatewayUrl }),
-  };
-}
-
 function nonEmpty(text: string | undefined): string | undefined {
   return text === undefined || text.trim() === '' ? undefined : text;
 }

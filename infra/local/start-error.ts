@@ -3,6 +3,9 @@ export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
+/** The way out of damaged data. */
+export const FRESH_DATA = 'npm start -- --fresh makes new data.';
+
 /** The one line that any error becomes in the terminal: never a stack, never more than a line. */
 export function describeError(error: unknown): string {
   const message = error instanceof Error && error.message !== '' ? error.message : String(error);

@@ -2,10 +2,12 @@
 import { type Identity, signToken } from './identity.ts';
 import { readStateDir } from './options.ts';
 
-export type Closing = {
+export type TopUser = { readonly id: string; readonly displayName: string };
+
+type Closing = {
   readonly url: string;
   readonly token: string;
-  readonly topUser: { readonly id: string; readonly displayName: string };
+  readonly topUser: TopUser;
   readonly pushgatewayUrl: string;
   readonly functionsLog: string;
   readonly stateDir: string;
@@ -19,8 +21,7 @@ export function signStartToken(identity: Identity): Promise<string> {
 }
 
 /** Each line works when it is pasted alone. */
-export function formatClosing(closing: Closing): string {
-  const { url, token, topUser, pushgatewayUrl, functionsLog, stateDir } = closing;
+export function formatClosing({ url, token, topUser, ...where }: Closing): string {
   const curl = (path: string) => `curl -i -H 'Authorization: Bearer ${token}' '${url}${path}'`;
   const name = encodeURIComponent(topUser.displayName.split(' ')[0] ?? '');
   return `
@@ -36,10 +37,10 @@ See the cache and the last warm-ups:
 ${curl('/admin/status')}
 
 The token holds for an hour. Print a new one:
-${tokenCommand(stateDir)}
+${tokenCommand(where.stateDir)}
 
-Pushgateway      ${pushgatewayUrl}/metrics
-Functions' log   ${functionsLog}
+Pushgateway      ${where.pushgatewayUrl}/metrics
+Functions' log   ${where.functionsLog}
 
 Ctrl-C stops everything.`;
 }

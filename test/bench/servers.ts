@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { identify, isTagAlive, toTag } from '../../infra/local/processes/process-identity.ts';
+import { identifySelf, isAlive } from '../../infra/local/processes/process-identity.ts';
 import { claimRun, endLeftovers } from '../../infra/local/processes/run.ts';
 import { findFreePort } from '../../infra/local/servers/ports.ts';
 import { startRedis } from '../../infra/local/servers/redis.ts';
@@ -53,7 +53,7 @@ export async function startBenchRedis(report: (step: string) => void): Promise<B
 
 /** Where this process may put something below the checkout that does not outlive it for long. */
 export function ownFolder(name: string): string {
-  return join(RUNS_DIR, `${ownTag()}-${name}`);
+  return join(RUNS_DIR, `${identifySelf()}-${name}`);
 }
 
 /** Folders of runs that died; a folder that names a living process is of a run beside this one. */
@@ -61,12 +61,8 @@ export async function removeLeftRuns(): Promise<void> {
   mkdirSync(RUNS_DIR, { recursive: true });
   for (const name of readdirSync(RUNS_DIR)) {
     const [tag = ''] = name.split('-');
-    if (isTagAlive(tag)) continue;
+    if (isAlive(tag)) continue;
     await endLeftovers(join(RUNS_DIR, name));
     rmSync(join(RUNS_DIR, name), { recursive: true, force: true });
   }
-}
-
-function ownTag(): string {
-  return toTag(identify(process.pid) ?? { pid: process.pid, startTime: '' });
 }

@@ -4,7 +4,7 @@ import { request as send } from 'node:http';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readRun } from '../../infra/local/processes/run-record.ts';
+import { readRun } from '../../infra/local/processes/run.ts';
 import { type RunningStage, startLocalStage } from '../support/local-stage.ts';
 import { type FuzzRequest, requests, scopesOf } from './requests.ts';
 

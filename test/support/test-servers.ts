@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { readOptions } from '../../infra/local/options.ts';
-import { identify, isTagAlive, toTag } from '../../infra/local/processes/process-identity.ts';
+import { identifySelf, isAlive } from '../../infra/local/processes/process-identity.ts';
 import { claimRun, endLeftovers } from '../../infra/local/processes/run.ts';
 import { seed } from '../../infra/local/sample-users/seed.ts';
 import { planServers, startServers } from '../../infra/local/servers/index.ts';
@@ -25,7 +25,7 @@ const TESTS_DIR = fileURLToPath(new URL('../../.prewarm/test/', import.meta.url)
 
 export async function startTestServers(): Promise<TestServers & { stop(): Promise<void> }> {
   await removeLeftovers();
-  const runId = toTag(identify(process.pid) ?? { pid: process.pid, startTime: '' });
+  const runId = identifySelf();
   const stateDir = join(TESTS_DIR, runId);
   const run = await claimRun({ stateDir });
   useTemporaryFolder(join(stateDir, 'tmp'));
@@ -64,7 +64,7 @@ function announce(step: string): void {
 async function removeLeftovers(): Promise<void> {
   mkdirSync(TESTS_DIR, { recursive: true });
   for (const name of readdirSync(TESTS_DIR)) {
-    if (isTagAlive(name)) continue;
+    if (isAlive(name)) continue;
     await endLeftovers(join(TESTS_DIR, name));
     rmSync(join(TESTS_DIR, name), { recursive: true, force: true });
   }

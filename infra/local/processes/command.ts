@@ -1,5 +1,6 @@
 /** Runs one command to its end within a bound: it ends with its whole process group at an abort, and with a runner that disappears. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { killGroup } from './process-identity.ts';
 import type { ProcessWatcher } from './run.ts';
 
@@ -8,14 +9,13 @@ export type CommandOptions = {
   readonly env?: NodeJS.ProcessEnv;
   readonly uid?: number;
   readonly gid?: number;
+  /** A file for all that it writes. @default - what is listened to */
+  readonly logFd?: number;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   /** @default - the command outlives a runner that is killed */
   readonly watcher?: ProcessWatcher | undefined;
 };
-
-/** Takes what the command writes, from the beginning. */
-type Listen = (child: ChildProcess) => void;
 
 /** Runs a command to its end and returns what it printed; rejects with the last line that it wrote to standard error. */
 export async function runCommand(
@@ -24,50 +24,45 @@ export async function runCommand(
   options: CommandOptions,
 ): Promise<string> {
   const output = { stdout: '', stderr: '' };
-  const code = await awaitCommand(command, args, options, ({ stdout, stderr }) => {
-    stdout?.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
-    stderr?.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+  const code = await awaitCommand(command, args, options, (child) => {
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name]?.setEncoding('utf8').on('data', (text: string) => (output[name] += text));
   });
   if (code !== 0)
     throw new Error(output.stderr.trim().split('\n').at(-1) || `${command} ended with exit code ${code}`);
   return output.stdout;
 }
 
-/** Resolves to the exit code, null when a signal ended it; rejects at the limit, on abort, or when it cannot be started. */
+/**
+ * Resolves to the exit code, null when a signal ended it; rejects at the limit, on abort, or when it cannot be started.
+ * `listen` takes what it writes, from the beginning.
+ */
 export async function awaitCommand(
   command: string,
   args: readonly string[],
-  options: CommandOptions,
-  listen: Listen,
+  { timeoutMs, signal, watcher, logFd, ...options }: CommandOptions,
+  listen: (child: ChildProcess) => void = () => {},
 ): Promise<number | null> {
-  const { timeoutMs, signal, watcher, ...spawnOptions } = options;
   signal?.throwIfAborted();
-  const limit = AbortSignal.timeout(timeoutMs);
   const child = spawn(command, args, {
-    ...spawnOptions,
+    ...options,
     detached: true, // a group of its own; a Ctrl-C ends it through `signal`, so that it is told as a stop and not as a failure
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', logFd ?? 'pipe', logFd ?? 'pipe'],
   });
-  const end = () => child.pid !== undefined && killGroup(child.pid);
-  const ends = signal === undefined ? limit : AbortSignal.any([signal, limit]);
-  ends.addEventListener('abort', end, { once: true });
-  if (child.pid !== undefined) watcher?.watch({ name: command, pid: child.pid, stopSignal: 'SIGKILL' });
+  const { pid } = child;
+  const limit = AbortSignal.timeout(timeoutMs);
+  const ends = AbortSignal.any(signal === undefined ? [limit] : [limit, signal]);
+  const end = () => pid !== undefined && killGroup(pid);
+  ends.addEventListener('abort', end);
+  if (pid !== undefined) watcher?.watch({ name: command, pid, stopSignal: 'SIGKILL' });
   listen(child);
   try {
-    const code = await awaitClose(child);
+    const [code] = await once(child, 'close'); // not `exit`: by then all of its output has arrived
     signal?.throwIfAborted();
     if (limit.aborted) throw new Error(`${command} took longer than ${timeoutMs / 1000} s`);
     return code;
   } finally {
     ends.removeEventListener('abort', end);
-    if (child.pid !== undefined) watcher?.forget(child.pid);
+    if (pid !== undefined) watcher?.forget(pid);
   }
-}
-
-/** `close`, not `exit`: by then all of its output has arrived. */
-function awaitClose(child: ChildProcess): Promise<number | null> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
 }

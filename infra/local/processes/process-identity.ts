@@ -1,33 +1,33 @@
-/** Tells whether a pid still is the process that it was: pids are used again, a pid with its start time is not. */
+/** Tells whether a process still is the one that it was: pids are used again, a pid with its start time is not. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { StartError } from '../start-error.ts';
 
-export type ProcessIdentity = {
-  readonly pid: number;
-  /** Opaque, compared for equality only: clock ticks since boot on Linux, `ps -o lstart=` elsewhere. */
-  readonly startTime: string;
-};
+/** Its pid and its start time, opaque and fit for a file's name: `123_456789`. */
+export type ProcessIdentity = string;
 
 /** The process with this pid now, or undefined when there is none (a zombie counts as none: it holds nothing any more). */
 export function identify(pid: number): ProcessIdentity | undefined {
   const startTime = process.platform === 'linux' ? readProcStartTime(pid) : readPsStartTime(pid);
-  return startTime === undefined ? undefined : { pid, startTime };
+  return startTime === undefined ? undefined : `${pid}_${startTime.replace(/\W/g, '')}`;
+}
+
+export function identifySelf(): ProcessIdentity {
+  const self = identify(process.pid);
+  if (self === undefined) throw new StartError('Cannot read the start time of processes on this system.');
+  return self;
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(identity.pid)?.startTime === identity.startTime;
+  return identify(pidOf(identity)) === identity;
 }
 
-/** The process as part of a file's name: `123_456789`. */
-export function toTag({ pid, startTime }: ProcessIdentity): string {
-  return `${pid}_${startTime.replace(/\W/g, '')}`;
+function pidOf(identity: ProcessIdentity): number {
+  return Number.parseInt(identity, 10);
 }
 
-export function isTagAlive(tag: string): boolean {
-  const now = identify(Number.parseInt(tag, 10));
-  return now !== undefined && toTag(now) === tag;
-}
-
+/** In clock ticks since boot. */
 function readProcStartTime(pid: number): string | undefined {
   try {
     return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -57,8 +57,8 @@ function readPsStartTime(pid: number): string | undefined {
  */
 export function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
   if (!isAlive(identity)) return;
-  if (name === 'SIGKILL') send(-identity.pid, name);
-  send(identity.pid, name);
+  if (name === 'SIGKILL') killGroup(pidOf(identity));
+  send(pidOf(identity), name);
 }
 
 /** To the group that a child of ours leads, if it does. */
@@ -74,23 +74,20 @@ function send(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+type Ending = { readonly identity: ProcessIdentity; readonly stopSignal: NodeJS.Signals };
+
 /** Ends processes that need not be our children: their own signal first, KILL after `graceMs`; all at the same time. */
-export async function endProcesses(
-  processes: readonly (ProcessIdentity & { readonly stopSignal: NodeJS.Signals })[],
-  graceMs: number,
-): Promise<void> {
-  for (const each of processes) {
-    signal(each, each.stopSignal);
-    signal(each, 'SIGCONT'); // a frozen process would not hear the first one
+export async function endProcesses(processes: readonly Ending[], graceMs: number): Promise<void> {
+  for (const { identity, stopSignal } of processes) {
+    signal(identity, stopSignal);
+    signal(identity, 'SIGCONT'); // a frozen process would not hear the first one
   }
   await waitUntilGone(processes, graceMs);
-  for (const each of processes) signal(each, 'SIGKILL');
+  for (const { identity } of processes) signal(identity, 'SIGKILL');
   await waitUntilGone(processes, 1_000);
 }
 
-async function waitUntilGone(processes: readonly ProcessIdentity[], limitMs: number): Promise<void> {
+async function waitUntilGone(processes: readonly Ending[], limitMs: number): Promise<void> {
   const deadline = Date.now() + limitMs;
-  while (processes.some(isAlive) && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 25)); // not our children: there is no event to await
-  }
+  while (processes.some(({ identity }) => isAlive(identity)) && Date.now() < deadline) await delay(25); // not our children: there is no event to await
 }

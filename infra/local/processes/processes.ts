@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 import type { Run } from './run.ts';
 
-export type ServerCommand = {
+type ServerCommand = {
   /** As a person calls it: "PostgreSQL". */
   readonly name: string;
   readonly command: string;
@@ -35,48 +35,30 @@ const STOP_GRACE_MS = 2_000;
 const PROBE_INTERVAL_MS = 30;
 
 export function startProcess(run: Run, server: ServerCommand): ServerProcess {
-  const logFile = join(run.stateDir, `${server.name.toLowerCase()}.log`);
-  const child = spawnLogged(server, logFile);
-  const stopSignal = server.stopSignal ?? 'SIGTERM';
-  let stopping = false;
-  const exited = describeExit(child).then((how) => {
-    if (child.pid !== undefined) run.forget(child.pid);
-    return how;
-  });
+  const { name, command, args, stopSignal = 'SIGTERM', ...options } = server;
+  const logFile = join(run.stateDir, `${name.toLowerCase()}.log`);
+  const log = openSync(logFile, 'w', 0o600);
+  // Detached: a Ctrl-C in the terminal goes to the runner alone, which then stops its servers in order.
+  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', log, log] });
+  closeSync(log); // the child has its own descriptor
   const pid = child.pid ?? 0;
-  if (child.pid !== undefined) run.watch({ name: server.name, pid, stopSignal });
+  if (pid !== 0) run.watch({ name, pid, stopSignal });
+  const exited = describeExit(child).finally(() => run.forget(pid));
+  let stopping = false;
   return {
-    name: server.name,
+    name,
     pid,
     logFile,
     exited,
     get isRunning() {
-      return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+      return pid !== 0 && child.exitCode === null && child.signalCode === null;
     },
     onCrash: (listener) => void exited.then((how) => stopping || listener(`${how}; its log: ${logFile}`)),
     async stop() {
       stopping = true;
-      await endChild(child, stopSignal, exited);
+      await endChild(child, stopSignal, STOP_GRACE_MS, exited);
     },
   };
-}
-
-/** Detached: a Ctrl-C in the terminal goes to the runner alone, which then stops its servers in order. */
-function spawnLogged(server: ServerCommand, logFile: string): ChildProcess {
-  const log = openSync(logFile, 'w', 0o600);
-  try {
-    const { uid, gid, cwd } = server;
-    return spawn(server.command, server.args, {
-      detached: true,
-      stdio: ['ignore', log, log],
-      ...(server.env && { env: server.env }),
-      ...(cwd !== undefined && { cwd }),
-      ...(uid !== undefined && { uid }),
-      ...(gid !== undefined && { gid }),
-    });
-  } finally {
-    closeSync(log); // the child has its own descriptor
-  }
 }
 
 function describeExit(child: ChildProcess): Promise<string> {
@@ -88,19 +70,21 @@ function describeExit(child: ChildProcess): Promise<string> {
   });
 }
 
-async function endChild(
+/** By its own signal, and by KILL if it has not ended after `graceMs`. */
+export async function endChild(
   child: ChildProcess,
   stopSignal: NodeJS.Signals,
-  exited: Promise<string>,
+  graceMs: number,
+  ended: Promise<unknown>,
 ): Promise<void> {
   child.kill(stopSignal);
   child.kill('SIGCONT'); // a frozen process would not hear the first one
-  const killer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
-  await exited;
+  const killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  await ended;
   clearTimeout(killer);
 }
 
-export type ReadyOptions = {
+type ReadyOptions = {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
   /** Whether to stop asking after this failure of the probe. @default - never */
@@ -117,43 +101,31 @@ export async function waitUntilReady(
   options: ReadyOptions,
 ): Promise<void> {
   const deadline = Date.now() + options.deadlineMs;
-  for (let failure = await failureOf(probe); failure !== undefined; failure = await failureOf(probe)) {
-    const isLate = Date.now() >= deadline;
-    const why = whyGiveUp(server, options, { failure, isLate });
-    if (why !== undefined) throw await explainFailure(server, options, why);
+  for (;;) {
+    try {
+      await probe();
+      return;
+    } catch (failure) {
+      const why = whyGiveUp(server, options, failure, deadline);
+      if (why !== undefined) throw await explainFailure(server, options, why);
+    }
     await delay(PROBE_INTERVAL_MS);
   }
 }
 
-function whyGiveUp(
-  server: ServerProcess,
-  { deadlineMs, signal, isFinal }: ReadyOptions,
-  { failure, isLate }: { failure: unknown; isLate: boolean },
-): string | undefined {
-  if (signal?.aborted) return 'was stopped';
-  if (isFinal?.(failure)) return 'lets nobody in';
+function whyGiveUp(server: ServerProcess, options: ReadyOptions, failure: unknown, deadline: number) {
+  if (options.signal?.aborted) return 'was stopped';
+  if (options.isFinal?.(failure)) return 'lets nobody in';
   if (!server.isRunning) return 'ended while starting';
-  return isLate ? `did not become ready within ${deadlineMs / 1000} s` : undefined;
-}
-
-function failureOf(probe: () => Promise<unknown>): Promise<unknown> {
-  return probe().then(
-    () => undefined,
-    (error: unknown) => error ?? new Error('The probe failed'),
-  );
-}
-
-async function explainFailure(server: ServerProcess, { signal }: ReadyOptions, how: string): Promise<Error> {
-  const lastLine = readLastLine(server.logFile); // before its stop, of which it may write too
-  await server.stop();
-  signal?.throwIfAborted();
-  return new StartError(`${server.name} ${how}: ${lastLine} (its log: ${server.logFile})`);
+  if (Date.now() >= deadline) return `did not become ready within ${options.deadlineMs / 1000} s`;
+  return undefined;
 }
 
 /** What a server said last is, nearly always, why it stopped. */
-function readLastLine(logFile: string): string {
-  const lines = readFileSync(logFile, 'utf8').trim().split('\n');
-  return (
-    lines.findLast((line) => /error|fatal|fail|cannot|could not|in use/i.test(line)) ?? lines.at(-1) ?? ''
-  );
+async function explainFailure(server: ServerProcess, { signal }: ReadyOptions, how: string): Promise<Error> {
+  const lines = readFileSync(server.logFile, 'utf8').trim().split('\n'); // before its stop, of which it may write too
+  const cause = lines.findLast((line) => /error|fatal|fail|cannot|could not|in use/i.test(line));
+  await server.stop();
+  signal?.throwIfAborted();
+  return new StartError(`${server.name} ${how}: ${cause ?? lines.at(-1)} (its log: ${server.logFile})`);
 }

@@ -1,23 +1,27 @@
-/** One run of Prewarm in a state folder: claims the folder, records the processes it starts, cleans up after one that died. */
-import { removeDeadDrafts } from '../drafts.ts';
+/** One run of Prewarm in a state folder: locks the folder, records what it starts, cleans up after a run that died. */
+import { spawn } from 'node:child_process';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { draftOf, removeDeadDrafts } from '../drafts.ts';
 import { StartError } from '../start-error.ts';
 import { prepareStateFolder } from '../state-folder.ts';
-import { endProcesses, identify, isAlive, type ProcessIdentity, signal } from './process-identity.ts';
-import { startReaper } from './reaper.ts';
-import {
-  type RecordedProcess,
-  type RunRecord,
-  readRun,
-  readTurn,
-  releaseTurn,
-  takeTurn,
-  writeTurn,
-} from './run-record.ts';
+import { endProcesses, identify, type ProcessIdentity, signal } from './process-identity.ts';
+
+type WatchedProcess = { readonly name: string; readonly pid: number; readonly stopSignal: NodeJS.Signals };
+type RecordedProcess = WatchedProcess & { readonly identity: ProcessIdentity };
+type RunRecord = {
+  readonly pid: number;
+  readonly url?: string | undefined;
+  readonly processes: readonly RecordedProcess[];
+};
 
 /** Is told of each process, so that it can be ended should the runner disappear. */
 export type ProcessWatcher = {
   /** Records a process and has the reaper end it. */
-  watch(process: { name: string; pid: number; stopSignal: NodeJS.Signals }): void;
+  watch(process: WatchedProcess): void;
   forget(pid: number): void;
 };
 export type Run = ProcessWatcher & {
@@ -29,72 +33,107 @@ export type Run = ProcessWatcher & {
 };
 
 const LEFTOVER_GRACE_MS = 3_000;
+const REAPER_PATH = fileURLToPath(new URL('./reaper-process.ts', import.meta.url));
+const SQLITE_BUSY = 5;
 
 /**
  * Claims the state folder for this process, and ends and removes what a run that died has left there.
  * @throws StartError when another Prewarm is running there, or the folder is not one of Prewarm's.
  */
-export async function claimRun(options: { stateDir: string; url?: string }): Promise<Run> {
-  const { stateDir, url } = options;
+export async function claimRun({ stateDir, url }: { stateDir: string; url?: string }): Promise<Run> {
   prepareStateFolder(stateDir);
-  const earlier = readTurn(stateDir);
-  if (earlier.record !== undefined && isAlive(earlier.record.runner))
-    throw new StartError(describeRunning(earlier.record));
-  const base = { runner: identifySelf(), ...(url === undefined ? {} : { url }) };
-  // With what the dead run left: should this one die while it clears up, the next one goes on.
-  const left = earlier.record?.processes ?? [];
-  const number = takeTurn(stateDir, earlier, { ...base, processes: left });
-  await endProcesses(left, LEFTOVER_GRACE_MS);
+  const lock = lockFolder(stateDir);
+  await endLeftovers(stateDir); // still on record: should this run die here, the next one goes on
   removeDeadDrafts(stateDir);
-  return openRun(stateDir, number, base);
+  return openRun(stateDir, url, () => {
+    rmSync(join(stateDir, 'run.json'), { force: true });
+    lock.close();
+  });
+}
+
+/** What runs in the folder, or has run there until it died; undefined when nothing has, or it stopped in order. */
+export function readRun(stateDir: string): RunRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(join(stateDir, 'run.json'), 'utf8')) as RunRecord;
+  } catch {
+    return undefined; // none, or one that cannot be read, which is as good as none
+  }
 }
 
 /** Ends what a run that died has left: only processes whose pid and start time both match. */
 export async function endLeftovers(stateDir: string): Promise<void> {
-  const record = readRun(stateDir);
-  if (record !== undefined && !isAlive(record.runner))
-    await endProcesses(record.processes, LEFTOVER_GRACE_MS);
+  await endProcesses(readRun(stateDir)?.processes ?? [], LEFTOVER_GRACE_MS);
 }
 
-function identifySelf(): ProcessIdentity {
-  const runner = identify(process.pid);
-  if (runner === undefined) throw new StartError('Cannot read the start time of processes on this system.');
-  return runner;
+/** SQLite's lock on a file is the operating system's, which takes it back however this process ends. */
+function lockFolder(stateDir: string): DatabaseSync {
+  const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    throw new StartError(describeRunning(readRun(stateDir)));
+  }
 }
 
-function describeRunning({ runner, url }: RunRecord): string {
-  const where = url === undefined ? '' : `, ${url}`;
-  return `Prewarm is already running (pid ${runner.pid}${where}). Stop it first, with Ctrl-C in its terminal or with: kill ${runner.pid}`;
+/** Until the new run has its own record, there is none, or that of a run that died. */
+function describeRunning(record: RunRecord | undefined): string {
+  if (record === undefined || identify(record.pid) === undefined)
+    return 'Another Prewarm is just starting in the same folder. Wait for it, or stop it first.';
+  const where = record.url === undefined ? '' : `, ${record.url}`;
+  return `Prewarm is already running (pid ${record.pid}${where}). Stop it first, with Ctrl-C in its terminal or with: kill ${record.pid}`;
 }
 
-function openRun(stateDir: string, number: number, base: Omit<RunRecord, 'processes'>): Run {
+function openRun(stateDir: string, url: string | undefined, giveBack: () => void): Run {
   const reaper = startReaper();
   const processes = new Map<number, RecordedProcess>();
   let released = false;
-  // A process may be told of late: what was released then belongs to nobody, or to the next run.
-  const save = () => released || writeTurn(stateDir, number, { ...base, processes: [...processes.values()] });
+  const save = () => {
+    if (released) return; // a process may be told of late: the folder then is nobody's, or the next run's
+    const running = [...processes.values()];
+    reaper.write(`${JSON.stringify(running)}\n`);
+    writeRecord(stateDir, { pid: process.pid, url, processes: running });
+  };
   save();
   return {
     stateDir,
     watch(started) {
       const identity = identify(started.pid);
       if (identity === undefined) return; // it has ended already
-      reaper.watch(identity, started.stopSignal);
-      processes.set(started.pid, { ...started, ...identity });
+      processes.set(started.pid, { ...started, identity });
       save();
     },
     forget(pid) {
-      reaper.forget(pid);
-      processes.delete(pid);
-      save();
+      if (processes.delete(pid)) save();
     },
     kill() {
-      for (const recorded of processes.values()) signal(recorded, 'SIGKILL');
+      for (const { identity } of processes.values()) signal(identity, 'SIGKILL');
     },
     release() {
       released = true;
-      reaper.close();
-      releaseTurn(stateDir, number);
+      reaper.end(); // what it still knows of, it ends
+      giveBack();
     },
   };
+}
+
+/** A reader sees the old record or the new one, never half of one. */
+function writeRecord(stateDir: string, record: RunRecord): void {
+  const draft = draftOf(join(stateDir, 'run'));
+  writeFileSync(draft, JSON.stringify(record, undefined, 2), { mode: 0o600 });
+  renameSync(draft, join(stateDir, 'run.json'));
+}
+
+function startReaper(): NodeJS.WritableStream {
+  const child = spawn(process.execPath, ['--no-warnings', REAPER_PATH], {
+    detached: true, // a session of its own: neither Ctrl-C nor a closed terminal reaches it
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  child.on('error', () => {}); // without a reaper the runner still stops what it starts
+  child.stdin.on('error', () => {});
+  child.unref(); // it must not keep the runner alive
+  (child.stdin as Partial<Socket>).unref?.(); // the pipe, whose type does not show that it is a socket
+  return child.stdin;
 }

@@ -1,9 +1,11 @@
 /** Fills an empty users table with the sample users, in one transaction. */
-import pg from 'pg';
+import type pg from 'pg';
+import { withClient } from '../servers/postgres-client.ts';
 import { makeUsers, SEED_USERS } from './seed-users.ts';
 
 const BATCH_ROWS = 2_500;
-const CONNECT_TIMEOUT_MS = 5_000;
+/** Of one statement, also when it waits for another start that seeds. */
+const TIMEOUT_MS = 60_000;
 /** Of any two starts on one database, one seeds and the other one waits and then finds the table filled. */
 const ADVISORY_LOCK = 205_002;
 
@@ -14,21 +16,14 @@ const INSERT = `
     location text, "followerCount" integer, "createdAt" timestamptz, "updatedAt" timestamptz)`;
 
 /** Resolves to the number of users inserted: 0 when the table already holds any. */
-export async function seed(databaseUrl: string, count = SEED_USERS): Promise<number> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
-  await client.connect();
-  try {
+export function seed(databaseUrl: string, count = SEED_USERS): Promise<number> {
+  return withClient(databaseUrl, TIMEOUT_MS, async (client) => {
     if (!(await isEmpty(client))) return 0;
     const inserted = await insertAll(client, count);
     // Until statistics are there, the planner would not use the search index.
     if (inserted > 0) await client.query('ANALYZE users');
     return inserted;
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 async function insertAll(client: pg.Client, count: number): Promise<number> {

@@ -1,12 +1,7 @@
 /** Checks the servers that the environment names, and says in one line, without any password, what is wrong with one. */
 import { StartError } from '../start-error.ts';
+import { within } from '../time-limit.ts';
 import { probePostgres, probePushgateway, probeRedisKind } from './probe.ts';
-
-export type ExternalUrls = {
-  readonly redisUrl?: string;
-  readonly databaseUrl?: string;
-  readonly pushgatewayUrl?: string;
-};
 
 const REACH_TIMEOUT_MS = 3_000;
 
@@ -29,57 +24,47 @@ const EXTERNAL = {
     embedded: 'Pushgateway',
     probe: probePushgateway,
   },
-} as const;
+};
+type Server = keyof typeof EXTERNAL;
+
+/** Of those servers that are not to be started here. */
+export type ExternalUrls = { readonly [server in Server]?: string | undefined };
 
 /**
  * Resolves when every server named is reachable.
  * @throws StartError for the first one that is not, within 3 s.
  */
 export async function checkExternal(urls: ExternalUrls): Promise<void> {
-  const named = (Object.keys(EXTERNAL) as (keyof ExternalUrls)[]).filter((key) => urls[key] !== undefined);
-  await Promise.all(named.map((key) => checkOne(EXTERNAL[key], urls[key] ?? '')));
+  const servers = Object.keys(EXTERNAL) as Server[];
+  await Promise.all(servers.map((server) => urls[server] !== undefined && checkOne(server, urls[server])));
 }
 
-async function checkOne(external: (typeof EXTERNAL)[keyof typeof EXTERNAL], url: string): Promise<void> {
-  const shown = maskPassword(url, external);
-  try {
-    await withDeadline(external.probe(url, REACH_TIMEOUT_MS));
-  } catch (error) {
-    throw new StartError(
-      `${external.variable} names ${shown}, which ${describeReason(error).replaceAll(readPassword(url), '***')}. ` +
-        `Start it, or unset ${external.variable} to use the embedded ${external.embedded}.`,
-    );
-  }
-}
-
-/** A URL that cannot be parsed is not shown at all: where its password is, nobody can tell. */
-function maskPassword(url: string, external: { variable: string; protocols: readonly string[] }): string {
+async function checkOne(server: Server, url: string): Promise<void> {
+  const { variable, protocols, embedded, probe } = EXTERNAL[server];
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !external.protocols.includes(parsed.protocol)) {
-    throw new StartError(`${external.variable} must be a URL that starts with ${external.protocols[0]}//.`);
-  }
-  if (parsed.password !== '') parsed.password = '***';
+  // One that cannot be parsed is not shown at all: where its password is, nobody can tell.
+  if (parsed === undefined || !protocols.includes(parsed.protocol))
+    throw new StartError(`${variable} must be a URL that starts with ${protocols[0]}//.`);
+  const { password } = parsed;
+  if (password !== '') parsed.password = '***';
   parsed.search = ''; // may hold one too
-  return parsed.href;
-}
-
-/** A client may quote the URL in its error; no password that would match everywhere. */
-function readPassword(url: string): string {
-  return new URL(url).password || '\u0000';
-}
-
-/** The probes bound themselves; a name server that does not answer is bounded here. */
-async function withDeadline(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-      REACH_TIMEOUT_MS,
+  try {
+    // The probes bound themselves; a name server that does not answer is bounded here.
+    await within(REACH_TIMEOUT_MS, probe(url, REACH_TIMEOUT_MS), failLate);
+  } catch (error) {
+    // A client may quote the URL in its error.
+    const reason = describeReason(error).replaceAll(password || '\u0000', '***');
+    throw new StartError(
+      `${variable} names ${parsed.href}, which ${reason}. Start it, or unset ${variable} to use the embedded ${embedded}.`,
     );
-  });
-  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+  }
 }
 
+function failLate(): never {
+  throw new Error('timeout');
+}
+
+const LATE = `did not answer within ${REACH_TIMEOUT_MS / 1000} s`;
 const REASONS: Record<string, string> = {
   ECONNREFUSED: 'refused the connection',
   ENOTFOUND: 'is a host that no name server knows',
@@ -89,14 +74,15 @@ const REASONS: Record<string, string> = {
   ENETUNREACH: 'cannot be reached from here',
   ISCLUSTER: 'is one of a cluster, so its URL starts with redis-cluster:// or rediss-cluster://',
   NOCLUSTER: 'is no cluster, so its URL starts with redis:// or rediss://',
-  ETIMEDOUT: `did not answer within ${REACH_TIMEOUT_MS / 1000} s`,
+  ETIMEDOUT: LATE,
 };
 
 function describeReason(error: unknown): string {
-  const { code, cause, name, message } = error as Error & { code?: string };
-  const known = code === undefined ? undefined : REASONS[code];
+  const { code = '', cause, name, message } = error as Error & { code?: string };
+  const known = REASONS[code];
   if (known !== undefined) return known;
   if (cause instanceof Error) return describeReason(cause); // fetch hides the reason one level down
-  if (name === 'TimeoutError' || /time(d )?out/i.test(message)) return `${REASONS['ETIMEDOUT']}`;
-  return `answered: ${message.split('\n')[0]}`;
+  return name === 'TimeoutError' || /time(d )?out/i.test(message)
+    ? LATE
+    : `answered: ${message.split('\n')[0]}`;
 }

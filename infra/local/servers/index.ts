@@ -3,11 +3,11 @@ import type { ServerProcess } from '../processes/processes.ts';
 import type { Run } from '../processes/run.ts';
 import { removeDeadDownloads } from './binaries.ts';
 import { checkExternal, type ExternalUrls } from './external.ts';
-import { choosePorts, findFreePort, isPortFree, LOOPBACK, rememberPorts, type ServerPorts } from './ports.ts';
+import { choosePorts, findFreePort, LOOPBACK, listenOnce, rememberPorts, type ServerPorts } from './ports.ts';
 import { postgresUrl, startPostgres } from './postgres.ts';
 import { startPushgateway } from './pushgateway.ts';
 import { type RedisUsers, redisUrl, startRedis } from './redis.ts';
-import type { StartContext } from './start-context.ts';
+import type { StartContext, StartedServer } from './start-context.ts';
 
 export type ServerUrls = {
   readonly redisUrl: string;
@@ -16,7 +16,7 @@ export type ServerUrls = {
 };
 
 /** Where the servers will be. Known before they run, so that other work can begin at the same time. */
-export type ServerPlan = {
+type ServerPlan = {
   readonly ports: ServerPorts;
   readonly use: ExternalUrls;
   readonly redisOpenTo: RedisUsers;
@@ -30,8 +30,9 @@ export type Servers = ServerUrls & {
   stop(): Promise<void>;
 };
 
+/** Without a process when the environment names it. */
 type Started = { readonly url: string; readonly process?: ServerProcess };
-type Start = (context: StartContext, port: number) => Promise<Required<Started>>;
+type Start = (context: StartContext, port: number) => Promise<StartedServer>;
 
 const PORT_TRIES_MAX = 3;
 
@@ -49,35 +50,43 @@ export async function planServers(
   return { ports, use, redisOpenTo, urls };
 }
 
+type ServersOptions = {
+  readonly run: Run;
+  readonly plan: ServerPlan;
+  report(step: string): void;
+  readonly signal?: AbortSignal;
+};
+
 /**
  * Resolves when all three answer. Their URLs differ from the plan's only when another program took a port meanwhile.
  * @throws StartError when one cannot be had; those that were started are stopped before.
  */
-export async function startServers(options: {
-  run: Run;
-  plan: ServerPlan;
-  report(step: string): void;
-  signal?: AbortSignal;
-}): Promise<Servers> {
-  const { run, plan, report } = options;
+export async function startServers({ run, plan, report, ...options }: ServersOptions): Promise<Servers> {
   removeDeadDownloads();
   const failed = new AbortController(); // one failure ends the others' starts
-  const signal =
-    options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
-  const begun = beginAll({ run, report, signal }, plan).map((start) =>
-    start.catch((error) => {
-      failed.abort(error);
-      throw error;
-    }),
-  );
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
+  const begun = beginAll({ run, report, signal }, plan);
+  for (const start of begun) start.catch((error) => failed.abort(error));
   const results = await Promise.allSettled(begun);
   const started = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const processes = started.flatMap(({ process }) => process ?? []);
+  const stop = async () => void (await Promise.all(processes.map((process) => process.stop())));
   const [postgres, redis, pushgateway] = started;
   if (postgres === undefined || redis === undefined || pushgateway === undefined) {
-    await stopAll(started);
+    await stop();
     throw signal.reason;
   }
-  return describeServers(run, { postgres, redis, pushgateway });
+  rememberPorts(run.stateDir, portsOf({ postgres, redis, pushgateway }));
+  return {
+    databaseUrl: postgres.url,
+    redisUrl: redis.url,
+    pushgatewayUrl: pushgateway.url,
+    processes,
+    onCrash(listener) {
+      for (const process of processes) process.onCrash((detail) => listener(process.name, detail));
+    },
+    stop,
+  };
 }
 
 /** In this order: PostgreSQL, Redis, Pushgateway. */
@@ -99,36 +108,14 @@ async function startOnFreePort(start: Start, context: StartContext, planned: num
     try {
       return await start(context, port);
     } catch (error) {
-      if (tries === PORT_TRIES_MAX || context.signal.aborted || (await isPortFree(port))) throw error;
+      const isFree = await listenOnce(port).catch(() => false);
+      if (tries === PORT_TRIES_MAX || context.signal.aborted || isFree) throw error;
       port = await findFreePort();
     }
   }
 }
 
-function describeServers(
-  run: Run,
-  started: { postgres: Started; redis: Started; pushgateway: Started },
-): Servers {
-  const parts = Object.values(started);
-  const processes = parts.flatMap((part) => part.process ?? []);
-  rememberPorts(run.stateDir, portsOf(started));
-  return {
-    databaseUrl: started.postgres.url,
-    redisUrl: started.redis.url,
-    pushgatewayUrl: started.pushgateway.url,
-    processes,
-    onCrash(listener) {
-      for (const process of processes) process.onCrash((detail) => listener(process.name, detail));
-    },
-    stop: () => stopAll(parts),
-  };
-}
-
 function portsOf(started: Record<keyof ServerPorts, Started>): Partial<ServerPorts> {
   const embedded = Object.entries(started).filter(([, part]) => part.process !== undefined);
   return Object.fromEntries(embedded.map(([name, { url }]) => [name, Number(new URL(url).port)]));
-}
-
-async function stopAll(parts: readonly Started[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.process?.stop()));
 }

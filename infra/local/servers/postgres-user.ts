@@ -17,30 +17,23 @@ export const NOBODY = { uid: 65534, gid: 65534 };
  * /root or in a `mktemp -d` folder is closed to nobody. PostgreSQL checks its paths with access(2), which drops capabilities
  * of other users than root unless `no_setuid_fixup` is set.
  */
-export function choosePostgresUser(path = process.env['PATH'] ?? ''): PostgresUser {
+export function choosePostgresUser(): PostgresUser {
   if (process.getuid?.() !== 0) return { prefix: [], spawnAs: {} };
-  const setpriv = findProgram('setpriv', path);
+  const setpriv = findProgram('setpriv');
   if (setpriv === undefined) return { prefix: [], owner: NOBODY, spawnAs: NOBODY };
-  return { prefix: [setpriv, ...SETPRIV_ARGS], owner: NOBODY, spawnAs: {} };
+  const user = [`--reuid=${NOBODY.uid}`, `--regid=${NOBODY.gid}`, '--clear-groups'];
+  const capability = [
+    '--securebits=+no_setuid_fixup',
+    '--inh-caps=+dac_override',
+    '--ambient-caps=+dac_override',
+  ];
+  return { prefix: [setpriv, ...user, ...capability, '--'], owner: NOBODY, spawnAs: {} };
 }
 
-const SETPRIV_ARGS = [
-  `--reuid=${NOBODY.uid}`,
-  `--regid=${NOBODY.gid}`,
-  '--clear-groups',
-  '--securebits=+no_setuid_fixup',
-  '--inh-caps=+dac_override',
-  '--ambient-caps=+dac_override',
-  '--',
-];
-
 /** The first executable of this name on PATH. */
-export function findProgram(name: string, path: string): string | undefined {
-  return path
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
+export function findProgram(name: string, path = process.env['PATH'] ?? ''): string | undefined {
+  const folders = path.split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 export function isExecutable(file: string): boolean {

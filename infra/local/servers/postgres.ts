@@ -1,26 +1,20 @@
 /** The embedded PostgreSQL 18: starts the server on loopback and makes the database. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
-import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
-import { describeError, StartError } from '../start-error.ts';
+import { startProcess, waitUntilReady } from '../processes/processes.ts';
+import { describeError, FRESH_DATA, StartError } from '../start-error.ts';
 import { readOrCreatePassword } from './passwords.ts';
 import { LOOPBACK } from './ports.ts';
-import {
-  FRESH_DATA,
-  initialise,
-  openWay,
-  POSTGRES_USER,
-  readOrCreateOwnerPassword,
-} from './postgres-data.ts';
-import { findPostgresPrograms, minimalEnvironment } from './postgres-programs.ts';
-import { choosePostgresUser, type PostgresUser } from './postgres-user.ts';
+import { withClient } from './postgres-client.ts';
+import { asPostgresUser, ensureData, POSTGRES_USER, readOrCreateOwnerPassword } from './postgres-data.ts';
+import { findPostgresPrograms } from './postgres-programs.ts';
+import { choosePostgresUser } from './postgres-user.ts';
 import { probePostgres } from './probe.ts';
-import type { StartContext } from './start-context.ts';
+import type { StartContext, StartedServer } from './start-context.ts';
 
 const DATABASE = 'prewarm';
 const READY_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 1_000;
+const CREATE_TIMEOUT_MS = 30_000;
 
 /**
  * Development data on this machine: a crash of the machine (not of PostgreSQL) may damage it, and `--fresh` makes it anew.
@@ -36,16 +30,22 @@ const SETTINGS = {
   log_min_messages: 'warning',
 };
 
-export type PostgresServer = { readonly process: ServerProcess; readonly url: string };
-
-export async function startPostgres(context: StartContext, port: number): Promise<PostgresServer> {
+export async function startPostgres(context: StartContext, port: number): Promise<StartedServer> {
   const { initdb, postgres } = await findPostgresPrograms();
   const user = choosePostgresUser();
   const { stateDir } = context.run;
   const dataDir = join(stateDir, 'postgres');
-  openWay(context.run, user);
-  if (!existsSync(dataDir)) await initialise(context, { initdb, user, dataDir });
-  const process = startProcess(context.run, describeServer(postgres, user, dataDir, port));
+  await ensureData(context, { initdb, user, dataDir });
+  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const program = asPostgresUser(user, postgres, ['-D', dataDir, '-p', String(port), ...settings]);
+  const { command, args, options } = program;
+  const process = startProcess(context.run, {
+    name: 'PostgreSQL',
+    command,
+    args,
+    ...options,
+    stopSignal: 'SIGINT',
+  });
   const adminUrl = postgresUrl(stateDir, port, 'postgres');
   try {
     await waitUntilReady(process, () => probePostgres(adminUrl, PROBE_TIMEOUT_MS), {
@@ -80,35 +80,9 @@ export function roleUrl(stateDir: string, ownerUrl: string, role: string): strin
   return url.href;
 }
 
-function describeServer(postgres: string, user: PostgresUser, dataDir: string, port: number) {
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const [command = postgres, ...args] = [
-    ...user.prefix,
-    postgres,
-    '-D',
-    dataDir,
-    '-p',
-    String(port),
-    ...settings,
-  ];
-  return {
-    name: 'PostgreSQL',
-    command,
-    args,
-    ...user.spawnAs,
-    cwd: '/',
-    env: minimalEnvironment(),
-    stopSignal: 'SIGINT' as const,
-  };
-}
-
-async function createDatabaseOnce(adminUrl: string): Promise<void> {
-  const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: PROBE_TIMEOUT_MS });
-  await client.connect();
-  try {
+function createDatabaseOnce(adminUrl: string): Promise<void> {
+  return withClient(adminUrl, CREATE_TIMEOUT_MS, async (client) => {
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
     if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  } finally {
-    await client.end();
-  }
+  });
 }

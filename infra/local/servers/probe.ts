@@ -1,6 +1,6 @@
 /** One question to each kind of server that only a ready server answers; each rejects with the reason, within its bound. */
 import { Redis } from 'ioredis';
-import pg from 'pg';
+import { withClient } from './postgres-client.ts';
 
 export function probeRedis(url: string, timeoutMs: number): Promise<void> {
   return askRedis(url, timeoutMs, (redis) => redis.ping());
@@ -19,11 +19,9 @@ export function probeRedisKind(url: string, timeoutMs: number): Promise<void> {
   });
 }
 
-async function askRedis(
-  url: string,
-  timeoutMs: number,
-  ask: (redis: Redis) => Promise<unknown>,
-): Promise<void> {
+type Ask = (redis: Redis) => Promise<unknown>;
+
+async function askRedis(url: string, timeoutMs: number, ask: Ask): Promise<void> {
   const redis = new Redis(url, {
     lazyConnect: true,
     connectTimeout: timeoutMs,
@@ -32,9 +30,7 @@ async function askRedis(
     retryStrategy: () => null, // one try: who asks decides whether to ask again
   });
   let reason: unknown;
-  redis.on('error', (error) => {
-    reason = error; // `connect` itself rejects with nothing better than "Connection is closed"
-  });
+  redis.on('error', (error) => (reason = error)); // `connect` itself rejects with nothing better than "Connection is closed"
   try {
     await redis.connect();
     await ask(redis);
@@ -46,18 +42,7 @@ async function askRedis(
 }
 
 export async function probePostgres(url: string, timeoutMs: number): Promise<void> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: timeoutMs,
-    query_timeout: timeoutMs,
-  });
-  client.on('error', () => {}); // a connection cut after the answer is no failure
-  try {
-    await client.connect();
-    await client.query('SELECT 1');
-  } finally {
-    await client.end().catch(() => {});
-  }
+  await withClient(url, timeoutMs, (client) => client.query('SELECT 1'));
 }
 
 /** A Pushgateway behind a proxy may not show its `/-/ready`: any HTTP answer but a server's failure will do. */

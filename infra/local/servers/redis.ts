@@ -3,19 +3,18 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { redisUser } from '../../users.ts';
-import { type ServerProcess, startProcess, waitUntilReady } from '../processes/processes.ts';
+import { startProcess, waitUntilReady } from '../processes/processes.ts';
 import { findOrFetchBinary } from './binaries.ts';
 import { readOrCreatePassword } from './passwords.ts';
 import { LOOPBACK } from './ports.ts';
 import { probeRedis } from './probe.ts';
-import type { StartContext } from './start-context.ts';
+import type { StartContext, StartedServer } from './start-context.ts';
 
 const READY_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 1_000;
-/** Every test file gets a logical database of its own. */
-const DATABASES = 512;
-
-export type RedisServer = { readonly process: ServerProcess; readonly url: string };
+/** Of logical databases there are enough for every test file to have its own. */
+const ARGS = ['--bind', LOOPBACK, '--protected-mode', 'yes', '--databases', '512', '--daemonize', 'no'];
+const NOTHING_ON_DISK = ['--save', '', '--appendonly', 'no'];
 
 type RedisSettings = {
   /** Names the log and the data folder: another one for each server of a run. @default 'Redis' */
@@ -33,18 +32,15 @@ export async function startRedis(
   context: StartContext,
   port: number,
   { name = 'Redis', args = [], openTo = 'everybody' }: RedisSettings = {},
-): Promise<RedisServer> {
+): Promise<StartedServer> {
   const binary = await findOrFetchBinary('redis', context);
-  const home = join(context.run.stateDir, name.toLowerCase());
+  const { stateDir } = context.run;
+  const home = join(stateDir, name.toLowerCase());
   mkdirSync(home, { recursive: true });
-  const process = startProcess(context.run, {
-    name,
-    command: binary.command,
-    args: [...redisArgs(port, home), ...(openTo === 'functions' ? userArgs(context, home) : []), ...args],
-    env: binary.env,
-    cwd: home,
-  });
-  const url = redisUrl(context.run.stateDir, port, openTo);
+  const users = openTo === 'functions' ? ['--aclfile', writeUsers(stateDir, home)] : [];
+  const all = ['--port', String(port), '--dir', home, ...ARGS, ...NOTHING_ON_DISK, ...users, ...args];
+  const process = startProcess(context.run, { name, ...binary, args: all, cwd: home });
+  const url = redisUrl(stateDir, port, openTo);
   await waitUntilReady(process, () => probeRedis(url, PROBE_TIMEOUT_MS), {
     deadlineMs: READY_TIMEOUT_MS,
     signal: context.signal,
@@ -60,24 +56,10 @@ export function redisUrl(stateDir: string, port: number, openTo: RedisUsers): st
 }
 
 /** In a file, because everybody of this machine can read a command line. */
-function userArgs({ run }: StartContext, home: string): string[] {
+function writeUsers(stateDir: string, home: string): string {
   const file = join(home, 'users.acl');
-  const digest = createHash('sha256').update(readOrCreatePassword(run.stateDir, 'redis')).digest('hex');
-  writeFileSync(file, `user default off\nuser ${redisUser.name} on #${digest} ${redisUser.access}\n`, {
-    mode: 0o600,
-  });
-  return ['--aclfile', file];
-}
-
-function redisArgs(port: number, home: string): string[] {
-  return [
-    ...['--port', String(port)],
-    ...['--bind', LOOPBACK],
-    ...['--protected-mode', 'yes'],
-    ...['--databases', String(DATABASES)],
-    ...['--save', ''],
-    ...['--appendonly', 'no'],
-    ...['--dir', home],
-    ...['--daemonize', 'no'],
-  ];
+  const digest = createHash('sha256').update(readOrCreatePassword(stateDir, 'redis')).digest('hex');
+  const users = `user default off\nuser ${redisUser.name} on #${digest} ${redisUser.access}\n`;
+  writeFileSync(file, users, { mode: 0o600 });
+  return file;
 }

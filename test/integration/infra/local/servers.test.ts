@@ -1,6 +1,6 @@
 /** The embedded servers: they start, say when they crash, stop without a trace, and a next start ends what a dead one has left. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
 import {
@@ -8,8 +8,7 @@ import {
   isAlive,
   type ProcessIdentity,
 } from '../../../../infra/local/processes/process-identity.ts';
-import { claimRun } from '../../../../infra/local/processes/run.ts';
-import { readRun, readTurn, takeTurn } from '../../../../infra/local/processes/run-record.ts';
+import { claimRun, readRun } from '../../../../infra/local/processes/run.ts';
 import { planServers, startServers } from '../../../../infra/local/servers/index.ts';
 import { findFreePort } from '../../../../infra/local/servers/ports.ts';
 import { probeRedis } from '../../../../infra/local/servers/probe.ts';
@@ -27,7 +26,7 @@ afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 function startSleep(): ProcessIdentity {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   onTestFinished(() => void child.kill('SIGKILL'));
-  return identify(child.pid ?? 0) ?? { pid: 0, startTime: 'not started' };
+  return identify(child.pid ?? 0) ?? expect.fail('it has not started');
 }
 
 describe('startServers', () => {
@@ -95,26 +94,27 @@ describe('a runner that disappears', () => {
   it('has what it left ended by the next start, but never a process that only has the same pid', async () => {
     const left = startSleep();
     const innocent = startSleep();
-    const processes = [left, { ...innocent, startTime: 'another' }].map((identity) => ({
-      ...identity,
-      name: 'sleep',
-      stopSignal: 'SIGTERM' as const,
-    }));
+    const processes = [left, `${innocent}0`].map((identity) => ({ identity, stopSignal: 'SIGTERM' }));
     prepareStateFolder(stateDir);
-    takeTurn(stateDir, readTurn(stateDir), { runner: { ...innocent, startTime: 'long ago' }, processes });
+    writeFileSync(join(stateDir, 'run.json'), JSON.stringify({ pid: 4_194_305, processes }));
     (await claimRun({ stateDir })).release();
     expect([isAlive(left), isAlive(innocent)]).toEqual([false, true]);
   });
 });
 
-describe('a runner', () => {
-  it('that still lives keeps its folder: a second start says where it is', async () => {
-    const runner = startSleep();
-    prepareStateFolder(stateDir);
-    takeTurn(stateDir, readTurn(stateDir), { runner, url: 'http://127.0.0.1:9', processes: [] });
-    await expect(claimRun({ stateDir })).rejects.toThrow(
-      `Prewarm is already running (pid ${runner.pid}, http://127.0.0.1:9).`,
-    );
-    expect(isAlive(runner)).toBe(true);
+describe('of runners that start at once', () => {
+  it('one gets the folder, and the next one only when it is given back', async () => {
+    const starts = await Promise.allSettled([1, 2, 3].map(() => claimRun({ stateDir })));
+    const [run, ...others] = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    const refusals = starts.flatMap((start) => (start.status === 'rejected' ? [String(start.reason)] : []));
+    expect(others).toEqual([]);
+    expect(refusals).toHaveLength(2);
+    for (const refusal of refusals)
+      expect(refusal).toMatch(/Another Prewarm is just starting in the same folder|already running/);
+    await expect(claimRun({ stateDir })).rejects.toThrow(`already running (pid ${process.pid})`);
+    expect(readRun(stateDir)).toMatchObject({ pid: process.pid, processes: [] });
+    run?.release();
+    (await claimRun({ stateDir })).release();
+    expect(readRun(stateDir)).toBeUndefined();
   });
 });

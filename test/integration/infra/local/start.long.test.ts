@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { isAlive } from '../../../../infra/local/processes/process-identity.ts';
-import { readRun } from '../../../../infra/local/processes/run-record.ts';
+import { readRun } from '../../../../infra/local/processes/run.ts';
 import { findFreePort } from '../../../../infra/local/servers/ports.ts';
 import { type Runner, startRunner } from '../../../support/runner.ts';
 
@@ -52,7 +52,7 @@ describe('npm start', () => {
       expect(SERVERS).toEqual(expect.arrayContaining(left));
     expect(await runner.exited).toEqual({ code: 0, signal: null });
     expect(runner.output().trim().split('\n').at(-1)).toBe('Stopping everything …');
-    expect(processes.filter(isAlive)).toEqual([]);
+    expect(processes.filter(({ identity }) => isAlive(identity))).toEqual([]);
     expect(readRun(stateDir)).toBeUndefined();
   });
 
@@ -63,6 +63,6 @@ describe('npm start', () => {
     expect(runner.output().trim().split('\n').at(-1)).toBe(
       `Redis stopped unexpectedly: it was ended by SIGKILL; its log: ${join(stateDir, 'redis.log')}`,
     );
-    expect(processes.filter(isAlive)).toEqual([]);
+    expect(processes.filter(({ identity }) => isAlive(identity))).toEqual([]);
   });
 });

@@ -3,9 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import type { ProcessIdentity } from '../../../../infra/local/processes/process-identity.ts';
-import { claimRun } from '../../../../infra/local/processes/run.ts';
-import { readRun } from '../../../../infra/local/processes/run-record.ts';
+import { claimRun, readRun } from '../../../../infra/local/processes/run.ts';
 import { findFreePort } from '../../../../infra/local/servers/ports.ts';
 import { startRunner } from '../../../support/runner.ts';
 
@@ -15,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
-async function waitForProcess(name: string): Promise<ProcessIdentity> {
+async function waitForProcess(name: string): Promise<{ pid: number }> {
   const find = () => readRun(stateDir)?.processes.find((each) => each.name === name);
   await expect.poll(find, { interval: 10 }).toBeDefined();
   return find() ?? expect.fail(`${name} has ended already`);
@@ -77,6 +75,17 @@ describe('npm start', () => {
       `The folder ${stateDir} is not empty and not marked as Prewarm's. Name a new or an empty folder in PREWARM_STATE_DIR.\n`,
     );
     expect(readdirSync(stateDir)).toEqual(['dump.rdb']);
+  });
+
+  it('leaves the folder to a Prewarm that runs there, and says where that is', async () => {
+    const run = await claimRun({ stateDir, url: 'http://127.0.0.1:9' });
+    const runner = startRunner(stateDir, ['--fresh']);
+    expect(await runner.exited).toMatchObject({ code: 1 });
+    expect(runner.output()).toBe(
+      `Prewarm is already running (pid ${process.pid}, http://127.0.0.1:9). Stop it first, with Ctrl-C in its terminal or with: kill ${process.pid}\n`,
+    );
+    expect(readRun(stateDir)).toMatchObject({ pid: process.pid });
+    run.release();
   });
 
   it('that is killed while it synthesises leaves no process, and no draft after the next start', async () => {

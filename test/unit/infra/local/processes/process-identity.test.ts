@@ -1,6 +1,10 @@
 /** A process is its pid and its start time: what is read from /proc, and what counts as alive. */
 import { describe, expect, it } from 'vitest';
-import { identify, isAlive, parseProcStat } from '../../../../../infra/local/processes/process-identity.ts';
+import {
+  identifySelf,
+  isAlive,
+  parseProcStat,
+} from '../../../../../infra/local/processes/process-identity.ts';
 
 const stat = (name: string, state: string) =>
   `42 (${name}) ${state} 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 200`;
@@ -18,9 +22,9 @@ describe('parseProcStat', () => {
 
 describe('isAlive', () => {
   it('knows this process, and no other one with its pid', () => {
-    const self = identify(process.pid);
-    expect(self).toBeDefined();
-    expect(isAlive({ pid: process.pid, startTime: self?.startTime ?? '' })).toBe(true);
-    expect(isAlive({ pid: process.pid, startTime: 'another' })).toBe(false);
+    const self = identifySelf();
+    expect(self).toMatch(new RegExp(`^${process.pid}_\\w+$`));
+    expect(isAlive(self)).toBe(true);
+    expect(isAlive(`${process.pid}_another`)).toBe(false);
   });
 });
