@@ -1,13 +1,10 @@
 /** The loopback server beside the API: the issuer's public keys, Lambda's Invoke API, and where custom resources answer. */
 import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { finished } from 'node:stream/promises';
+import type { IncomingMessage } from 'node:http';
 import { functionNameOf } from '../assembly/resources.ts';
-import type { Outcome } from './containers/container.ts';
-import type { Functions, InvocationType } from './containers/containers.ts';
-import { readBody } from './gateway/http-body.ts';
+import type { Functions } from './containers/containers.ts';
+import { closeServer, type HttpAnswer, listen, originOf, readBody } from './http.ts';
+import { describeError } from './start-error.ts';
 
 /** What a custom resource's function puts to its ResponseURL. */
 export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
@@ -18,80 +15,69 @@ export type ControlServer = {
   /** Without it: the keys are public, and this address is kept in the template. */
   readonly jwksUri: string;
   /** Whom the Invoke API invokes; nobody before. */
-  serve(functions: Pick<Functions, 'has' | 'invoke'>): void;
-  /** A new ResponseURL; `answer` resolves at the first PUT. Forget it when nobody waits any more. */
-  expectAnswer(): { readonly responseUrl: string; readonly answer: Promise<ResourceAnswer>; forget(): void };
+  serve(functions: Invokable): void;
+  /** A new ResponseURL, and what was put there. Forget it when nobody waits any more. */
+  expectAnswer(): { readonly responseUrl: string; answer(): ResourceAnswer | undefined; forget(): void };
   close(): Promise<void>;
 };
 
+type Invokable = Pick<Functions, 'has' | 'invoke'>;
 type State = {
   readonly jwks: object;
-  readonly secret: Buffer;
-  readonly answers: Map<string, (answer: ResourceAnswer) => void>;
-  functions?: Pick<Functions, 'has' | 'invoke'>;
+  readonly secret: string;
+  /** By the id in the ResponseURL, of those that are expected. */
+  readonly answers: Map<string, ResourceAnswer | undefined>;
+  functions?: Invokable;
 };
 
 const JWKS_PATH = '/.well-known/jwks.json';
 const SECRET_BYTES = 24;
-const invokePath = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
+const INVOKE_PATH = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
+const RESPONSE_PATH = /^\/responses\/([^/]+)$/;
 /** What Lambda takes in a synchronous invocation. */
 const maxPayloadBytes = 6 * 1024 * 1024;
 
 /** Listens on a free port of the loopback interface, which every user and every web page of this machine can reach. */
 export async function startControlServer({ jwks }: { jwks: object }): Promise<ControlServer> {
-  const secret = randomBytes(SECRET_BYTES).toString('base64url');
-  const state: State = { jwks, secret: Buffer.from(secret), answers: new Map() };
-  const server = createServer((request, response) => void handle(state, request, response));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const url = `${origin}/${secret}`;
+  const state: State = { jwks, secret: randomBytes(SECRET_BYTES).toString('base64url'), answers: new Map() };
+  const server = await listen(0, (request) =>
+    route(state, request).catch((error) => json(400, { message: describeError(error) })),
+  );
+  const url = `${originOf(server)}/${state.secret}`;
   return {
     url,
-    jwksUri: origin + JWKS_PATH,
+    jwksUri: originOf(server) + JWKS_PATH,
     serve(functions) {
       state.functions = functions;
     },
-    expectAnswer: () => expectAnswer(state, url),
+    expectAnswer() {
+      const id = randomUUID();
+      state.answers.set(id, undefined);
+      return {
+        responseUrl: `${url}/responses/${id}`,
+        answer: () => state.answers.get(id),
+        forget: () => void state.answers.delete(id),
+      };
+    },
     close: () => closeServer(server),
   };
 }
 
-/** Open connections are cut: a client that keeps one alive must not keep the runner alive. */
-export async function closeServer(server: Server): Promise<void> {
-  if (!server.listening) return;
-  const closed = once(server, 'close');
-  server.close();
-  server.closeAllConnections();
-  await closed;
-}
-
-function expectAnswer(state: State, url: string) {
-  const id = randomUUID();
-  const { promise: answer, resolve } = Promise.withResolvers<ResourceAnswer>();
-  state.answers.set(id, resolve);
-  return { responseUrl: `${url}/responses/${id}`, answer, forget: () => void state.answers.delete(id) };
-}
-
-async function handle(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  try {
-    await route(state, request, response);
-  } catch (error) {
-    send(response, 400, { message: error instanceof Error ? error.message : String(error) });
-  }
-  await finished(response).catch(() => {}); // the client went away: nothing is left to do
-}
-
-async function route(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function route(state: State, request: IncomingMessage): Promise<HttpAnswer> {
   const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1');
-  if (isFromPage(request)) return send(response, 403, { message: 'Only programs of this machine may ask' });
-  if (pathname === JWKS_PATH) return send(response, 200, state.jwks);
+  const { method } = request;
+  if (isFromPage(request)) return json(403, { message: 'Only programs of this machine may ask' });
+  if (pathname === JWKS_PATH) return json(200, state.jwks);
   const path = pathAfterSecret(state, pathname);
-  const functionName = invokePath.exec(path)?.[1];
-  if (functionName && request.method === 'POST') return await invoke(state, functionName, request, response);
-  if (path.startsWith('/responses/') && request.method === 'PUT')
-    return await takeAnswer(state, request, response);
-  send(response, 404, { message: `There is nothing at ${request.method} ${pathname}` });
+  const functionName = INVOKE_PATH.exec(path)?.[1];
+  if (functionName && method === 'POST') return await invoke(state, functionName, request);
+  const resource = RESPONSE_PATH.exec(path)?.[1];
+  if (resource && method === 'PUT') {
+    const answer = JSON.parse(await readText(request)) as ResourceAnswer;
+    if (state.answers.has(resource)) state.answers.set(resource, answer);
+    return json(200, {});
+  }
+  return json(404, { message: `There is nothing at ${method} ${pathname}` });
 }
 
 /** A browser names the page's origin, and the page's own host where that name was made to lead here. */
@@ -102,42 +88,28 @@ function isFromPage({ headers, socket }: IncomingMessage): boolean {
 /** Empty, which is the path of nothing, when the secret is not there. */
 function pathAfterSecret({ secret }: State, pathname: string): string {
   const [, first = '', ...rest] = pathname.split('/');
-  const given = Buffer.from(first);
-  const isRight = given.length === secret.length && timingSafeEqual(given, secret);
-  return isRight ? `/${rest.join('/')}` : '';
+  const [given, right] = [Buffer.from(first), Buffer.from(secret)];
+  return given.length === right.length && timingSafeEqual(given, right) ? `/${rest.join('/')}` : '';
 }
 
-async function takeAnswer(
-  { answers }: State,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const body = JSON.parse((await readBody(request, maxPayloadBytes)).toString('utf8')) as ResourceAnswer;
-  answers.get(request.url?.split('/').at(-1) ?? '')?.(body);
-  send(response, 200, {});
-}
-
-async function invoke(
-  { functions }: State,
-  name: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function invoke({ functions }: State, name: string, request: IncomingMessage): Promise<HttpAnswer> {
   const functionName = plainName(decodeURIComponent(name));
-  if (!functions?.has(functionName))
-    return sendError(response, 404, 'ResourceNotFoundException', `Function not found: ${functionName}`);
+  const unknown = failure(404, 'ResourceNotFoundException', `Function not found: ${functionName}`);
+  if (!functions?.has(functionName)) return unknown;
   const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
-  if (!isInvocationType(type))
-    return sendError(response, 501, 'NotImplemented', `The local runner does not implement ${type}`);
-  const payload = (await readBody(request, maxPayloadBytes)).toString('utf8') || '{}';
+  if (type !== 'RequestResponse' && type !== 'Event')
+    return failure(501, 'NotImplemented', `The local runner does not implement ${type}`);
+  const payload = (await readText(request)) || '{}';
   JSON.parse(payload); // what is no JSON is refused before anything runs
   const invocation = functions.invoke(functionName, payload, type);
-  if (type === 'Event') send(response, 202, undefined);
-  else sendOutcome(response, await invocation);
-}
-
-function isInvocationType(type: string | string[]): type is InvocationType {
-  return type === 'RequestResponse' || type === 'Event';
+  if (type === 'Event') return json(202);
+  const outcome = await invocation;
+  if (!outcome) return unknown;
+  if (outcome.kind === 'answered') return { ...json(200), body: outcome.payload };
+  const { errorType, errorMessage } = outcome.error;
+  if (outcome.kind === 'throttled') return failure(429, errorType, errorMessage);
+  // A function that failed is a success of the API: only the header tells.
+  return json(200, outcome.error, { 'x-amz-function-error': 'Unhandled' });
 }
 
 /** From a name, a partial or a whole ARN, with or without a version. */
@@ -145,29 +117,18 @@ function plainName(name: string): string {
   return name.includes(':function:') ? functionNameOf(name) : (name.split(':')[0] ?? name);
 }
 
-function sendOutcome(response: ServerResponse, outcome: Outcome | undefined): void {
-  if (!outcome) sendError(response, 404, 'ResourceNotFoundException', 'Function not found');
-  else if (outcome.kind === 'answered') sendText(response, 200, outcome.payload);
-  else if (outcome.kind === 'throttled')
-    sendError(response, 429, outcome.error.errorType, outcome.error.errorMessage);
-  else sendFunctionError(response, outcome.error);
+async function readText(request: IncomingMessage): Promise<string> {
+  return (await readBody(request, maxPayloadBytes)).toString('utf8');
 }
 
-/** A function that failed is a success of the API: only the header tells. */
-function sendFunctionError(response: ServerResponse, error: object): void {
-  response.setHeader('x-amz-function-error', 'Unhandled');
-  send(response, 200, error);
+function failure(status: number, type: string, message: string): HttpAnswer {
+  return json(status, { Type: 'User', Message: message, message }, { 'x-amzn-errortype': type });
 }
 
-function sendError(response: ServerResponse, status: number, type: string, message: string): void {
-  response.setHeader('x-amzn-errortype', type);
-  send(response, status, { Type: 'User', Message: message, message });
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  sendText(response, status, body === undefined ? '' : JSON.stringify(body));
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+function json(status: number, body?: object, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
+  return {
+    status,
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body) ?? '',
+  };
 }

@@ -1,12 +1,11 @@
 /** The local stage: what a cloud assembly describes, running on this machine. It prints nothing. */
 import { randomUUID } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
 import { localAccount, localRegion } from '../assembly/intrinsics.ts';
-import { type CustomResourceSpec, type LocalTemplate, readTemplate } from '../assembly/template.ts';
-import type { Outcome } from './containers/container.ts';
+import { type CustomResourceSpec, readTemplate } from '../assembly/template.ts';
 import { createFunctions, type DoneInvocation, type Functions } from './containers/containers.ts';
-import { type ControlServer, closeServer, type ResourceAnswer } from './control-server.ts';
+import type { ControlServer } from './control-server.ts';
 import { startGateway } from './gateway/gateway.ts';
+import { closeServer, originOf } from './http.ts';
 import { logLine } from './log-line.ts';
 import type { ProcessWatcher } from './processes/run.ts';
 import { startSchedules } from './schedule.ts';
@@ -19,16 +18,14 @@ export type LocalStage = {
    * migrations, deployment hook. `around` gets the folder of each one's function, and creates it where it wants to.
    * @throws with the function's reason.
    */
-  deploy(around?: AroundResource): Promise<void>;
+  deploy(around?: (folder: string, create: () => Promise<void>) => Promise<void>): Promise<void>;
   /** The answer takes the listener off again. */
   onInvocation(listener: (done: DoneInvocation) => void): () => void;
   /** Ends the server, the timers and every container. */
   stop(): Promise<void>;
 };
 
-type AroundResource = (folder: string, create: () => Promise<void>) => Promise<void>;
-
-export type StageOptions = {
+type StageOptions = {
   readonly assemblyDir: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -42,35 +39,25 @@ export type StageOptions = {
   readonly watcher?: ProcessWatcher;
 };
 
-type Deployment = {
-  readonly template: LocalTemplate;
-  readonly functions: Functions;
-  readonly control: ControlServer;
-};
-
-export async function startStage(options: StageOptions): Promise<LocalStage> {
-  const template = readTemplate(options.assemblyDir);
+export async function startStage({ freeze = false, ...options }: StageOptions): Promise<LocalStage> {
+  const { control, log, assemblyDir } = options;
+  const template = readTemplate(assemblyDir);
   const traceId = `stage-${randomUUID()}`;
-  for (const what of template.unsupported)
-    options.log(logLine('info', `Not run on this machine: ${what}`, traceId));
-  const functions = createFunctions(template.functions, {
-    ...options,
-    lambdaEndpoint: options.control.url,
-    freeze: options.freeze ?? false,
-  });
-  options.control.serve(functions);
+  for (const what of template.unsupported) log(logLine('info', `Not run on this machine: ${what}`, traceId));
+  const functions = createFunctions(template.functions, { ...options, lambdaEndpoint: control.url, freeze });
+  control.serve(functions);
+  const server = await startGateway({ ...options, api: template.api, functions });
   const stopSchedules = startSchedules(template.schedules, ({ functionName, input }) => {
     void functions.invoke(functionName, JSON.stringify(input), 'Event');
   });
-  const server = await startGateway({ ...options, api: template.api, functions }).catch(async (error) => {
-    stopSchedules();
-    await functions.stop();
-    throw error;
-  });
-  const deployment: Deployment = { template, functions, control: options.control };
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    deploy: (around = (_, create) => create()) => createResources(deployment, around),
+    url: originOf(server),
+    async deploy(around = (_, create) => create()) {
+      for (const resource of template.customResources) {
+        const { folder = '' } = template.functions.find(({ name }) => name === resource.functionName) ?? {};
+        await around(folder, () => createResource(resource, template.stackName, functions, control));
+      }
+    },
     onInvocation: functions.onInvocation,
     async stop() {
       stopSchedules();
@@ -79,51 +66,15 @@ export async function startStage(options: StageOptions): Promise<LocalStage> {
   };
 }
 
-async function createResources(deployment: Deployment, around: AroundResource): Promise<void> {
-  const { customResources, functions } = deployment.template;
-  const folders = new Map(functions.map(({ name, folder }) => [name, folder]));
-  for (const resource of customResources)
-    await around(folders.get(resource.functionName) ?? '', () => createResource(deployment, resource));
-}
-
+/** CloudFormation would wait for the whole timeout; here a function that ended without an answer is reported at once. */
 async function createResource(
-  { template, functions, control }: Deployment,
-  resource: CustomResourceSpec,
+  { logicalId, type, functionName, properties }: CustomResourceSpec,
+  stackName: string,
+  functions: Functions,
+  control: ControlServer,
 ): Promise<void> {
   const { responseUrl, answer, forget } = control.expectAnswer();
-  const event = JSON.stringify(createEvent(resource, template.stackName, responseUrl));
-  const invocation = functions.invoke(resource.functionName, event, 'Event');
-  try {
-    const { Status, Reason } = await Promise.race([answer, explainSilence(invocation, answer, resource)]);
-    if (Status !== 'SUCCESS') throw new Error(Reason ?? `${resource.logicalId} failed without a reason`);
-  } finally {
-    forget();
-  }
-}
-
-/** CloudFormation would wait for the whole timeout; here a function that ended without an answer is reported at once. */
-async function explainSilence(
-  invocation: Promise<Outcome | undefined>,
-  answer: Promise<ResourceAnswer>,
-  { logicalId }: CustomResourceSpec,
-): Promise<ResourceAnswer> {
-  const outcome = await invocation;
-  if (outcome?.kind === 'answered') return await Promise.race([answer, silent(logicalId)]);
-  return { Status: 'FAILED', Reason: outcome?.error.errorMessage ?? `${logicalId} has no function` };
-}
-
-/** The PUT came before the function ended, if it came; a second is for the socket. */
-async function silent(logicalId: string): Promise<ResourceAnswer> {
-  await new Promise((resolve) => setTimeout(resolve, 1000).unref());
-  return { Status: 'FAILED', Reason: `${logicalId}: its function ended without sending an answer` };
-}
-
-function createEvent(
-  { logicalId, type, properties }: CustomResourceSpec,
-  stackName: string,
-  responseUrl: string,
-): object {
-  return {
+  const event = {
     RequestType: 'Create',
     RequestId: randomUUID(),
     ResponseURL: responseUrl,
@@ -132,4 +83,16 @@ function createEvent(
     LogicalResourceId: logicalId,
     ResourceProperties: properties,
   };
+  try {
+    const outcome = await functions.invoke(functionName, JSON.stringify(event), 'Event');
+    const { Status, Reason } = answer() ?? {};
+    if (Status === 'SUCCESS') return;
+    if (Status === 'FAILED') throw new Error(Reason ?? `${logicalId} failed without a reason`);
+    if (!outcome) throw new Error(`${logicalId} has no function`);
+    if (outcome.kind === 'answered')
+      throw new Error(`${logicalId}: its function ended without sending an answer`);
+    throw new Error(outcome.error.errorMessage);
+  } finally {
+    forget();
+  }
 }

@@ -8,40 +8,40 @@ export type Terminal = {
   close(): void;
 };
 
-export type Output = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
-
-type Step = { readonly title: string; readonly startedAt: number; announced: boolean };
+type Output = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
 
 const REFRESH_MS = 100;
 const ANNOUNCE_AFTER_MS = 1_000;
 const CLEAR_LINE = '\r\x1b[2K';
-const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
 
 export function createTerminal(output: Output = process.stdout, errors: Output = process.stderr): Terminal {
-  const steps = new Set<Step>();
-  const isTty = output.isTTY === true;
+  const { isTTY = false, columns = 80 } = output;
+  const steps = new Map<object, { readonly title: string; readonly startedAt: number }>();
   let frame = 0;
-  const clear = () => isTty && output.write(CLEAR_LINE);
+  const clear = () => isTTY && output.write(CLEAR_LINE);
   const print = (text: string, to: Output = output) => {
     clear();
     to.write(`${text}\n`);
   };
-  const refresh = () => {
-    if (isTty) output.write(CLEAR_LINE + describeSteps(steps, frame++, output.columns ?? 80));
-    else for (const step of takeUnannounced(steps)) print(`${step.title} …`);
-  };
-  const timer = setInterval(() => steps.size > 0 && refresh(), REFRESH_MS);
-  timer.unref();
+  const timer = setInterval(() => {
+    if (!isTTY || steps.size === 0) return;
+    const parts = [...steps.values()].map(({ title, startedAt }) => `${title} ${secondsSince(startedAt)}`);
+    const line = `${SPINNER[frame++ % SPINNER.length]} ${parts.join(' · ')}`;
+    output.write(CLEAR_LINE + line.slice(0, columns - 1)); // a line that wraps cannot be cleared
+  }, REFRESH_MS).unref();
   return {
     async run(title, work) {
-      const step = { title, startedAt: Date.now(), announced: false };
-      steps.add(step);
+      const startedAt = Date.now();
+      const announcement = setTimeout(() => isTTY || print(`${title} …`), ANNOUNCE_AFTER_MS);
+      steps.set(announcement, { title, startedAt });
       try {
         const result = await work();
-        print(`✓ ${title} (${formatSeconds(Date.now() - step.startedAt)})`);
+        print(`✓ ${title} (${secondsSince(startedAt)})`);
         return result;
       } finally {
-        steps.delete(step);
+        clearTimeout(announcement);
+        steps.delete(announcement);
       }
     },
     line: (text) => print(text),
@@ -63,26 +63,10 @@ export function untilAborted(terminal: Terminal, signal: AbortSignal): Terminal 
         signal.throwIfAborted();
         return result;
       }),
-    line(text) {
-      if (!signal.aborted) terminal.line(text);
-    },
+    line: (text) => signal.aborted || terminal.line(text),
   };
 }
 
-function takeUnannounced(steps: ReadonlySet<Step>): Step[] {
-  const due = [...steps].filter(
-    (step) => !step.announced && Date.now() - step.startedAt >= ANNOUNCE_AFTER_MS,
-  );
-  for (const step of due) step.announced = true;
-  return due;
-}
-
-/** Cut to the terminal's width: a line that wraps cannot be cleared. */
-function describeSteps(steps: ReadonlySet<Step>, frame: number, columns: number): string {
-  const parts = [...steps].map((step) => `${step.title} ${formatSeconds(Date.now() - step.startedAt)}`);
-  return `${SPINNER[frame % SPINNER.length]} ${parts.join(' · ')}`.slice(0, columns - 1);
-}
-
-function formatSeconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+function secondsSince(startedAt: number): string {
+  return `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
 }

@@ -11,10 +11,11 @@ export type Invocation = {
   readonly arn: string;
 };
 
-export type RuntimeMessage =
-  | { readonly type: 'ready' }
-  | { readonly type: 'answered'; readonly payload: string }
-  | { readonly type: 'failed'; readonly error: FunctionError };
+/** Of an invocation, or of the init before the first one. */
+export type Answer =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'answered'; readonly payload: string }
+  | { readonly kind: 'failed'; readonly error: FunctionError };
 
 /** What Lambda answers for a function that threw. */
 export type FunctionError = {
@@ -40,33 +41,26 @@ process.on('disconnect', () => {
   process.kill(process.pid, 'SIGTERM'); // ends it at once, unless the function has something to give back
 });
 
-try {
+await answer(async () => {
   const handler = await loadHandler();
-  process.on('message', (invocation: Invocation) => void answer(handler, invocation));
-  send({ type: 'ready' });
-} catch (error) {
-  send({ type: 'failed', error: describe(error) });
-}
+  process.on('message', (invocation: Invocation) => {
+    void answer(async () => {
+      const result = await handler(JSON.parse(invocation.payload), createContext(invocation));
+      return { kind: 'answered', payload: JSON.stringify(result) ?? 'null' };
+    });
+  });
+  return { kind: 'ready' };
+});
 
-async function answer(handler: Handler, invocation: Invocation): Promise<void> {
-  try {
-    const result = await handler(JSON.parse(invocation.payload), createContext(invocation));
-    send({ type: 'answered', payload: JSON.stringify(result) ?? 'null' });
-  } catch (error) {
-    send({ type: 'failed', error: describe(error) });
-  }
-}
-
-function send(message: RuntimeMessage): void {
-  process.send?.(message);
+/** Sends what `work` comes to. */
+async function answer(work: () => Promise<Answer>): Promise<void> {
+  process.send?.(await work().catch((error): Answer => ({ kind: 'failed', error: describe(error) })));
 }
 
 async function loadHandler(): Promise<Handler> {
   const [file = '', name = ''] = (process.env['_HANDLER'] ?? '').split('.');
   const base = join(process.env['LAMBDA_TASK_ROOT'] ?? '', file);
-  const path = ['.mjs', '.js', '.cjs']
-    .map((extension) => base + extension)
-    .find((candidate) => existsSync(candidate));
+  const path = ['.mjs', '.js', '.cjs'].map((extension) => base + extension).find(existsSync);
   if (!path) throw new Error(`There is no bundle ${base}.mjs`);
   const handler: unknown = ((await import(pathToFileURL(path).href)) as Record<string, unknown>)[name];
   if (typeof handler !== 'function') throw new Error(`${path} does not export a function "${name}"`);

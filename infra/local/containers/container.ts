@@ -1,71 +1,67 @@
 /** The runner's handle on one container: a child process with one function's bundle, which runs one invocation at a time. */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { localRegion } from '../../assembly/intrinsics.ts';
 import type { FunctionSpec } from '../../assembly/template.ts';
-import { traceIdOf } from '../log-line.ts';
-import { type ContainerOptions, forkRuntime } from './container-process.ts';
-import type { FunctionError, Invocation, RuntimeMessage } from './container-runtime.ts';
+import { toLogLine, traceIdOf } from '../log-line.ts';
+import { endChild } from '../processes/processes.ts';
+import type { ProcessWatcher } from '../processes/run.ts';
+import type { Answer, FunctionError, Invocation } from './container-runtime.ts';
+
+export type ContainerOptions = {
+  /** Where the function's SDK finds the Lambda API. */
+  readonly lambdaEndpoint: string;
+  /** Stops the process between invocations, as Lambda does. */
+  readonly freeze: boolean;
+  readonly log: (line: string) => void;
+  readonly watcher?: ProcessWatcher | undefined;
+};
 
 export type Outcome =
   | { readonly kind: 'answered'; readonly payload: string }
-  | { readonly kind: 'failed'; readonly error: FunctionError }
-  | { readonly kind: 'timed-out'; readonly error: FunctionError }
-  | { readonly kind: 'throttled'; readonly error: FunctionError };
+  | { readonly kind: 'failed' | 'timed-out' | 'throttled'; readonly error: FunctionError };
 
 /** Lambda gives an init 10 s; here two cores may be starting everything at once. */
 const initTimeoutMs = 30_000;
-
 /** Within the time that a stop has. */
 const ORDERLY_END_MS = 1_000;
+
+const runtimePath = fileURLToPath(new URL('./container-runtime.ts', import.meta.url));
 
 export class Container {
   readonly #spec: FunctionSpec;
   readonly #options: ContainerOptions;
-  readonly #child: ChildProcess;
-  #settle: ((outcome: Outcome | 'ready') => void) | undefined;
-  #isKilled = false;
+  #child: ChildProcess | undefined;
+  #ended: Promise<unknown> = Promise.resolve();
+  #isStopped = false;
   /** Of the invocation that runs or ran last; before the first one, the container's own. */
-  #traceId = `init-${randomUUID()}`;
-  /** Resolves when the process is gone; never rejects. */
-  readonly ended: Promise<void>;
+  #traceId = '';
 
-  private constructor(spec: FunctionSpec, options: ContainerOptions) {
+  constructor(spec: FunctionSpec, options: ContainerOptions) {
     this.#spec = spec;
     this.#options = options;
-    this.#child = forkRuntime(spec, options, () => this.#traceId);
-    this.ended = waitForEnd(this.#child);
-    this.#child.on('message', (message: RuntimeMessage) => this.#receive(message));
-    this.#child.once('exit', (code, signal) =>
-      this.#end(`Runtime exited with error: ${signal ?? `exit status ${code}`}`),
-    );
-    this.#child.on('error', (error) => this.#end(`Runtime could not be started: ${error.message}`));
-  }
-
-  /** A container that has run its init, or why it could not. `onFork` gets it before, so that it can be ended. */
-  static async start(
-    spec: FunctionSpec,
-    options: ContainerOptions,
-    onFork: (container: Container) => void,
-  ): Promise<Container | Outcome> {
-    const container = new Container(spec, options);
-    onFork(container);
-    const outcome = await container.#await(initTimeoutMs, 'Init');
-    if (outcome === 'ready') return container;
-    container.kill();
-    return outcome;
   }
 
   get isAlive(): boolean {
-    return (
-      !this.#isKilled &&
-      this.#child.pid !== undefined &&
-      this.#child.exitCode === null &&
-      this.#child.signalCode === null
-    );
+    const child = this.#child;
+    return child?.pid !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** Never rejects. After a timeout or a crash the container is dead. */
+  /** Never rejects. Starts the process at the first invocation, and anew when it has died. */
   async invoke(payload: string): Promise<Outcome> {
+    if (this.#isStopped) return throttled('The stage is stopping');
+    if (!this.isAlive) {
+      this.#start();
+      const init = await this.#awaitAnswer(initTimeoutMs, 'Init');
+      if (init.kind !== 'ready') {
+        this.kill();
+        return init;
+      }
+    }
     const { timeoutMs, arn } = this.#spec;
     const invocation: Invocation = {
       requestId: randomUUID(),
@@ -74,69 +70,100 @@ export class Container {
       arn,
     };
     this.#traceId = traceIdOf(JSON.parse(payload), invocation.requestId);
-    this.#thaw();
-    this.#child.send(invocation, (error) => error && this.#end(`Runtime is gone: ${error.message}`));
-    const outcome = (await this.#await(timeoutMs, 'Task')) as Outcome;
+    if (this.#options.freeze) this.#child?.kill('SIGCONT');
+    this.#child?.send(invocation);
+    const outcome = (await this.#awaitAnswer(timeoutMs, 'Task')) as Outcome;
     if (outcome.kind === 'timed-out') this.kill();
-    else this.#freeze();
+    else if (this.#options.freeze) this.#child?.kill('SIGSTOP');
     return outcome;
   }
 
   /** At once; a frozen process heeds no other signal. */
   kill(): void {
-    this.#isKilled = true;
-    this.#child.kill('SIGKILL');
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
   }
 
   /** Lets a function give back what it holds, such as a lock, for a moment. Resolves when the process is gone. */
   async end(): Promise<void> {
-    this.#isKilled = true;
-    this.#child.kill('SIGTERM');
-    this.#child.kill('SIGCONT'); // frozen, it would heed the first one never
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), ORDERLY_END_MS);
-    await this.ended;
-    clearTimeout(timer);
+    this.#isStopped = true;
+    if (this.#child) await endChild(this.#child, 'SIGTERM', ORDERLY_END_MS, this.#ended);
+    await this.#ended;
   }
 
-  #thaw(): void {
-    if (this.#options.freeze) this.#child.kill('SIGCONT');
-  }
-
-  #freeze(): void {
-    if (this.#options.freeze && this.isAlive) this.#child.kill('SIGSTOP');
-  }
-
-  #await(limitMs: number, what: string): Promise<Outcome | 'ready'> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#settle?.(timedOut(what, limitMs)), limitMs);
-      this.#settle = (outcome) => {
-        clearTimeout(timer);
-        this.#settle = undefined;
-        resolve(outcome);
-      };
+  /** In a process group of its own: Ctrl-C in the terminal is for the runner, which ends the containers in order. */
+  #start(): void {
+    const { log, watcher } = this.#options;
+    const child = fork(runtimePath, [], {
+      env: environmentOf(this.#spec, this.#options),
+      execArgv: [`--max-old-space-size=${this.#spec.memoryMiB}`],
+      cwd: this.#spec.codeDir,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
+    this.#child = child;
+    this.#traceId = `init-${randomUUID()}`;
+    child.on('error', () => {}); // whoever waits for an answer hears of it
+    for (const [input, level] of [
+      [child.stdout, 'info'],
+      [child.stderr, 'error'],
+    ] as const)
+      if (input) createInterface({ input }).on('line', (line) => log(toLogLine(line, level, this.#traceId)));
+    const { pid } = child;
+    if (pid === undefined) return;
+    watcher?.watch({ name: this.#spec.name, pid, stopSignal: 'SIGKILL' });
+    this.#ended = new Promise((resolve) => child.once('exit', resolve)).then(() => watcher?.forget(pid));
   }
 
-  #receive(message: RuntimeMessage): void {
-    if (message.type === 'ready') this.#settle?.('ready');
-    else if (message.type === 'answered') this.#settle?.({ kind: 'answered', payload: message.payload });
-    else this.#settle?.({ kind: 'failed', error: message.error });
-  }
-
-  #end(errorMessage: string): void {
-    if (this.#child.pid !== undefined) this.#options.watcher?.forget(this.#child.pid);
-    this.#settle?.({ kind: 'failed', error: { errorType: 'Runtime.ExitError', errorMessage } });
+  /** What the process says next, or why it says nothing. */
+  async #awaitAnswer(limitMs: number, what: string): Promise<Answer | Outcome> {
+    const child = this.#child as ChildProcess;
+    const answered = new AbortController();
+    const { signal } = answered;
+    const late = `${what} timed out after ${(limitMs / 1000).toFixed(2)} seconds`;
+    try {
+      return await Promise.race([
+        once(child, 'message', { signal }).then(([answer]) => answer as Answer),
+        once(child, 'exit', { signal }).then(([code, by]) =>
+          failed('failed', 'Runtime.ExitError', `Runtime exited with error: ${by ?? `exit status ${code}`}`),
+        ),
+        delay(limitMs, failed('timed-out', 'Sandbox.Timedout', late), { signal }),
+      ]);
+    } catch (error) {
+      return failed('failed', 'Runtime.ExitError', `Runtime is gone: ${(error as Error).message}`);
+    } finally {
+      answered.abort();
+    }
   }
 }
 
-function waitForEnd(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
+export function throttled(reason: string): Outcome {
+  return failed('throttled', 'TooManyRequestsException', `Rate Exceeded: ${reason}`);
 }
 
-function timedOut(what: string, limitMs: number): Outcome {
-  const errorMessage = `${what} timed out after ${(limitMs / 1000).toFixed(2)} seconds`;
-  return { kind: 'timed-out', error: { errorType: 'Sandbox.Timedout', errorMessage } };
+function failed(
+  kind: 'failed' | 'timed-out' | 'throttled',
+  errorType: string,
+  errorMessage: string,
+): Outcome {
+  return { kind, error: { errorType, errorMessage } };
+}
+
+/** What the template says and what Lambda itself sets, and nothing of the runner's own environment but the PATH. */
+function environmentOf(spec: FunctionSpec, { lambdaEndpoint }: ContainerOptions): NodeJS.ProcessEnv {
+  return {
+    ...spec.environment,
+    _HANDLER: spec.handler,
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+    AWS_ENDPOINT_URL_LAMBDA: lambdaEndpoint,
+    AWS_DEFAULT_REGION: localRegion,
+    AWS_REGION: localRegion,
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMiB),
+    AWS_LAMBDA_FUNCTION_NAME: spec.name,
+    AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+    LAMBDA_TASK_ROOT: spec.codeDir,
+    PATH: process.env['PATH'] ?? '',
+    TZ: ':UTC',
+  };
 }

@@ -1,10 +1,12 @@
 /** Compresses answers as API Gateway does: for callers that ask for it by name, from the API's minimum size on. */
 import { promisify } from 'node:util';
 import { deflate, gzip } from 'node:zlib';
-import type { HttpAnswer } from './gateway-answer.ts';
+import type { HttpAnswer } from '../http.ts';
 
-const codings = { gzip: promisify(gzip), deflate: promisify(deflate) } as const;
-type Coding = keyof typeof codings;
+const codings = new Map([
+  ['gzip', promisify(gzip)],
+  ['deflate', promisify(deflate)],
+]);
 
 export async function compress(
   answer: HttpAnswer,
@@ -12,27 +14,22 @@ export async function compress(
   minBytes: number | undefined,
 ): Promise<HttpAnswer> {
   const coding = preferredCoding(acceptEncoding);
+  const encode = codings.get(coding);
   const isSmall = minBytes === undefined || Buffer.byteLength(answer.body) < minBytes;
-  if (!coding || isSmall || 'content-encoding' in answer.headers) return answer;
-  const body = await codings[coding](answer.body);
+  if (!encode || isSmall || 'content-encoding' in answer.headers) return answer;
+  const body = await encode(answer.body);
   return { ...answer, headers: { ...answer.headers, 'content-encoding': coding }, body };
 }
 
-/** Undefined when what the caller likes best is neither; of equals the first counts. `*` is no name. */
-function preferredCoding(acceptEncoding = ''): Coding | undefined {
-  const accepted = acceptEncoding.split(',').map(readCoding);
+/** What the caller likes best, of equals the first. `*` is no name. */
+function preferredCoding(acceptEncoding = ''): string {
+  const accepted = acceptEncoding.split(',').map((text) => {
+    const [name = '', quality = 1] = text
+      .trim()
+      .toLowerCase()
+      .split(/\s*;\s*q=/);
+    return { name, quality: Number(quality) };
+  });
   const best = accepted.toSorted((one, other) => other.quality - one.quality)[0];
-  return best && best.quality > 0 && isCoding(best.name) ? best.name : undefined;
-}
-
-function readCoding(text: string): { name: string; quality: number } {
-  const [name = '', quality] = text
-    .trim()
-    .toLowerCase()
-    .split(/\s*;\s*q=/);
-  return { name, quality: Number(quality ?? 1) };
-}
-
-function isCoding(name: string): name is Coding {
-  return Object.hasOwn(codings, name);
+  return best && best.quality > 0 ? best.name : '';
 }

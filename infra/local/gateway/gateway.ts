@@ -1,34 +1,27 @@
 /** API Gateway on this machine: route, authorizer, limits, request validator, function, in this order, as the template says. */
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { ApiSpec, RouteSpec } from '../../assembly/api-spec.ts';
 import type { Outcome } from '../containers/container.ts';
 import type { Functions } from '../containers/containers.ts';
-import { type Level, logLine } from '../log-line.ts';
+import { BodyTooLarge, ClientGone, type HttpAnswer, listen } from '../http.ts';
+import { logLine } from '../log-line.ts';
+import { within } from '../time-limit.ts';
 import { type Authorize, type Caller, createAuthorization } from './authorization.ts';
 import { compress } from './compression.ts';
-import {
-  answerFromFunction,
-  answerFromRefusal,
-  type GatewayContext,
-  type HttpAnswer,
-} from './gateway-answer.ts';
-import { BodyTooLarge, ClientGone } from './http-body.ts';
+import { answerFromFunction, answerFromRefusal } from './gateway-answer.ts';
 import { findHeader, type HttpRequest, readRequest } from './http-request.ts';
 import { createProxyEvent, isBinary, methodArn } from './proxy-event.ts';
 import { Refusal } from './refusal.ts';
-import { matchRoute, type RouteMatch } from './routes.ts';
+import { matchRoute } from './routes.ts';
 import { createStageThrottles, createUsagePlans, type UsagePlans } from './usage-plan.ts';
 import { validate } from './validation.ts';
 
-export type GatewayOptions = {
+type GatewayOptions = {
   readonly api: ApiSpec;
   readonly functions: Pick<Functions, 'invoke'>;
   readonly port: number;
   readonly log: (line: string) => void;
-  /** Milliseconds, for limits and what is remembered. @default - the wall clock */
-  readonly now?: () => number;
 };
 
 type Gateway = GatewayOptions & {
@@ -44,23 +37,15 @@ const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i;
 export async function startGateway(options: GatewayOptions): Promise<Server> {
   const gateway: Gateway = {
     ...options,
-    authorize: createAuthorization(options.functions, options.now),
-    usagePlans: createUsagePlans(options.api.usagePlans, options.now),
-    admitToStage: createStageThrottles(options.api.stageThrottles, options.now),
+    authorize: createAuthorization(options.functions),
+    usagePlans: createUsagePlans(options.api.usagePlans),
+    admitToStage: createStageThrottles(options.api.stageThrottles),
   };
-  const server = createServer((request, response) => void handle(gateway, request, response));
-  server.listen(options.port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
-
-async function handle(gateway: Gateway, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  const requestId = randomUUID();
-  const answer = await answerSafely(gateway, incoming, requestId);
-  if (!answer) return;
-  response.statusCode = answer.status;
-  response.setHeaders(new Map(Object.entries({ 'x-amzn-requestid': requestId, ...answer.headers })));
-  response.end(incoming.method === 'HEAD' ? undefined : answer.body);
+  return await listen(options.port, async (incoming) => {
+    const requestId = randomUUID();
+    const answer = await answerSafely(gateway, incoming, requestId);
+    return answer && { ...answer, headers: { 'x-amzn-requestid': requestId, ...answer.headers } };
+  });
 }
 
 /** The one place where errors become answers; undefined when nobody is left to hear one. */
@@ -69,25 +54,25 @@ async function answerSafely(
   incoming: IncomingMessage,
   requestId: string,
 ): Promise<HttpAnswer | undefined> {
+  const { api, log } = gateway;
+  const { method = '', url = '', headers } = incoming;
   try {
-    checkHost(incoming);
+    // A web page can have its own name lead here; its browser then takes the answers for the page's, which may read them.
+    if (!LOOPBACK_HOST.test(headers.host ?? ''))
+      throw new Refusal('FOREIGN_HOST', 'The header Host must name 127.0.0.1, localhost or [::1]');
     return await answer(gateway, await readRequest(incoming, requestId));
   } catch (error) {
+    const facts = { method, url };
     if (error instanceof ClientGone) {
-      gateway.log(describe('info', error.message, incoming, requestId));
+      log(logLine('info', error.message, requestId, { source: 'gateway', ...facts }));
       return undefined;
     }
     const refusal = toRefusal(error);
     const { type, message, status } = refusal;
-    if (status >= 500) gateway.log(describe('error', message, incoming, requestId, { type }));
-    return answerFromRefusal(refusal, gateway.api, contextOf(gateway, incoming, requestId));
+    if (status >= 500) log(logLine('error', message, requestId, { source: 'gateway', type, ...facts }));
+    const path = url.split('?')[0] ?? '';
+    return answerFromRefusal(refusal, api, { requestId, httpMethod: method, path, stage: api.stageName });
   }
-}
-
-/** A web page can have its own name lead to this address; its browser then takes the answers for the page's, which may read them. */
-function checkHost({ headers }: IncomingMessage): void {
-  if (!LOOPBACK_HOST.test(headers.host ?? ''))
-    throw new Refusal('FOREIGN_HOST', 'The header Host must name 127.0.0.1, localhost or [::1]');
 }
 
 function toRefusal(error: unknown): Refusal {
@@ -96,93 +81,44 @@ function toRefusal(error: unknown): Refusal {
   return new Refusal('FUNCTION_FAILED', error instanceof Error ? error.message : String(error));
 }
 
-function describe(
-  level: Level,
-  message: string,
-  { method, url }: IncomingMessage,
-  traceId: string,
-  facts: object = {},
-): string {
-  return logLine(level, message, traceId, { source: 'gateway', ...facts, method, url });
-}
-
-function contextOf(
-  { api }: Gateway,
-  { method = '', url = '' }: IncomingMessage,
-  requestId: string,
-): GatewayContext {
-  return { requestId, httpMethod: method, path: url.split('?')[0] ?? '', stage: api.stageName };
-}
-
 async function answer(gateway: Gateway, request: HttpRequest): Promise<HttpAnswer> {
-  const match = matchRoute(gateway.api.routes, request.method, request.path);
+  const { api, functions } = gateway;
+  const match = matchRoute(api.routes, request.method, request.path);
   if (!match) throw new Refusal('MISSING_AUTHENTICATION_TOKEN', 'Missing Authentication Token');
+  const { integration, validation } = match.route;
   const caller = await authorize(gateway, request, match.route);
   admit(gateway, request, match.route, caller);
-  if (match.route.validation) validate(request, match.route.validation);
-  const outcome = await integrate(gateway, request, match, caller);
-  const { binaryMediaTypes, minCompressionBytes } = gateway.api;
-  const whole = answerFromOutcome(outcome, isBinary(findHeader(request, 'accept'), binaryMediaTypes));
-  return compress(whole, findHeader(request, 'accept-encoding'), minCompressionBytes);
+  if (validation) validate(request, validation);
+  if (integration.kind === 'unsupported') throw notImplemented(integration.what);
+  const event = JSON.stringify(createProxyEvent(request, match, api, caller?.context));
+  const invocation = functions.invoke(integration.functionName, event, 'RequestResponse');
+  // The function runs on, as it does in an account; only the caller stops waiting.
+  const outcome = await within(integration.timeoutMs, invocation, () => {
+    throw new Refusal('INTEGRATION_TIMEOUT', 'Endpoint request timed out');
+  });
+  if (!outcome) throw notImplemented(`a function that the template lacks (${integration.functionName})`);
+  const whole = answerFromOutcome(outcome, isBinary(findHeader(request, 'accept'), api.binaryMediaTypes));
+  return compress(whole, findHeader(request, 'accept-encoding'), api.minCompressionBytes);
 }
 
-async function authorize(
-  gateway: Gateway,
-  request: HttpRequest,
-  route: RouteSpec,
-): Promise<Caller | undefined> {
-  const { authorization } = route;
+async function authorize(gateway: Gateway, request: HttpRequest, { authorization }: RouteSpec) {
   if (authorization.kind === 'none') return undefined;
   if (authorization.kind === 'unsupported') throw notImplemented(authorization.what);
-  return gateway.authorize(
-    authorization,
-    findHeader(request, authorization.header),
-    methodArn(request, gateway.api),
-  );
+  const token = findHeader(request, authorization.header);
+  return gateway.authorize(authorization, token, methodArn(request, gateway.api));
 }
 
 function admit(gateway: Gateway, request: HttpRequest, route: RouteSpec, caller: Caller | undefined): void {
   const method = `${route.path}/${route.method}`;
-  if (route.apiKeyRequired) admitByKey(gateway, request, method, caller);
+  if (route.apiKeyRequired) {
+    const isOfCaller = gateway.api.keySource === 'AUTHORIZER';
+    const key = isOfCaller ? caller?.usageKey : findHeader(request, 'x-api-key');
+    const verdict = gateway.usagePlans.admit(key, method);
+    if (verdict === 'unknown-key') throw new Refusal('INVALID_API_KEY', 'Forbidden');
+    if (verdict === 'throttled') throw new Refusal('THROTTLED', 'Too Many Requests');
+    if (verdict === 'quota-exceeded') throw new Refusal('QUOTA_EXCEEDED', 'Limit Exceeded');
+  }
   if (!gateway.admitToStage(method)) throw new Refusal('THROTTLED', 'Too Many Requests');
-}
-
-function admitByKey(
-  gateway: Gateway,
-  request: HttpRequest,
-  method: string,
-  caller: Caller | undefined,
-): void {
-  const key = gateway.api.keySource === 'AUTHORIZER' ? caller?.usageKey : findHeader(request, 'x-api-key');
-  const verdict = gateway.usagePlans.admit(key, method);
-  if (verdict === 'unknown-key') throw new Refusal('INVALID_API_KEY', 'Forbidden');
-  if (verdict === 'throttled') throw new Refusal('THROTTLED', 'Too Many Requests');
-  if (verdict === 'quota-exceeded') throw new Refusal('QUOTA_EXCEEDED', 'Limit Exceeded');
-}
-
-async function integrate(
-  gateway: Gateway,
-  request: HttpRequest,
-  match: RouteMatch,
-  caller: Caller | undefined,
-): Promise<Outcome> {
-  const { integration } = match.route;
-  if (integration.kind === 'unsupported') throw notImplemented(integration.what);
-  const event = JSON.stringify(createProxyEvent(request, match, gateway.api, caller?.context));
-  const invocation = gateway.functions.invoke(integration.functionName, event, 'RequestResponse');
-  const outcome = await withDeadline(invocation, integration.timeoutMs);
-  if (!outcome) throw notImplemented(`a function that the template lacks (${integration.functionName})`);
-  return outcome;
-}
-
-/** The function runs on, as it does in an account; only the caller stops waiting. */
-async function withDeadline<T>(work: Promise<T>, limitMs: number): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new Refusal('INTEGRATION_TIMEOUT', 'Endpoint request timed out')),
-    limitMs,
-  );
-  return await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }
 
 function answerFromOutcome(outcome: Outcome, acceptsBinary: boolean): HttpAnswer {

@@ -1,6 +1,6 @@
 /** An HTTP request as the gateway handles it: whole, with names and path as they were sent. */
 import type { IncomingMessage } from 'node:http';
-import { readBody } from './http-body.ts';
+import { readBody } from '../http.ts';
 
 export type HttpRequest = {
   readonly requestId: string;

@@ -9,25 +9,20 @@ type Statement = {
 };
 
 /** Whether the policy allows the method. A Deny wins over any Allow; no statement means no. */
-export function isAllowed(policy: PolicyDocument, methodArn: string): boolean {
-  const matching = [policy.Statement]
-    .flat()
-    .filter((statement) => applies(statement as Statement, methodArn));
-  const effects = matching.map((statement) => (statement as Statement).Effect);
-  return effects.includes('Allow') && !effects.includes('Deny');
-}
-
-function applies({ Action, Resource, Condition }: Statement, methodArn: string): boolean {
-  if (Condition !== undefined) throw new Error('The local runner does not implement conditions in a policy');
-  return matchesAny(Action, 'execute-api:Invoke') && matchesAny(Resource, methodArn);
-}
-
-function matchesAny(patterns: string | readonly string[], text: string): boolean {
-  return [patterns].flat().some((pattern) => toRegExp(String(pattern)).test(text));
+export function isAllowed({ Statement }: PolicyDocument, methodArn: string): boolean {
+  const statements: readonly Statement[] = 'Effect' in Statement ? [Statement] : Statement;
+  const matching = statements.filter(({ Action, Resource, Condition }) => {
+    if (Condition !== undefined)
+      throw new Error('The local runner does not implement conditions in a policy');
+    return matchesAny(Action, 'execute-api:Invoke') && matchesAny(Resource, methodArn);
+  });
+  return matching.length > 0 && matching.every(({ Effect }) => Effect === 'Allow');
 }
 
 /** `*` stands for any text, slashes included, and `?` for one character. */
-function toRegExp(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'i');
+function matchesAny(patterns: string | readonly string[], text: string): boolean {
+  return [patterns].flat().some((pattern) => {
+    const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, '\\$&');
+    return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 'i').test(text);
+  });
 }

@@ -9,48 +9,42 @@ export type AuthorizerContext = Readonly<Record<string, string | number>>;
 
 export function createProxyEvent(
   request: HttpRequest,
-  match: RouteMatch,
-  api: ApiSpec,
+  { route, parameters }: RouteMatch,
+  { apiId, stageName, binaryMediaTypes }: ApiSpec,
   authorizer: AuthorizerContext | undefined,
 ): object {
+  const { requestId, method, path, headers, receivedAtMs, body } = request;
   const query = [...new URLSearchParams(request.query)];
+  const isBase64Encoded = isBinary(findHeader(request, 'content-type'), binaryMediaTypes);
   return {
-    resource: match.route.path,
-    path: request.path,
-    httpMethod: request.method,
-    headers: single(request.headers),
-    multiValueHeaders: multiple(request.headers),
+    resource: route.path,
+    path,
+    httpMethod: method,
+    headers: single(headers),
+    multiValueHeaders: multiple(headers),
     queryStringParameters: single(query),
     multiValueQueryStringParameters: multiple(query),
-    pathParameters: orNull(match.parameters),
+    pathParameters: orNull(parameters),
     stageVariables: null,
-    requestContext: createRequestContext(request, match, api, authorizer),
-    ...encodeBody(request, api.binaryMediaTypes),
-  };
-}
-
-function createRequestContext(
-  request: HttpRequest,
-  { route }: RouteMatch,
-  { apiId, stageName }: ApiSpec,
-  authorizer: AuthorizerContext | undefined,
-): object {
-  return {
-    accountId: localAccount,
-    apiId,
-    domainName: findHeader(request, 'host') ?? '',
-    extendedRequestId: request.requestId,
-    httpMethod: request.method,
-    path: `/${stageName}${request.path}`,
-    protocol: 'HTTP/1.1',
-    requestId: request.requestId,
-    requestTime: new Date(request.receivedAtMs).toUTCString(),
-    requestTimeEpoch: request.receivedAtMs,
-    resourceId: route.path,
-    resourcePath: route.path,
-    stage: stageName,
-    identity: { sourceIp: request.sourceIp, userAgent: findHeader(request, 'user-agent') ?? null },
-    ...(authorizer && { authorizer }),
+    requestContext: {
+      accountId: localAccount,
+      apiId,
+      domainName: findHeader(request, 'host') ?? '',
+      extendedRequestId: requestId,
+      httpMethod: method,
+      path: `/${stageName}${path}`,
+      protocol: 'HTTP/1.1',
+      requestId,
+      requestTime: new Date(receivedAtMs).toUTCString(),
+      requestTimeEpoch: receivedAtMs,
+      resourceId: route.path,
+      resourcePath: route.path,
+      stage: stageName,
+      identity: { sourceIp: request.sourceIp, userAgent: findHeader(request, 'user-agent') ?? null },
+      ...(authorizer && { authorizer }),
+    },
+    body: body.length > 0 ? body.toString(isBase64Encoded ? 'base64' : 'utf8') : null,
+    isBase64Encoded,
   };
 }
 
@@ -59,26 +53,21 @@ export function methodArn({ method, path }: HttpRequest, { apiId, stageName }: A
   return `arn:aws:execute-api:${localRegion}:${localAccount}:${apiId}/${stageName}/${method}${path}`;
 }
 
+type Pairs = readonly (readonly [string, string])[];
+
 /** Of repeated names the last counts. */
-function single(pairs: readonly (readonly [string, string])[]): Record<string, string> | null {
+function single(pairs: Pairs): Record<string, string> | null {
   return orNull(Object.fromEntries(pairs));
 }
 
-function multiple(pairs: readonly (readonly [string, string])[]): Record<string, string[]> | null {
-  const lists = new Map<string, string[]>();
-  for (const [name, value] of pairs) lists.set(name, [...(lists.get(name) ?? []), value]);
-  return orNull(Object.fromEntries(lists));
+function multiple(pairs: Pairs): Record<string, string[]> | null {
+  const lists = Map.groupBy(pairs, ([name]) => name);
+  return orNull(Object.fromEntries([...lists].map(([name, list]) => [name, list.map(([, value]) => value)])));
 }
 
 /** API Gateway says null where there is nothing. */
 function orNull<T extends object>(fields: T): T | null {
   return Object.keys(fields).length > 0 ? fields : null;
-}
-
-function encodeBody(request: HttpRequest, binaryMediaTypes: readonly string[]) {
-  const isBase64Encoded = isBinary(findHeader(request, 'content-type'), binaryMediaTypes);
-  const text = request.body.toString(isBase64Encoded ? 'base64' : 'utf8');
-  return { body: request.body.length > 0 ? text : null, isBase64Encoded };
 }
 
 /** Whether a media type (the first of a list) is one of those that the API calls binary. */

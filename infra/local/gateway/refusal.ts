@@ -1,4 +1,5 @@
 /** Why the gateway itself answers instead of a function: named as API Gateway names its gateway responses. */
+
 /** The statuses that API Gateway answers with where the template gives none. */
 const defaultStatuses = {
   ACCESS_DENIED: 403,
@@ -19,9 +20,9 @@ const defaultStatuses = {
   // Of this runner alone: no template says how they look.
   FOREIGN_HOST: 403,
   NOT_IMPLEMENTED: 501,
-} as const;
+};
 
-export type RefusalType = keyof typeof defaultStatuses;
+type RefusalType = keyof typeof defaultStatuses;
 
 export class Refusal extends Error {
   override readonly name = 'Refusal';

@@ -13,9 +13,7 @@ export function createUsagePlans(plans: readonly UsagePlanSpec[], now: () => num
   const limiters = new Map(
     plans.flatMap((plan) => plan.keys.map((key) => [key, createLimiter(plan, now)] as const)),
   );
-  return {
-    admit: (key, method) => (key === undefined ? undefined : limiters.get(key))?.(method) ?? 'unknown-key',
-  };
+  return { admit: (key = '', method) => limiters.get(key)?.(method) ?? 'unknown-key' };
 }
 
 /** Whether the stage lets one more request through, whoever sends it; a method without a throttle lets all. */
@@ -27,17 +25,14 @@ export function createStageThrottles(
   return (method) => buckets.get(method)?.() ?? true;
 }
 
-type Limiter = (method: string) => Verdict;
-
 /** The limits of one key: methods with a throttle of their own, and one bucket for all the others. */
-function createLimiter(plan: UsagePlanSpec, now: () => number): Limiter {
-  const methods = new Map(
-    [...plan.methodThrottles].map(([name, throttle]) => [name, createBucket(throttle, now)]),
-  );
+function createLimiter(plan: UsagePlanSpec, now: () => number): (method: string) => Verdict {
+  const admitsMethod = createStageThrottles(plan.methodThrottles, now);
   const others = plan.throttle ? createBucket(plan.throttle, now) : () => true;
   const quota = plan.quota ? createQuota(plan.quota, now) : () => true;
   return (method) => {
-    if (!(methods.get(method) ?? others)()) return 'throttled';
+    const isOwn = plan.methodThrottles.has(method);
+    if (!(isOwn ? admitsMethod(method) : others())) return 'throttled';
     return quota() ? 'allowed' : 'quota-exceeded';
   };
 }

@@ -4,29 +4,22 @@ import { findHeader, type HttpRequest } from './http-request.ts';
 import { Refusal } from './refusal.ts';
 
 /** @throws Refusal (400), whose message is API Gateway's own. */
-export function validate(request: HttpRequest, spec: ValidationSpec): void {
-  const missing = findMissing(request, spec);
+export function validate(request: HttpRequest, { headers, query, objectBody }: ValidationSpec): void {
+  const parameters = new URLSearchParams(request.query);
+  // A parameter that is blank is missing.
+  const missing = [
+    ...headers.filter((name) => !findHeader(request, name)),
+    ...query.filter((name) => !parameters.get(name)),
+  ];
   if (missing.length > 0) {
     const message = `Missing required request parameters: [${missing.join(', ')}]`;
     throw new Refusal('BAD_REQUEST_PARAMETERS', message);
   }
-  if (spec.objectBody && isJson(request) && !isObjectOrEmpty(request.body.toString('utf8')))
-    throw new Refusal('BAD_REQUEST_BODY', 'Invalid request body');
-}
-
-/** A parameter that is blank is missing. */
-function findMissing(request: HttpRequest, { headers, query }: ValidationSpec): string[] {
-  const parameters = new URLSearchParams(request.query);
-  return [
-    ...headers.filter((name) => !findHeader(request, name)),
-    ...query.filter((name) => !parameters.get(name)),
-  ];
-}
-
-/** A body without a media type is taken for JSON. */
-function isJson(request: HttpRequest): boolean {
+  // A body without a media type is taken for JSON.
   const mediaType = findHeader(request, 'content-type')?.split(';')[0]?.trim().toLowerCase();
-  return mediaType === undefined || mediaType === 'application/json';
+  const isJson = mediaType === undefined || mediaType === 'application/json';
+  if (objectBody && isJson && !isObjectOrEmpty(request.body.toString('utf8')))
+    throw new Refusal('BAD_REQUEST_BODY', 'Invalid request body');
 }
 
 /** An empty body counts as `{}`. */

@@ -11,12 +11,9 @@ import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readTemplate } from '../../../../infra/assembly/template.ts';
 import type { DoneInvocation } from '../../../../infra/local/containers/containers.ts';
-import {
-  type ControlServer,
-  closeServer,
-  startControlServer,
-} from '../../../../infra/local/control-server.ts';
+import { type ControlServer, startControlServer } from '../../../../infra/local/control-server.ts';
 import { startGateway } from '../../../../infra/local/gateway/gateway.ts';
+import { closeServer } from '../../../../infra/local/http.ts';
 import { type LocalStage, startStage } from '../../../../infra/local/stage.ts';
 import {
   aliasResources,

@@ -2,7 +2,7 @@
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { compress } from '../../../../../infra/local/gateway/compression.ts';
-import type { HttpAnswer } from '../../../../../infra/local/gateway/gateway-answer.ts';
+import type { HttpAnswer } from '../../../../../infra/local/http.ts';
 
 const body = 'ä'.repeat(500);
 const answer: HttpAnswer = { status: 200, headers: { 'x-cache': 'l1' }, body };
