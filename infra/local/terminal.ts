@@ -16,7 +16,7 @@ const CLEAR_LINE = '\r\x1b[2K';
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
 
 export function createTerminal(output: Output = process.stdout, errors: Output = process.stderr): Terminal {
-  const { isTTY = false, columns = 80 } = output;
+  const { isTTY = false } = output;
   const steps = new Map<object, { readonly title: string; readonly startedAt: number }>();
   let frame = 0;
   const clear = () => isTTY && output.write(CLEAR_LINE);
@@ -28,7 +28,7 @@ export function createTerminal(output: Output = process.stdout, errors: Output =
     if (!isTTY || steps.size === 0) return;
     const parts = [...steps.values()].map(({ title, startedAt }) => `${title} ${secondsSince(startedAt)}`);
     const line = `${SPINNER[frame++ % SPINNER.length]} ${parts.join(' · ')}`;
-    output.write(CLEAR_LINE + line.slice(0, columns - 1)); // a line that wraps cannot be cleared
+    output.write(CLEAR_LINE + line.slice(0, (output.columns ?? 80) - 1)); // a line that wraps cannot be cleared
   }, REFRESH_MS).unref();
   return {
     async run(title, work) {

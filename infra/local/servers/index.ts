@@ -15,14 +15,6 @@ export type ServerUrls = {
   readonly pushgatewayUrl: string;
 };
 
-/** Where the servers will be. Known before they run, so that other work can begin at the same time. */
-type ServerPlan = {
-  readonly ports: ServerPorts;
-  readonly use: ExternalUrls;
-  readonly redisOpenTo: RedisUsers;
-  readonly urls: ServerUrls;
-};
-
 export type Servers = ServerUrls & {
   /** The processes that this started: none for a server that the environment names. */
   readonly processes: readonly ServerProcess[];
@@ -33,21 +25,19 @@ export type Servers = ServerUrls & {
 /** Without a process when the environment names it. */
 type Started = { readonly url: string; readonly process?: ServerProcess };
 type Start = (context: StartContext, port: number) => Promise<StartedServer>;
+type ServerPlan = Awaited<ReturnType<typeof planServers>>;
 
 const PORT_TRIES_MAX = 3;
 
-export async function planServers(
-  stateDir: string,
-  use: ExternalUrls,
-  redisOpenTo: RedisUsers = 'functions',
-): Promise<ServerPlan> {
+/** Where the servers will be. Known before they run, so that other work can begin at the same time. */
+export async function planServers(stateDir: string, use: ExternalUrls, openTo: RedisUsers = 'functions') {
   const ports = await choosePorts(stateDir);
-  const urls = {
-    redisUrl: use.redisUrl ?? redisUrl(stateDir, ports.redis, redisOpenTo),
+  const urls: ServerUrls = {
+    redisUrl: use.redisUrl ?? redisUrl(stateDir, ports.redis, openTo),
     databaseUrl: use.databaseUrl ?? postgresUrl(stateDir, ports.postgres),
     pushgatewayUrl: use.pushgatewayUrl ?? `http://${LOOPBACK}:${ports.pushgateway}`,
   };
-  return { ports, use, redisOpenTo, urls };
+  return { ports, use, openTo, urls };
 }
 
 type ServersOptions = {
@@ -76,7 +66,9 @@ export async function startServers({ run, plan, report, ...options }: ServersOpt
     await stop();
     throw signal.reason;
   }
-  rememberPorts(run.stateDir, portsOf({ postgres, redis, pushgateway }));
+  const embedded = Object.entries({ postgres, redis, pushgateway }).filter(([, { process }]) => process);
+  const ports = embedded.map(([name, { url }]) => [name, Number(new URL(url).port)]);
+  rememberPorts(run.stateDir, Object.fromEntries(ports) as Partial<ServerPorts>);
   return {
     databaseUrl: postgres.url,
     redisUrl: redis.url,
@@ -90,13 +82,13 @@ export async function startServers({ run, plan, report, ...options }: ServersOpt
 }
 
 /** In this order: PostgreSQL, Redis, Pushgateway. */
-function beginAll(context: StartContext, { ports, use, redisOpenTo }: ServerPlan): Promise<Started>[] {
+function beginAll(context: StartContext, { ports, use, openTo }: ServerPlan): Promise<Started>[] {
   const external = checkExternal(use);
   const begin = (start: Start, port: number, url: string | undefined): Promise<Started> =>
     url === undefined ? startOnFreePort(start, context, port) : external.then(() => ({ url }));
   return [
     begin(startPostgres, ports.postgres, use.databaseUrl),
-    begin((...where) => startRedis(...where, { openTo: redisOpenTo }), ports.redis, use.redisUrl),
+    begin((...where) => startRedis(...where, { openTo }), ports.redis, use.redisUrl),
     begin(startPushgateway, ports.pushgateway, use.pushgatewayUrl),
   ];
 }
@@ -113,9 +105,4 @@ async function startOnFreePort(start: Start, context: StartContext, planned: num
       port = await findFreePort();
     }
   }
-}
-
-function portsOf(started: Record<keyof ServerPorts, Started>): Partial<ServerPorts> {
-  const embedded = Object.entries(started).filter(([, part]) => part.process !== undefined);
-  return Object.fromEntries(embedded.map(([name, { url }]) => [name, Number(new URL(url).port)]));
 }

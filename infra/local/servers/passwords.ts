@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeError, StartError } from '../start-error.ts';
 
 export function passwordFile(stateDir: string, owner: string): string {
   return join(stateDir, `${owner}.password`);
@@ -11,12 +10,6 @@ export function passwordFile(stateDir: string, owner: string): string {
 /** Of characters that need no escapes in a URL. */
 export function readOrCreatePassword(stateDir: string, owner: string): string {
   const file = passwordFile(stateDir, owner);
-  try {
-    if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new StartError(
-      `Cannot use ${file}: ${describeError(error)}. Run as the user who made that folder, or remove it.`,
-    );
-  }
+  if (!existsSync(file)) writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
+  return readFileSync(file, 'utf8');
 }

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadOrCreateIdentity } from '../../../../infra/local/identity.ts';
-import { readOrCreateOwnerPassword } from '../../../../infra/local/servers/postgres-data.ts';
+import { readOrCreateOwnerPassword } from '../../../../infra/local/servers/postgres.ts';
 import { prepareStateFolder } from '../../../../infra/local/state-folder.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'prewarm-state-'));

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { linkLibraries } from '../../../../../infra/local/servers/postgres-programs.ts';
+import { linkLibraries } from '../../../../../infra/local/servers/postgres.ts';
 
 function makePackage(): string {
   const dir = mkdtempSync(join(tmpdir(), 'prewarm-postgres-'));
