@@ -7,19 +7,9 @@ import { closeServer, type HttpAnswer, listen, originOf, readBody } from './http
 import { describeError } from './start-error.ts';
 
 /** What a custom resource's function puts to its ResponseURL. */
-export type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
+type ResourceAnswer = { readonly Status: 'SUCCESS' | 'FAILED'; readonly Reason?: string };
 
-export type ControlServer = {
-  /** With a secret in its path: who knows it may invoke every function, as any caller. */
-  readonly url: string;
-  /** Without it: the keys are public, and this address is kept in the template. */
-  readonly jwksUri: string;
-  /** Whom the Invoke API invokes; nobody before. */
-  serve(functions: Invokable): void;
-  /** A new ResponseURL, and what was put there. Forget it when nobody waits any more. */
-  expectAnswer(): { readonly responseUrl: string; answer(): ResourceAnswer | undefined; forget(): void };
-  close(): Promise<void>;
-};
+export type ControlServer = Awaited<ReturnType<typeof startControlServer>>;
 
 type Invokable = Pick<Functions, 'has' | 'invoke'>;
 type State = {
@@ -38,26 +28,28 @@ const RESPONSE_PATH = /^\/responses\/([^/]+)$/;
 const maxPayloadBytes = 6 * 1024 * 1024;
 
 /** Listens on a free port of the loopback interface, which every user and every web page of this machine can reach. */
-export async function startControlServer({ jwks }: { jwks: object }): Promise<ControlServer> {
+export async function startControlServer({ jwks }: { jwks: object }) {
   const state: State = { jwks, secret: randomBytes(SECRET_BYTES).toString('base64url'), answers: new Map() };
+  const { answers } = state;
   const server = await listen(0, (request) =>
     route(state, request).catch((error) => json(400, { message: describeError(error) })),
   );
   const url = `${originOf(server)}/${state.secret}`;
   return {
+    /** With a secret in its path: who knows it may invoke every function, as any caller. */
     url,
+    /** Without it: the keys are public, and this address is kept in the template. */
     jwksUri: originOf(server) + JWKS_PATH,
-    serve(functions) {
+    /** Whom the Invoke API invokes; nobody before. */
+    serve(functions: Invokable): void {
       state.functions = functions;
     },
+    /** A new ResponseURL, and what was put there. Forget it when nobody waits any more. */
     expectAnswer() {
       const id = randomUUID();
-      state.answers.set(id, undefined);
-      return {
-        responseUrl: `${url}/responses/${id}`,
-        answer: () => state.answers.get(id),
-        forget: () => void state.answers.delete(id),
-      };
+      answers.set(id, undefined);
+      const forget = () => void answers.delete(id);
+      return { responseUrl: `${url}/responses/${id}`, answer: () => answers.get(id), forget };
     },
     close: () => closeServer(server),
   };

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { localAccount, localRegion } from '../assembly/intrinsics.ts';
 import { type CustomResourceSpec, readTemplate } from '../assembly/template.ts';
-import { createFunctions, type DoneInvocation, type Functions } from './containers/containers.ts';
+import { createFunctions, type Functions } from './containers/containers.ts';
 import type { ControlServer } from './control-server.ts';
 import { startGateway } from './gateway/gateway.ts';
 import { closeServer, originOf } from './http.ts';
@@ -10,20 +10,7 @@ import { logLine } from './log-line.ts';
 import type { ProcessWatcher } from './processes/run.ts';
 import { startSchedules } from './schedule.ts';
 
-export type LocalStage = {
-  /** `http://127.0.0.1:PORT` */
-  readonly url: string;
-  /**
-   * Creates the custom resources one after the other, each after those that it depends on, as CloudFormation does:
-   * migrations, deployment hook. `around` gets the folder of each one's function, and creates it where it wants to.
-   * @throws with the function's reason.
-   */
-  deploy(around?: (folder: string, create: () => Promise<void>) => Promise<void>): Promise<void>;
-  /** The answer takes the listener off again. */
-  onInvocation(listener: (done: DoneInvocation) => void): () => void;
-  /** Ends the server, the timers and every container. */
-  stop(): Promise<void>;
-};
+export type LocalStage = Awaited<ReturnType<typeof startStage>>;
 
 type StageOptions = {
   readonly assemblyDir: string;
@@ -39,7 +26,7 @@ type StageOptions = {
   readonly watcher?: ProcessWatcher;
 };
 
-export async function startStage({ freeze = false, ...options }: StageOptions): Promise<LocalStage> {
+export async function startStage({ freeze = false, ...options }: StageOptions) {
   const { control, log, assemblyDir } = options;
   const template = readTemplate(assemblyDir);
   const traceId = `stage-${randomUUID()}`;
@@ -51,15 +38,27 @@ export async function startStage({ freeze = false, ...options }: StageOptions): 
     void functions.invoke(functionName, JSON.stringify(input), 'Event');
   });
   return {
+    /** `http://127.0.0.1:PORT` */
     url: originOf(server),
-    async deploy(around = (_, create) => create()) {
+
+    /**
+     * Creates the custom resources one after the other, each after those that it depends on, as CloudFormation does:
+     * migrations, deployment hook. `around` gets the folder of each one's function, and creates it where it wants to.
+     * @throws with the function's reason.
+     */
+    async deploy(
+      around: (folder: string, create: () => Promise<void>) => Promise<void> = (_, create) => create(),
+    ): Promise<void> {
       for (const resource of template.customResources) {
         const { folder = '' } = template.functions.find(({ name }) => name === resource.functionName) ?? {};
         await around(folder, () => createResource(resource, template.stackName, functions, control));
       }
     },
+
     onInvocation: functions.onInvocation,
-    async stop() {
+
+    /** Ends the server, the timers and every container. */
+    async stop(): Promise<void> {
       stopSchedules();
       await Promise.all([functions.stop(), closeServer(server)]);
     },

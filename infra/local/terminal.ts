@@ -1,12 +1,5 @@
 /** What the person at the terminal sees while Prewarm starts: each step with its time, on a TTY one line that keeps moving. */
-export type Terminal = {
-  /** Shows that the work goes on, and for how long; work that takes under a second is not worth a line elsewhere than on a TTY. */
-  run<T>(title: string, work: () => Promise<T>): Promise<T>;
-  line(text: string): void;
-  error(text: string): void;
-  /** Takes the moving line away, for good. */
-  close(): void;
-};
+export type Terminal = ReturnType<typeof createTerminal>;
 
 type Output = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
 
@@ -15,7 +8,7 @@ const ANNOUNCE_AFTER_MS = 1_000;
 const CLEAR_LINE = '\r\x1b[2K';
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
 
-export function createTerminal(output: Output = process.stdout, errors: Output = process.stderr): Terminal {
+export function createTerminal(output: Output = process.stdout, errors: Output = process.stderr) {
   const { isTTY = false } = output;
   const steps = new Map<object, { readonly title: string; readonly startedAt: number }>();
   let frame = 0;
@@ -31,7 +24,8 @@ export function createTerminal(output: Output = process.stdout, errors: Output =
     output.write(CLEAR_LINE + line.slice(0, (output.columns ?? 80) - 1)); // a line that wraps cannot be cleared
   }, REFRESH_MS).unref();
   return {
-    async run(title, work) {
+    /** Shows that the work goes on, and for how long; work that takes under a second is not worth a line elsewhere than on a TTY. */
+    async run<T>(title: string, work: () => Promise<T>): Promise<T> {
       const startedAt = Date.now();
       const announcement = setTimeout(() => isTTY || print(`${title} …`), ANNOUNCE_AFTER_MS);
       steps.set(announcement, { title, startedAt });
@@ -44,9 +38,10 @@ export function createTerminal(output: Output = process.stdout, errors: Output =
         steps.delete(announcement);
       }
     },
-    line: (text) => print(text),
-    error: (text) => print(text, errors),
-    close() {
+    line: (text: string): void => print(text),
+    error: (text: string): void => print(text, errors),
+    /** Takes the moving line away, for good. */
+    close(): void {
       clearInterval(timer);
       clear();
     },
@@ -63,7 +58,7 @@ export function untilAborted(terminal: Terminal, signal: AbortSignal): Terminal 
         signal.throwIfAborted();
         return result;
       }),
-    line: (text) => signal.aborted || terminal.line(text),
+    line: (text) => void (signal.aborted || terminal.line(text)),
   };
 }
 

@@ -17,64 +17,62 @@ export type DoneInvocation = {
   readonly durationMs: number;
 };
 
-export type Functions = {
-  has(functionName: string): boolean;
-  /** Never rejects; undefined when there is no such function. `payload` is JSON text. */
-  invoke(functionName: string, payload: string, type: InvocationType): Promise<Outcome | undefined>;
-  /** The answer takes the listener off again. */
-  onInvocation(listener: (done: DoneInvocation) => void): () => void;
-  /** Ends every container, which may give back what it holds; resolves when their processes are gone. */
-  stop(): Promise<void>;
-};
-
-type FunctionsOptions = ContainerOptions & { readonly containersPerFunction: number };
+export type Functions = ReturnType<typeof createFunctions>;
 
 const maxWaiting = 1000;
 /** A caller has gone by then: API Gateway gives up after 29 s. Lambda keeps an event for hours; here it would be in the way. */
 const maxWaitMs: Readonly<Record<InvocationType, number>> = { RequestResponse: 29_000, Event: 300_000 };
 
-export function createFunctions(specs: readonly FunctionSpec[], options: FunctionsOptions): Functions {
-  const pools = new Map(specs.map((spec) => [spec.name, createPool(spec, options)]));
-  const containers = [...pools.values()].flatMap(({ idle }) => idle);
+export function createFunctions(
+  specs: readonly FunctionSpec[],
+  options: ContainerOptions & { readonly containersPerFunction: number },
+) {
+  const pools = new Map(
+    specs.map((spec) => {
+      const length = Math.min(options.containersPerFunction, spec.reservedConcurrency ?? Infinity);
+      const containers = Array.from({ length }, () => new Container(spec, options));
+      return [spec.name, { spec, containers, pool: new Pool(containers, maxWaiting) }] as const;
+    }),
+  );
+  const containers = [...pools.values()].flatMap((each) => each.containers);
   const listeners = new Set<(done: DoneInvocation) => void>();
   const killAll = () => {
     for (const container of containers) container.kill();
   };
   process.once('exit', killAll); // a frozen container would never notice that its runner has gone
   return {
-    has: (functionName) => pools.has(functionName),
-    async invoke(functionName, payload, type) {
-      const spec = specs.find(({ name }) => name === functionName);
-      const pool = pools.get(functionName);
-      if (!spec || !pool) return undefined;
+    has: (functionName: string) => pools.has(functionName),
+
+    /** Never rejects; undefined when there is no such function. `payload` is JSON text. */
+    async invoke(functionName: string, payload: string, type: InvocationType): Promise<Outcome | undefined> {
+      const found = pools.get(functionName);
+      if (!found) return undefined;
+      const { pool, spec } = found;
       const startedAtMs = performance.now();
       const outcome = await invokeIn(pool, spec, payload, type);
-      const done = describe(spec, payload, outcome, performance.now() - startedAtMs);
-      if (outcome.kind !== 'answered') options.log(describeFailure(done, outcome));
-      for (const listener of listeners) listener(done);
+      const durationMs = performance.now() - startedAtMs;
+      const done = { functionName, folder: spec.folder, payload: JSON.parse(payload), durationMs };
+      const isAnswered = outcome.kind === 'answered';
+      if (!isAnswered) options.log(describeFailure(done, outcome));
+      const end = isAnswered
+        ? { result: JSON.parse(outcome.payload) }
+        : { error: outcome.error.errorMessage };
+      for (const listener of listeners) listener({ ...done, ...end });
       return outcome;
     },
-    onInvocation(listener) {
+
+    /** The answer takes the listener off again. */
+    onInvocation(listener: (done: DoneInvocation) => void): () => void {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+
+    /** Ends every container, which may give back what it holds; resolves when their processes are gone. */
     async stop() {
       await Promise.all(containers.map((container) => container.end()));
       process.off('exit', killAll);
     },
   };
-}
-
-/** The containers of one function. */
-function createPool(spec: FunctionSpec, options: FunctionsOptions): Pool<Container> {
-  const length = Math.min(
-    options.containersPerFunction,
-    spec.reservedConcurrency ?? Number.POSITIVE_INFINITY,
-  );
-  return new Pool(
-    Array.from({ length }, () => new Container(spec, options)),
-    maxWaiting,
-  );
 }
 
 async function invokeIn(
@@ -91,17 +89,6 @@ async function invokeIn(
   const outcome = await container.invoke(payload);
   pool.giveBack(container, !container.isAlive);
   return outcome;
-}
-
-function describe(
-  { name: functionName, folder }: FunctionSpec,
-  payload: string,
-  outcome: Outcome,
-  durationMs: number,
-): DoneInvocation {
-  const known = { functionName, folder, payload: JSON.parse(payload), durationMs };
-  if (outcome.kind === 'answered') return { ...known, result: JSON.parse(outcome.payload) };
-  return { ...known, error: outcome.error.errorMessage };
 }
 
 /** Nobody waits for an asynchronous invocation: without this line, its failure would be seen nowhere. */

@@ -18,23 +18,13 @@ type ServerCommand = {
   /** @default SIGTERM */
   readonly stopSignal?: NodeJS.Signals;
 };
-export type ServerProcess = {
-  readonly name: string;
-  readonly pid: number;
-  readonly logFile: string;
-  readonly isRunning: boolean;
-  /** Resolves when the process has ended, with how; never rejects. */
-  readonly exited: Promise<string>;
-  /** Calls back at most once, when the process ends without `stop` having been called. */
-  onCrash(listener: (detail: string) => void): void;
-  stop(): Promise<void>;
-};
+export type ServerProcess = ReturnType<typeof startProcess>;
 
 /** Short, because all servers, one after the API, stop within 5 s; each of them needs under 0.3 s. */
 const STOP_GRACE_MS = 2_000;
 const PROBE_INTERVAL_MS = 30;
 
-export function startProcess(run: Run, server: ServerCommand): ServerProcess {
+export function startProcess(run: Run, server: ServerCommand) {
   const { name, command, args, stopSignal = 'SIGTERM', ...options } = server;
   const logFile = join(run.stateDir, `${name.toLowerCase()}.log`);
   const log = openSync(logFile, 'w', 0o600);
@@ -43,6 +33,7 @@ export function startProcess(run: Run, server: ServerCommand): ServerProcess {
   closeSync(log); // the child has its own descriptor
   const pid = child.pid ?? 0;
   if (pid !== 0) run.watch({ name, pid, stopSignal });
+  /** Resolves when the process has ended, with how; never rejects. */
   const exited = describeExit(child).finally(() => run.forget(pid));
   let stopping = false;
   return {
@@ -50,11 +41,14 @@ export function startProcess(run: Run, server: ServerCommand): ServerProcess {
     pid,
     logFile,
     exited,
-    get isRunning() {
+    get isRunning(): boolean {
       return pid !== 0 && child.exitCode === null && child.signalCode === null;
     },
-    onCrash: (listener) => void exited.then((how) => stopping || listener(`${how}; its log: ${logFile}`)),
-    async stop() {
+    /** Calls back at most once, when the process ends without `stop` having been called. */
+    onCrash(listener: (detail: string) => void): void {
+      void exited.then((how) => stopping || listener(`${how}; its log: ${logFile}`));
+    },
+    async stop(): Promise<void> {
       stopping = true;
       await endChild(child, stopSignal, STOP_GRACE_MS, exited);
     },

@@ -14,23 +14,13 @@ type WatchedProcess = { readonly name: string; readonly pid: number; readonly st
 type RecordedProcess = WatchedProcess & { readonly identity: ProcessIdentity };
 type RunRecord = {
   readonly pid: number;
-  readonly url?: string | undefined;
+  readonly url?: string;
   readonly processes: readonly RecordedProcess[];
 };
 
+export type Run = ReturnType<typeof openRun>;
 /** Is told of each process, so that it can be ended should the runner disappear. */
-export type ProcessWatcher = {
-  /** Records a process and has the reaper end it. */
-  watch(process: WatchedProcess): void;
-  forget(pid: number): void;
-};
-export type Run = ProcessWatcher & {
-  readonly stateDir: string;
-  /** Ends what was recorded at once, without waiting for anything. */
-  kill(): void;
-  /** Gives the folder back; call it when everything has stopped. */
-  release(): void;
-};
+export type ProcessWatcher = Pick<Run, 'watch' | 'forget'>;
 
 const LEFTOVER_GRACE_MS = 3_000;
 const REAPER_PATH = fileURLToPath(new URL('./reaper-process.ts', import.meta.url));
@@ -40,7 +30,7 @@ const SQLITE_BUSY = 5;
  * Claims the state folder for this process, and ends and removes what a run that died has left there.
  * @throws StartError when another Prewarm is running there, or the folder is not one of Prewarm's.
  */
-export async function claimRun({ stateDir, url }: { stateDir: string; url?: string }): Promise<Run> {
+export async function claimRun({ stateDir, ...url }: { stateDir: string; url?: string }): Promise<Run> {
   prepareStateFolder(stateDir);
   const lock = lockFolder(stateDir);
   await endLeftovers(stateDir); // still on record: should this run die here, the next one goes on
@@ -86,7 +76,7 @@ function describeRunning(record: RunRecord | undefined): string {
   return `Prewarm is already running (pid ${record.pid}${where}). Stop it first, with Ctrl-C in its terminal or with: kill ${record.pid}`;
 }
 
-function openRun(stateDir: string, url: string | undefined, giveBack: () => void): Run {
+function openRun(stateDir: string, url: { url?: string }, giveBack: () => void) {
   const reaper = startReaper();
   const processes = new Map<number, RecordedProcess>();
   let released = false;
@@ -94,24 +84,27 @@ function openRun(stateDir: string, url: string | undefined, giveBack: () => void
     if (released) return; // a process may be told of late: the folder then is nobody's, or the next run's
     const running = [...processes.values()];
     reaper.write(`${JSON.stringify(running)}\n`);
-    writeRecord(stateDir, { pid: process.pid, url, processes: running });
+    writeRecord(stateDir, { pid: process.pid, ...url, processes: running });
   };
   save();
   return {
     stateDir,
-    watch(started) {
+    /** Records a process and has the reaper end it. */
+    watch(started: WatchedProcess): void {
       const identity = identify(started.pid);
       if (identity === undefined) return; // it has ended already
       processes.set(started.pid, { ...started, identity });
       save();
     },
-    forget(pid) {
+    forget(pid: number): void {
       if (processes.delete(pid)) save();
     },
-    kill() {
+    /** Ends what was recorded at once, without waiting for anything. */
+    kill(): void {
       for (const { identity } of processes.values()) signal(identity, 'SIGKILL');
     },
-    release() {
+    /** Gives the folder back; call it when everything has stopped. */
+    release(): void {
       released = true;
       reaper.end(); // what it still knows of, it ends
       giveBack();

@@ -15,12 +15,7 @@ export type ServerUrls = {
   readonly pushgatewayUrl: string;
 };
 
-export type Servers = ServerUrls & {
-  /** The processes that this started: none for a server that the environment names. */
-  readonly processes: readonly ServerProcess[];
-  onCrash(listener: (part: string, detail: string) => void): void;
-  stop(): Promise<void>;
-};
+export type Servers = Awaited<ReturnType<typeof startServers>>;
 
 /** Without a process when the environment names it. */
 type Started = { readonly url: string; readonly process?: ServerProcess };
@@ -51,7 +46,7 @@ type ServersOptions = {
  * Resolves when all three answer. Their URLs differ from the plan's only when another program took a port meanwhile.
  * @throws StartError when one cannot be had; those that were started are stopped before.
  */
-export async function startServers({ run, plan, report, ...options }: ServersOptions): Promise<Servers> {
+export async function startServers({ run, plan, report, ...options }: ServersOptions) {
   removeDeadDownloads();
   const failed = new AbortController(); // one failure ends the others' starts
   const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
@@ -73,8 +68,9 @@ export async function startServers({ run, plan, report, ...options }: ServersOpt
     databaseUrl: postgres.url,
     redisUrl: redis.url,
     pushgatewayUrl: pushgateway.url,
+    /** Those that this started: none for a server that the environment names. */
     processes,
-    onCrash(listener) {
+    onCrash(listener: (part: string, detail: string) => void): void {
       for (const process of processes) process.onCrash((detail) => listener(process.name, detail));
     },
     stop,
