@@ -12,26 +12,16 @@ export function logLine(
 
 /** What a container wrote: its logger's lines as they are; any other, such as a runtime's last words, gets what it lacks. */
 export function toLogLine(text: string, level: Level, traceId: string): string {
-  return isJsonObject(text) ? text : logLine(level, text, traceId);
-}
-
-function isJsonObject(text: string): boolean {
-  if (!text.startsWith('{')) return false;
   try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+    if (text.startsWith('{') && JSON.parse(text)) return text;
+  } catch {} // it only looks like one
+  return logLine(level, text, traceId);
 }
 
 /** By what its caller follows an invocation: the payload's own traceId, else the request's id; else a new one. */
 export function traceIdOf(payload: unknown, otherwise: string): string {
-  const { traceId, RequestId, requestContext } = (payload ?? {}) as {
-    traceId?: unknown;
-    RequestId?: unknown;
-    requestContext?: { requestId?: unknown };
-  };
-  const found = [traceId, requestContext?.requestId, RequestId].find((id) => typeof id === 'string');
+  const { traceId, RequestId, requestContext } = (payload ?? {}) as Record<string, unknown>;
+  const { requestId } = (requestContext ?? {}) as Record<string, unknown>;
+  const found = [traceId, requestId, RequestId].find((id) => typeof id === 'string');
   return (found as string | undefined) ?? otherwise;
 }

@@ -52,10 +52,14 @@ Ctrl-C stops everything that was started, and nothing else. A second one does so
 /** @throws StartError for an unknown option or a value that is none. */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv) {
   const { port, containers = String(CONTAINERS_DEFAULT), ...flags } = parse(args);
+  const ports = { min: 1, max: 65_535 };
   return {
     ...flags,
-    port: readPort(port, env['PORT']),
-    containersPerFunction: readInteger('--containers', containers, 1, CONTAINERS_MAX),
+    port:
+      port === undefined
+        ? readInteger('PORT', nonEmpty(env['PORT']) ?? String(PORT_DEFAULT), ports)
+        : readInteger('--port', port, ports),
+    containersPerFunction: readInteger('--containers', containers, { min: 1, max: CONTAINERS_MAX }),
     stateDir: readStateDir(env),
     use: {
       redisUrl: nonEmpty(env['REDIS_URL']),
@@ -79,12 +83,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-function readPort(option: string | undefined, variable: string | undefined): number {
-  if (option !== undefined) return readInteger('--port', option, 1, 65_535);
-  return readInteger('PORT', nonEmpty(variable) ?? String(PORT_DEFAULT), 1, 65_535);
-}
-
-function readInteger(name: string, text: string, min: number, max: number): number {
+function readInteger(name: string, text: string, { min, max }: { min: number; max: number }): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw new StartError(`${name} must be a whole number from ${min} to ${max}, but is "${text}".`);
@@ -92,5 +91,5 @@ function readInteger(name: string, text: string, min: number, max: number): numb
 
 /** An empty variable counts as unset: that is how one is taken back for a single command. */
 function nonEmpty(text: string | undefined): string | undefined {
-  return text === undefined || text.trim() === '' ? undefined : text;
+  return text?.trim() ? text : undefined;
 }

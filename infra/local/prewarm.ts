@@ -1,6 +1,7 @@
 /** The start of everything, in order: servers and synthesis side by side, then the stage, migration, sample users, deployment hook. */
 import { createWriteStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { databaseRoles } from '../users.ts';
 import { type ControlServer, startControlServer } from './control-server.ts';
 import { holdsNothingElse } from './database-owner.ts';
@@ -64,35 +65,29 @@ async function admitDatabase({ use, adopt, seed }: Options, databaseUrl: string)
 /** The addresses are known before the servers run; only if one changed while they started, the template is made again. */
 async function startServersAndSynthesise(start: StartOptions, { jwksUri }: ControlServer): Promise<Servers> {
   const { options, run, terminal, parts, reportCrash, signal } = start;
-  const plan = await planServers(run.stateDir, options.use);
-  const make = ({ redisUrl, databaseUrl, pushgatewayUrl }: ServerUrls) => {
-    const roles = options.use.databaseUrl === undefined ? roleUrlsOf(run.stateDir, databaseUrl) : {};
-    const addresses = { redisUrl, databaseUrl, ...roles, pushgatewayUrl, jwksUri };
-    const outDir = join(run.stateDir, 'cdk.out');
-    return terminal.run('Synthesis of the CDK app', () =>
-      synthesise({ addresses, outDir, signal, watcher: run }),
-    );
+  const { stateDir } = run;
+  const plan = await planServers(stateDir, options.use);
+  const outDir = join(stateDir, 'cdk.out');
+  const make = (urls: ServerUrls) => {
+    const addresses = { ...urls, ...roleUrlsOf(start, urls), jwksUri };
+    const work = () => synthesise({ addresses, outDir, signal, watcher: run });
+    return terminal.run('Synthesis of the CDK app', work);
   };
-  const report = (step: string) => terminal.line(`  ${step}`);
-  const starting = startServers({ run, plan, report, signal });
+  const starting = startServers({ run, plan, report: (step) => terminal.line(`  ${step}`), signal });
   parts.add(starting, STOP_LIMITS_MS.servers, (started) => started.stop());
   const shown = terminal.run('PostgreSQL, Redis and Pushgateway', () => starting);
   const [servers] = await Promise.all([shown, make(plan.urls)]);
   servers.onCrash(reportCrash);
-  if (
-    plan.urls.redisUrl !== servers.redisUrl ||
-    plan.urls.databaseUrl !== servers.databaseUrl ||
-    plan.urls.pushgatewayUrl !== servers.pushgatewayUrl
-  )
-    await make(servers);
+  if (!isDeepStrictEqual(servers.urls, plan.urls)) await make(servers.urls);
   return servers;
 }
 
 /** Of the embedded database only: one that DATABASE_URL names has users of somebody else's, so all sign in by that URL. */
-function roleUrlsOf(stateDir: string, databaseUrl: string) {
+function roleUrlsOf({ options, run }: StartOptions, { databaseUrl }: ServerUrls) {
+  if (options.use.databaseUrl !== undefined) return {};
   return {
-    readerDatabaseUrl: roleUrl(stateDir, databaseUrl, databaseRoles.reader),
-    warmerDatabaseUrl: roleUrl(stateDir, databaseUrl, databaseRoles.warmer),
+    readerDatabaseUrl: roleUrl(run.stateDir, databaseUrl, databaseRoles.reader),
+    warmerDatabaseUrl: roleUrl(run.stateDir, databaseUrl, databaseRoles.warmer),
   };
 }
 

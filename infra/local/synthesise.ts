@@ -6,14 +6,8 @@ import { awaitCommand } from './processes/command.ts';
 import type { ProcessWatcher } from './processes/run.ts';
 
 type SynthesiseOptions = {
-  readonly addresses: {
-    readonly redisUrl: string;
-    readonly databaseUrl: string;
-    readonly readerDatabaseUrl?: string;
-    readonly warmerDatabaseUrl?: string;
-    readonly pushgatewayUrl: string;
-    readonly jwksUri: string;
-  };
+  /** Of the servers and of the public keys, by their names in the app's context. */
+  readonly addresses: Readonly<Record<string, string>>;
   readonly outDir: string;
   readonly signal?: AbortSignal;
   /** @default - the synthesis outlives a runner that is killed */

@@ -1,5 +1,4 @@
 /** Runs in the child process: Lambda's side of a function. Loads the bundle once, then answers one invocation after the other. */
-import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -59,10 +58,8 @@ async function answer(work: () => Promise<Answer>): Promise<void> {
 
 async function loadHandler(): Promise<Handler> {
   const [file = '', name = ''] = (process.env['_HANDLER'] ?? '').split('.');
-  const base = join(process.env['LAMBDA_TASK_ROOT'] ?? '', file);
-  const path = ['.mjs', '.js', '.cjs'].map((extension) => base + extension).find(existsSync);
-  if (!path) throw new Error(`There is no bundle ${base}.mjs`);
-  const handler: unknown = ((await import(pathToFileURL(path).href)) as Record<string, unknown>)[name];
+  const path = join(process.env['LAMBDA_TASK_ROOT'] ?? '', `${file}.mjs`);
+  const { [name]: handler } = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   if (typeof handler !== 'function') throw new Error(`${path} does not export a function "${name}"`);
   return handler as Handler;
 }

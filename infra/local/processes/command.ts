@@ -1,14 +1,10 @@
 /** Runs one command to its end within a bound: it ends with its whole process group at an abort, and with a runner that disappears. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { killGroup } from './process-identity.ts';
 import type { ProcessWatcher } from './run.ts';
 
-export type CommandOptions = {
-  readonly cwd?: string;
-  readonly env?: NodeJS.ProcessEnv;
-  readonly uid?: number;
-  readonly gid?: number;
+export type CommandOptions = Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'> & {
   /** A file for all that it writes. @default - what is listened to */
   readonly logFd?: number;
   readonly timeoutMs: number;

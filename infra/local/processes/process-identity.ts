@@ -9,8 +9,12 @@ export type ProcessIdentity = string;
 
 /** The process with this pid now, or undefined when there is none (a zombie counts as none: it holds nothing any more). */
 export function identify(pid: number): ProcessIdentity | undefined {
-  const startTime = process.platform === 'linux' ? readProcStartTime(pid) : readPsStartTime(pid);
-  return startTime === undefined ? undefined : `${pid}_${startTime.replace(/\W/g, '')}`;
+  try {
+    const startTime = process.platform === 'linux' ? readProcStartTime(pid) : readPsStartTime(pid);
+    return startTime && `${pid}_${startTime.replace(/\W/g, '')}`;
+  } catch {
+    return undefined; // no such process
+  }
 }
 
 export function identifySelf(): ProcessIdentity {
@@ -20,20 +24,12 @@ export function identifySelf(): ProcessIdentity {
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
-  return identify(pidOf(identity)) === identity;
-}
-
-function pidOf(identity: ProcessIdentity): number {
-  return Number.parseInt(identity, 10);
+  return identify(Number.parseInt(identity, 10)) === identity;
 }
 
 /** In clock ticks since boot. */
 function readProcStartTime(pid: number): string | undefined {
-  try {
-    return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return undefined; // no such process
-  }
+  return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 }
 
 /** Field 3 of /proc/PID/stat is the state, field 22 the start time; field 2, the name, may itself hold spaces and brackets. */
@@ -43,12 +39,8 @@ export function parseProcStat(stat: string): string | undefined {
 }
 
 function readPsStartTime(pid: number): string | undefined {
-  try {
-    const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim();
-    return line === '' || line.startsWith('Z') ? undefined : line.replace(/^\S+\s+/, '');
-  } catch {
-    return undefined; // ps exits with 1 when there is no such process
-  }
+  const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  return line.startsWith('Z') ? undefined : line.replace(/^\S+\s+/, '');
 }
 
 /**
@@ -57,8 +49,9 @@ function readPsStartTime(pid: number): string | undefined {
  */
 export function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {
   if (!isAlive(identity)) return;
-  if (name === 'SIGKILL') killGroup(pidOf(identity));
-  send(pidOf(identity), name);
+  const pid = Number.parseInt(identity, 10);
+  if (name === 'SIGKILL') killGroup(pid);
+  send(pid, name);
 }
 
 /** To the group that a child of ours leads, if it does. */
@@ -82,12 +75,12 @@ export async function endProcesses(processes: readonly Ending[], graceMs: number
     signal(identity, stopSignal);
     signal(identity, 'SIGCONT'); // a frozen process would not hear the first one
   }
-  await waitUntilGone(processes, graceMs);
+  const waitUntilGone = async (limitMs: number) => {
+    const deadline = Date.now() + limitMs;
+    const isAnyAlive = () => processes.some(({ identity }) => isAlive(identity));
+    while (isAnyAlive() && Date.now() < deadline) await delay(25); // not our children: there is no event to await
+  };
+  await waitUntilGone(graceMs);
   for (const { identity } of processes) signal(identity, 'SIGKILL');
-  await waitUntilGone(processes, 1_000);
-}
-
-async function waitUntilGone(processes: readonly Ending[], limitMs: number): Promise<void> {
-  const deadline = Date.now() + limitMs;
-  while (processes.some(({ identity }) => isAlive(identity)) && Date.now() < deadline) await delay(25); // not our children: there is no event to await
+  await waitUntilGone(1_000);
 }

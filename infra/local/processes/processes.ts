@@ -1,20 +1,16 @@
 /** Starts one server process with a log file, waits until it is ready, notices its crash and stops it within a bound. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 import type { Run } from './run.ts';
 
-type ServerCommand = {
+type ServerCommand = Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'> & {
   /** As a person calls it: "PostgreSQL". */
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-  readonly cwd?: string;
-  readonly uid?: number;
-  readonly gid?: number;
   /** @default SIGTERM */
   readonly stopSignal?: NodeJS.Signals;
 };

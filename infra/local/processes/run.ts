@@ -14,11 +14,11 @@ type WatchedProcess = { readonly name: string; readonly pid: number; readonly st
 type RecordedProcess = WatchedProcess & { readonly identity: ProcessIdentity };
 type RunRecord = {
   readonly pid: number;
-  readonly url?: string;
+  readonly url?: string | undefined;
   readonly processes: readonly RecordedProcess[];
 };
 
-export type Run = ReturnType<typeof openRun>;
+export type Run = Awaited<ReturnType<typeof claimRun>>;
 /** Is told of each process, so that it can be ended should the runner disappear. */
 export type ProcessWatcher = Pick<Run, 'watch' | 'forget'>;
 
@@ -30,53 +30,11 @@ const SQLITE_BUSY = 5;
  * Claims the state folder for this process, and ends and removes what a run that died has left there.
  * @throws StartError when another Prewarm is running there, or the folder is not one of Prewarm's.
  */
-export async function claimRun({ stateDir, ...url }: { stateDir: string; url?: string }): Promise<Run> {
+export async function claimRun({ stateDir, url }: { stateDir: string; url?: string }) {
   prepareStateFolder(stateDir);
   const lock = lockFolder(stateDir);
   await endLeftovers(stateDir); // still on record: should this run die here, the next one goes on
   removeDeadDrafts(stateDir);
-  return openRun(stateDir, url, () => {
-    rmSync(join(stateDir, 'run.json'), { force: true });
-    lock.close();
-  });
-}
-
-/** What runs in the folder, or has run there until it died; undefined when nothing has, or it stopped in order. */
-export function readRun(stateDir: string): RunRecord | undefined {
-  try {
-    return JSON.parse(readFileSync(join(stateDir, 'run.json'), 'utf8')) as RunRecord;
-  } catch {
-    return undefined; // none, or one that cannot be read, which is as good as none
-  }
-}
-
-/** Ends what a run that died has left: only processes whose pid and start time both match. */
-export async function endLeftovers(stateDir: string): Promise<void> {
-  await endProcesses(readRun(stateDir)?.processes ?? [], LEFTOVER_GRACE_MS);
-}
-
-/** SQLite's lock on a file is the operating system's, which takes it back however this process ends. */
-function lockFolder(stateDir: string): DatabaseSync {
-  const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-    return lock;
-  } catch (error) {
-    lock.close();
-    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
-    throw new StartError(describeRunning(readRun(stateDir)));
-  }
-}
-
-/** Until the new run has its own record, there is none, or that of a run that died. */
-function describeRunning(record: RunRecord | undefined): string {
-  if (record === undefined || identify(record.pid) === undefined)
-    return 'Another Prewarm is just starting in the same folder. Wait for it, or stop it first.';
-  const where = record.url === undefined ? '' : `, ${record.url}`;
-  return `Prewarm is already running (pid ${record.pid}${where}). Stop it first, with Ctrl-C in its terminal or with: kill ${record.pid}`;
-}
-
-function openRun(stateDir: string, url: { url?: string }, giveBack: () => void) {
   const reaper = startReaper();
   const processes = new Map<number, RecordedProcess>();
   let released = false;
@@ -84,7 +42,7 @@ function openRun(stateDir: string, url: { url?: string }, giveBack: () => void) 
     if (released) return; // a process may be told of late: the folder then is nobody's, or the next run's
     const running = [...processes.values()];
     reaper.write(`${JSON.stringify(running)}\n`);
-    writeRecord(stateDir, { pid: process.pid, ...url, processes: running });
+    writeRecord(stateDir, { pid: process.pid, url, processes: running });
   };
   save();
   return {
@@ -107,9 +65,19 @@ function openRun(stateDir: string, url: { url?: string }, giveBack: () => void) 
     release(): void {
       released = true;
       reaper.end(); // what it still knows of, it ends
-      giveBack();
+      rmSync(join(stateDir, 'run.json'), { force: true });
+      lock.close();
     },
   };
+}
+
+/** What runs in the folder, or has run there until it died; undefined when nothing has, or it stopped in order. */
+export function readRun(stateDir: string): RunRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(join(stateDir, 'run.json'), 'utf8')) as RunRecord;
+  } catch {
+    return undefined; // none, or one that cannot be read, which is as good as none
+  }
 }
 
 /** A reader sees the old record or the new one, never half of one. */
@@ -117,6 +85,32 @@ function writeRecord(stateDir: string, record: RunRecord): void {
   const draft = draftOf(join(stateDir, 'run'));
   writeFileSync(draft, JSON.stringify(record, undefined, 2), { mode: 0o600 });
   renameSync(draft, join(stateDir, 'run.json'));
+}
+
+/** Ends what a run that died has left: only processes whose pid and start time both match. */
+export async function endLeftovers(stateDir: string): Promise<void> {
+  await endProcesses(readRun(stateDir)?.processes ?? [], LEFTOVER_GRACE_MS);
+}
+
+/** SQLite's lock on a file is the operating system's, which takes it back however this process ends. */
+function lockFolder(stateDir: string): DatabaseSync {
+  const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) throw error;
+    const { pid, url } = readRun(stateDir) ?? {};
+    // Until the new run has its own record, there is none, or that of a run that died.
+    if (pid === undefined || identify(pid) === undefined)
+      throw new StartError(
+        'Another Prewarm is just starting in the same folder. Wait for it, or stop it first.',
+      );
+    throw new StartError(
+      `Prewarm is already running (pid ${pid}${url ? `, ${url}` : ''}). Stop it first, with Ctrl-C in its terminal or with: kill ${pid}`,
+    );
+  }
 }
 
 function startReaper(): NodeJS.WritableStream {

@@ -1,6 +1,5 @@
 /** Starts the three servers that Prewarm needs, in parallel, or uses those that the environment names; stops what it started. */
 import type { ServerProcess } from '../processes/processes.ts';
-import type { Run } from '../processes/run.ts';
 import { removeDeadDownloads } from './binaries.ts';
 import { checkExternal, type ExternalUrls } from './external.ts';
 import { choosePorts, findFreePort, LOOPBACK, listenOnce, rememberPorts, type ServerPorts } from './ports.ts';
@@ -35,10 +34,8 @@ export async function planServers(stateDir: string, use: ExternalUrls, openTo: R
   return { ports, use, openTo, urls };
 }
 
-type ServersOptions = {
-  readonly run: Run;
+type ServersOptions = Omit<StartContext, 'signal'> & {
   readonly plan: ServerPlan;
-  report(step: string): void;
   readonly signal?: AbortSignal;
 };
 
@@ -64,10 +61,14 @@ export async function startServers({ run, plan, report, ...options }: ServersOpt
   const embedded = Object.entries({ postgres, redis, pushgateway }).filter(([, { process }]) => process);
   const ports = embedded.map(([name, { url }]) => [name, Number(new URL(url).port)]);
   rememberPorts(run.stateDir, Object.fromEntries(ports) as Partial<ServerPorts>);
-  return {
-    databaseUrl: postgres.url,
+  const urls: ServerUrls = {
     redisUrl: redis.url,
+    databaseUrl: postgres.url,
     pushgatewayUrl: pushgateway.url,
+  };
+  return {
+    ...urls,
+    urls,
     /** Those that this started: none for a server that the environment names. */
     processes,
     onCrash(listener: (part: string, detail: string) => void): void {

