@@ -96,7 +96,7 @@ export async function endLeftovers(stateDir: string): Promise<void> {
 function lockFolder(stateDir: string): DatabaseSync {
   const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
   try {
-    lock.exec('BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock.close();
