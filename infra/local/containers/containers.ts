@@ -36,10 +36,6 @@ export function createFunctions(
   );
   const containers = [...pools.values()].flatMap((each) => each.containers);
   const listeners = new Set<(done: DoneInvocation) => void>();
-  const killAll = () => {
-    for (const container of containers) container.kill();
-  };
-  process.once('exit', killAll); // a frozen container would never notice that its runner has gone
   return {
     has: (functionName: string) => pools.has(functionName),
 
@@ -68,9 +64,8 @@ export function createFunctions(
     },
 
     /** Ends every container, which may give back what it holds; resolves when their processes are gone. */
-    async stop() {
+    async stop(): Promise<void> {
       await Promise.all(containers.map((container) => container.end()));
-      process.off('exit', killAll);
     },
   };
 }

@@ -8,11 +8,7 @@ import { Refusal } from './refusal.ts';
 
 export type Caller = { readonly context: AuthorizerContext; readonly usageKey?: string | undefined };
 
-export type Authorize = (
-  spec: AuthorizerSpec,
-  token: string | undefined,
-  methodArn: string,
-) => Promise<Caller>;
+export type Authorize = ReturnType<typeof createAuthorization>;
 
 type AuthorizerAnswer = {
   principalId: string;
@@ -25,9 +21,9 @@ type AuthorizerAnswer = {
 const maxRemembered = 1000;
 
 /** @throws Refusal by the answer, when the caller may not pass. */
-export function createAuthorization(functions: Pick<Functions, 'invoke'>): Authorize {
+export function createAuthorization(functions: Pick<Functions, 'invoke'>) {
   const remembered = new LRUCache<string, AuthorizerAnswer>({ max: maxRemembered });
-  return async (spec, token, methodArn) => {
+  return async (spec: AuthorizerSpec, token: string | undefined, methodArn: string): Promise<Caller> => {
     if (!token || spec.pattern?.test(token) === false) throw new Refusal('UNAUTHORIZED', 'Unauthorized');
     const known = remembered.get(token);
     const answer = known ?? (await ask(functions, spec, token, methodArn));
