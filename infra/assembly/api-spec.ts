@@ -46,7 +46,6 @@ export type ApiSpec = {
   readonly apiId: string;
   readonly stageName: string;
   readonly keySource: 'AUTHORIZER' | 'HEADER';
-  readonly binaryMediaTypes: readonly string[];
   /** From how many bytes on answers are compressed. Undefined: never. */
   readonly minCompressionBytes?: number;
   readonly routes: readonly RouteSpec[];
@@ -66,7 +65,6 @@ export function readApi(scope: Scope): ApiSpec {
     apiId: api.id,
     stageName: String(stage?.properties['StageName'] ?? 'live'),
     keySource: api.properties['ApiKeySourceType'] === 'AUTHORIZER' ? 'AUTHORIZER' : 'HEADER',
-    binaryMediaTypes: (api.properties['BinaryMediaTypes'] as string[] | undefined) ?? [],
     ...(minCompressionBytes !== undefined && { minCompressionBytes: Number(minCompressionBytes) }),
     routes: listOf(scope, 'AWS::ApiGateway::Method').map(({ properties }) => readRoute(properties, scope)),
     gatewayResponses: new Map(listOf(scope, 'AWS::ApiGateway::GatewayResponse').map(readGatewayResponse)),

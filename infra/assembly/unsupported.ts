@@ -16,6 +16,7 @@ const knownTypes = [
 
 /** Settings of known resources that nothing here heeds. Without a value, or with no retries, there is nothing to heed. */
 const ignoredSettings: Readonly<Record<string, string>> = {
+  BinaryMediaTypes: 'binary media types',
   DeadLetterConfig: 'dead letters',
   DestinationConfig: 'destinations',
   MaximumEventAgeInSeconds: 'maximum event age',

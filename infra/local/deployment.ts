@@ -31,7 +31,11 @@ export async function deploy(options: DeploymentOptions): Promise<string> {
       if (seeds) await terminal.run('Sample users', () => seed(databaseUrl));
     });
     // Only what warmed something is a step that was done.
-    const step = () => within(WARMUP_WAIT_MS, warmup.warmed, failLate);
+    const late = `The warm-up has not reported within ${WARMUP_WAIT_MS / 1000} s; the functions' log says why.`;
+    const step = () =>
+      within(WARMUP_WAIT_MS, warmup.warmed, () => {
+        throw new Error(late);
+      });
     return await terminal.run('Warm-up', step).catch((cold: Error) => cold.message);
   } finally {
     warmup.stop();
@@ -44,12 +48,6 @@ function failMigration(error: unknown, isExternal: boolean): never {
     : `Or begin again: ${FRESH_DATA}`;
   throw new StartError(
     `The database could not be migrated: ${describeError(error).replace(/\.?$/, '.')} ${wayOut}`,
-  );
-}
-
-function failLate(): never {
-  throw new Error(
-    `The warm-up has not reported within ${WARMUP_WAIT_MS / 1000} s; the functions' log says why.`,
   );
 }
 

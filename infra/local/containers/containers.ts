@@ -19,22 +19,14 @@ export type DoneInvocation = {
 
 export type Functions = ReturnType<typeof createFunctions>;
 
+type FunctionsOptions = ContainerOptions & { readonly containersPerFunction: number };
+
 const maxWaiting = 1000;
 /** A caller has gone by then: API Gateway gives up after 29 s. Lambda keeps an event for hours; here it would be in the way. */
 const maxWaitMs: Readonly<Record<InvocationType, number>> = { RequestResponse: 29_000, Event: 300_000 };
 
-export function createFunctions(
-  specs: readonly FunctionSpec[],
-  options: ContainerOptions & { readonly containersPerFunction: number },
-) {
-  const pools = new Map(
-    specs.map((spec) => {
-      const length = Math.min(options.containersPerFunction, spec.reservedConcurrency ?? Infinity);
-      const containers = Array.from({ length }, () => new Container(spec, options));
-      return [spec.name, { spec, containers, pool: new Pool(containers, maxWaiting) }] as const;
-    }),
-  );
-  const containers = [...pools.values()].flatMap((each) => each.containers);
+export function createFunctions(specs: readonly FunctionSpec[], options: FunctionsOptions) {
+  const pools = new Map(specs.map((spec) => [spec.name, createPool(spec, options)]));
   const listeners = new Set<(done: DoneInvocation) => void>();
   return {
     has: (functionName: string) => pools.has(functionName),
@@ -43,7 +35,7 @@ export function createFunctions(
     async invoke(functionName: string, payload: string, type: InvocationType): Promise<Outcome | undefined> {
       const found = pools.get(functionName);
       if (!found) return undefined;
-      const { pool, spec } = found;
+      const { spec, pool } = found;
       const startedAtMs = performance.now();
       const outcome = await invokeIn(pool, spec, payload, type);
       const durationMs = performance.now() - startedAtMs;
@@ -65,9 +57,17 @@ export function createFunctions(
 
     /** Ends every container, which may give back what it holds; resolves when their processes are gone. */
     async stop(): Promise<void> {
+      const containers = [...pools.values()].flatMap((each) => each.containers);
       await Promise.all(containers.map((container) => container.end()));
     },
   };
+}
+
+/** The containers of one function: all of them, and those that are idle. */
+function createPool(spec: FunctionSpec, options: FunctionsOptions) {
+  const length = Math.min(options.containersPerFunction, spec.reservedConcurrency ?? Infinity);
+  const containers = Array.from({ length }, () => new Container(spec, options));
+  return { spec, containers, pool: new Pool(containers, maxWaiting) };
 }
 
 async function invokeIn(

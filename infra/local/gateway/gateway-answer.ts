@@ -12,22 +12,17 @@ type ProxyResponse = {
   headers?: Record<string, unknown> | null;
   multiValueHeaders?: Record<string, unknown[]> | null;
   body?: string | null;
-  isBase64Encoded?: boolean;
 };
 
 /** API Gateway keeps these for itself; a function's own come out under another name. */
 const remapped = new Set(['connection', 'content-length', 'date', 'server', 'www-authenticate']);
 
 /** @throws Refusal (502) when the function's payload is not what a proxy integration must return. */
-export function answerFromFunction(payload: string, acceptsBinary: boolean): HttpAnswer {
+export function answerFromFunction(payload: string): HttpAnswer {
   const response: unknown = JSON.parse(payload);
   if (!isProxyResponse(response)) throw malformed('');
-  const text = response.body ?? '';
-  return {
-    status: Number(response.statusCode),
-    headers: mergeHeaders(response),
-    body: response.isBase64Encoded && acceptsBinary ? Buffer.from(text, 'base64') : text,
-  };
+  const { statusCode, body } = response;
+  return { status: Number(statusCode), headers: mergeHeaders(response), body: body ?? '' };
 }
 
 function isProxyResponse(value: unknown): value is ProxyResponse {

@@ -11,7 +11,7 @@ import { type Authorize, type Caller, createAuthorization } from './authorizatio
 import { compress } from './compression.ts';
 import { answerFromFunction, answerFromRefusal } from './gateway-answer.ts';
 import { findHeader, type HttpRequest, readRequest } from './http-request.ts';
-import { createProxyEvent, isBinary, methodArn } from './proxy-event.ts';
+import { createProxyEvent, methodArn } from './proxy-event.ts';
 import { Refusal } from './refusal.ts';
 import { matchRoute } from './routes.ts';
 import { createStageThrottles, createUsagePlans, type UsagePlans } from './usage-plan.ts';
@@ -97,8 +97,11 @@ async function answer(gateway: Gateway, request: HttpRequest): Promise<HttpAnswe
     throw new Refusal('INTEGRATION_TIMEOUT', 'Endpoint request timed out');
   });
   if (!outcome) throw notImplemented(`a function that the template lacks (${integration.functionName})`);
-  const whole = answerFromOutcome(outcome, isBinary(findHeader(request, 'accept'), api.binaryMediaTypes));
-  return compress(whole, findHeader(request, 'accept-encoding'), api.minCompressionBytes);
+  return compress(
+    answerFromOutcome(outcome),
+    findHeader(request, 'accept-encoding'),
+    api.minCompressionBytes,
+  );
 }
 
 async function authorize(gateway: Gateway, request: HttpRequest, { authorization }: RouteSpec) {
@@ -121,8 +124,8 @@ function admit(gateway: Gateway, request: HttpRequest, route: RouteSpec, caller:
   if (!gateway.admitToStage(method)) throw new Refusal('THROTTLED', 'Too Many Requests');
 }
 
-function answerFromOutcome(outcome: Outcome, acceptsBinary: boolean): HttpAnswer {
-  if (outcome.kind === 'answered') return answerFromFunction(outcome.payload, acceptsBinary);
+function answerFromOutcome(outcome: Outcome): HttpAnswer {
+  if (outcome.kind === 'answered') return answerFromFunction(outcome.payload);
   const { errorType, errorMessage } = outcome.error;
   // A function that times out has failed, to API Gateway; 504 is kept for its own limit.
   const type = outcome.kind === 'throttled' ? 'FUNCTION_THROTTLED' : 'FUNCTION_FAILED';

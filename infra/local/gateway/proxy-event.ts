@@ -10,12 +10,11 @@ export type AuthorizerContext = Readonly<Record<string, string | number>>;
 export function createProxyEvent(
   request: HttpRequest,
   { route, parameters }: RouteMatch,
-  { apiId, stageName, binaryMediaTypes }: ApiSpec,
+  { apiId, stageName }: ApiSpec,
   authorizer: AuthorizerContext | undefined,
 ): object {
   const { requestId, method, path, headers, receivedAtMs, body } = request;
   const query = [...new URLSearchParams(request.query)];
-  const isBase64Encoded = isBinary(findHeader(request, 'content-type'), binaryMediaTypes);
   return {
     resource: route.path,
     path,
@@ -43,8 +42,8 @@ export function createProxyEvent(
       identity: { sourceIp: request.sourceIp, userAgent: findHeader(request, 'user-agent') ?? null },
       ...(authorizer && { authorizer }),
     },
-    body: body.length > 0 ? body.toString(isBase64Encoded ? 'base64' : 'utf8') : null,
-    isBase64Encoded,
+    body: body.length > 0 ? body.toString('utf8') : null,
+    isBase64Encoded: false,
   };
 }
 
@@ -68,10 +67,4 @@ function multiple(pairs: Pairs): Record<string, string[]> | null {
 /** API Gateway says null where there is nothing. */
 function orNull<T extends object>(fields: T): T | null {
   return Object.keys(fields).length > 0 ? fields : null;
-}
-
-/** Whether a media type (the first of a list) is one of those that the API calls binary. */
-export function isBinary(mediaType: string | undefined, binaryMediaTypes: readonly string[]): boolean {
-  const first = mediaType?.split(/[,;]/)[0]?.trim();
-  return binaryMediaTypes.includes('*/*') || (first !== undefined && binaryMediaTypes.includes(first));
 }

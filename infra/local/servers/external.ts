@@ -50,7 +50,9 @@ async function checkOne(server: Server, url: string): Promise<void> {
   parsed.search = ''; // may hold one too
   try {
     // The probes bound themselves; a name server that does not answer is bounded here.
-    await within(REACH_TIMEOUT_MS, probe(url, REACH_TIMEOUT_MS), failLate);
+    await within(REACH_TIMEOUT_MS, probe(url, REACH_TIMEOUT_MS), () => {
+      throw new Error('timeout');
+    });
   } catch (error) {
     // A client may quote the URL in its error.
     const reason = describeReason(error).replaceAll(password || '\u0000', '***');
@@ -58,10 +60,6 @@ async function checkOne(server: Server, url: string): Promise<void> {
       `${variable} names ${parsed.href}, which ${reason}. Start it, or unset ${variable} to use the embedded ${embedded}.`,
     );
   }
-}
-
-function failLate(): never {
-  throw new Error('timeout');
 }
 
 const LATE = `did not answer within ${REACH_TIMEOUT_MS / 1000} s`;
