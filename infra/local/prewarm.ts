@@ -29,7 +29,7 @@ type StartOptions = {
 };
 
 /** One after the other within the 5 s promised, the API first: what it still answers needs the servers. */
-const STOP_LIMITS_MS = { stage: 2_000, servers: 2_300, control: 300 };
+const STOP_LIMITS_MS = { stage: 2_000, synthesis: 300, servers: 2_300, control: 300 };
 /** What `--fresh` removes: data, never the identity, whose tokens people may still hold. */
 const DATA = [
   ...['postgres', 'redis', 'pushgateway', 'cdk.out'],
@@ -76,7 +76,9 @@ async function startServersAndSynthesise(start: StartOptions, { jwksUri }: Contr
   const starting = startServers({ run, plan, report: (step) => terminal.line(`  ${step}`), signal });
   parts.add(starting, STOP_LIMITS_MS.servers, (started) => started.stop());
   const shown = terminal.run('PostgreSQL, Redis and Pushgateway', () => starting);
-  const [servers] = await Promise.all([shown, make(plan.urls)]);
+  const made = make(plan.urls);
+  parts.add(made, STOP_LIMITS_MS.synthesis, async () => {}); // an abort ends it; then it removes its draft
+  const [servers] = await Promise.all([shown, made]);
   servers.onCrash(reportCrash);
   if (!isDeepStrictEqual(servers.urls, plan.urls)) await make(servers.urls);
   return servers;
