@@ -3,12 +3,13 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { localRegion } from '../../assembly/intrinsics.ts';
 import type { FunctionSpec } from '../../assembly/template.ts';
-import { toLogLine, traceIdOf } from '../log-line.ts';
-import { endChild } from '../processes/processes.ts';
+import { type Level, toLogLine, traceIdOf } from '../log-line.ts';
+import { endProcesses, identify } from '../processes/process-identity.ts';
 import type { ProcessWatcher } from '../processes/run.ts';
 import type { Answer, FunctionError, Invocation } from './container-runtime.ts';
 
@@ -87,7 +88,8 @@ export class Container {
   /** Lets a function give back what it holds, such as a lock, for a moment. Resolves when the process is gone. */
   async end(): Promise<void> {
     this.#isStopped = true;
-    if (this.#child) await endChild(this.#child, 'SIGTERM', ORDERLY_END_MS, this.#ended);
+    const identity = this.isAlive ? identify(this.#child?.pid ?? 0) : undefined;
+    if (identity) await endProcesses([{ identity, stopSignal: 'SIGTERM' }], ORDERLY_END_MS);
     await this.#ended;
   }
 
@@ -104,11 +106,10 @@ export class Container {
     this.#child = child;
     this.#traceId = `init-${randomUUID()}`;
     child.on('error', () => {}); // whoever waits for an answer hears of it
-    for (const [input, level] of [
-      [child.stdout, 'info'],
-      [child.stderr, 'error'],
-    ] as const)
-      if (input) createInterface({ input }).on('line', (line) => log(toLogLine(line, level, this.#traceId)));
+    const forward = (input: Readable | null, level: Level) =>
+      input && createInterface({ input }).on('line', (line) => log(toLogLine(line, level, this.#traceId)));
+    forward(child.stdout, 'info');
+    forward(child.stderr, 'error');
     const { pid } = child;
     if (pid === undefined) return;
     watcher?.watch({ name: this.#spec.name, pid, stopSignal: 'SIGKILL' });

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
+import { endProcesses, identify } from './process-identity.ts';
 import type { Run } from './run.ts';
 
 type ServerCommand = Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'> & {
@@ -28,6 +29,7 @@ export function startProcess(run: Run, server: ServerCommand) {
   const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', log, log] });
   closeSync(log); // the child has its own descriptor
   const pid = child.pid ?? 0;
+  const identity = identify(pid);
   if (pid !== 0) run.watch({ name, pid, stopSignal });
   /** Resolves when the process has ended, with how; never rejects. */
   const exited = describeExit(child).finally(() => run.forget(pid));
@@ -46,7 +48,8 @@ export function startProcess(run: Run, server: ServerCommand) {
     },
     async stop(): Promise<void> {
       stopping = true;
-      await endChild(child, stopSignal, STOP_GRACE_MS, exited);
+      if (identity !== undefined) await endProcesses([{ identity, stopSignal }], STOP_GRACE_MS);
+      await exited;
     },
   };
 }
@@ -58,20 +61,6 @@ function describeExit(child: ChildProcess): Promise<string> {
       resolve(signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`),
     );
   });
-}
-
-/** By its own signal, and by KILL if it has not ended after `graceMs`. */
-export async function endChild(
-  child: ChildProcess,
-  stopSignal: NodeJS.Signals,
-  graceMs: number,
-  ended: Promise<unknown>,
-): Promise<void> {
-  child.kill(stopSignal);
-  child.kill('SIGCONT'); // a frozen process would not hear the first one
-  const killer = setTimeout(() => child.kill('SIGKILL'), graceMs);
-  await ended;
-  clearTimeout(killer);
 }
 
 type ReadyOptions = {

@@ -88,6 +88,16 @@ describe('npm start', () => {
     run.release();
   });
 
+  it('that is stopped while it synthesises leaves no process and no draft, and ends with 0', async () => {
+    const runner = startRunner(stateDir, ['--port', String(await findFreePort())]);
+    const synthesis = await waitForProcess(process.execPath);
+    runner.kill('SIGINT');
+    expect(await runner.exited).toEqual({ code: 0, signal: null });
+    await expect.poll(() => isGroupAlive(synthesis.pid)).toBe(false);
+    expect(readdirSync(stateDir).filter((name) => name.includes('.draft-'))).toEqual([]);
+    expect(readRun(stateDir)).toBeUndefined();
+  });
+
   it('that is killed while it synthesises leaves no process, and no draft after the next start', async () => {
     const runner = startRunner(stateDir, ['--port', String(await findFreePort())]);
     const synthesis = await waitForProcess(process.execPath);
