@@ -61,8 +61,9 @@ export async function claimRun({ stateDir, url }: { stateDir: string; url?: stri
     kill(): void {
       for (const { identity } of processes.values()) signal(identity, 'SIGKILL');
     },
-    /** Gives the folder back; call it when everything has stopped. */
+    /** Gives the folder back; call it when everything has stopped. Can be called twice. */
     release(): void {
+      if (released) return; // the folder may be the next run's
       released = true;
       reaper.end(); // what it still knows of, it ends
       rmSync(join(stateDir, 'run.json'), { force: true });

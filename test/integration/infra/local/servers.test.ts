@@ -114,7 +114,11 @@ describe('of runners that start at once', () => {
     await expect(claimRun({ stateDir })).rejects.toThrow(`already running (pid ${process.pid})`);
     expect(readRun(stateDir)).toMatchObject({ pid: process.pid, processes: [] });
     run?.release();
-    (await claimRun({ stateDir })).release();
+    const next = await claimRun({ stateDir });
+    run?.release(); // the next one's folder is none of its business any more
+    expect(readRun(stateDir)).toBeDefined();
+    await expect(claimRun({ stateDir })).rejects.toThrow('already running');
+    next.release();
     expect(readRun(stateDir)).toBeUndefined();
   });
 });
