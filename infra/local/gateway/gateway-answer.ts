@@ -1,5 +1,6 @@
 /** Makes the HTTP answers of the gateway: from what a function returned, and from the template's gateway responses. */
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
+import * as z from 'zod/mini';
 import type { ApiSpec, GatewayResponseSpec } from '../../assembly/api-spec.ts';
 import type { HttpAnswer } from '../http.ts';
 import { Refusal } from './refusal.ts';
@@ -7,39 +8,27 @@ import { Refusal } from './refusal.ts';
 /** What `$context.…` may name in a gateway response. */
 type GatewayContext = Readonly<Record<string, string>>;
 
-type ProxyResponse = {
-  statusCode: number;
-  headers?: Record<string, unknown> | null;
-  multiValueHeaders?: Record<string, unknown[]> | null;
-  body?: string | null;
-};
+/** What a proxy integration must return. */
+const proxyResponse = z.object({
+  statusCode: z.coerce.number().check(z.int(), z.gte(200), z.lte(599)),
+  headers: z.nullish(z.record(z.string(), z.unknown())),
+  multiValueHeaders: z.nullish(z.record(z.string(), z.array(z.unknown()))),
+  body: z.nullish(z.string()),
+});
 
 /** API Gateway keeps these for itself; a function's own come out under another name. */
 const remapped = new Set(['connection', 'content-length', 'date', 'server', 'www-authenticate']);
 
 /** @throws Refusal (502) when the function's payload is not what a proxy integration must return. */
 export function answerFromFunction(payload: string): HttpAnswer {
-  const response: unknown = JSON.parse(payload);
-  if (!isProxyResponse(response)) throw malformed('');
-  const { statusCode, body } = response;
-  return { status: Number(statusCode), headers: mergeHeaders(response), body: body ?? '' };
-}
-
-function isProxyResponse(value: unknown): value is ProxyResponse {
-  if (value === null || typeof value !== 'object') return false;
-  const { statusCode, body, headers, multiValueHeaders } = value as Record<string, unknown>;
-  const status = statusCode === null || statusCode === '' ? Number.NaN : Number(statusCode);
-  const isStatus = Number.isInteger(status) && status >= 200 && status <= 599;
-  const isText = body === undefined || body === null || typeof body === 'string';
-  return isStatus && isText && isObject(headers) && isObject(multiValueHeaders);
-}
-
-function isObject(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === 'object' && !Array.isArray(value));
+  const { success, data } = proxyResponse.safeParse(JSON.parse(payload));
+  if (!success) throw malformed('');
+  return { status: data.statusCode, headers: mergeHeaders(data), body: data.body ?? '' };
 }
 
 /** Of a name in both, the lists' values count. A header that HTTP does not allow is the function's mistake, not a crash of the runner. */
-function mergeHeaders({ headers, multiValueHeaders }: ProxyResponse): HttpAnswer['headers'] {
+function mergeHeaders(response: z.infer<typeof proxyResponse>): HttpAnswer['headers'] {
+  const { headers, multiValueHeaders } = response;
   const merged: Record<string, string | string[]> = { 'content-type': 'application/json' };
   const single = Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)] as const);
   const multiple = Object.entries(multiValueHeaders ?? {}).map(
