@@ -97,7 +97,7 @@ export async function endLeftovers(stateDir: string): Promise<void> {
 function lockFolder(stateDir: string): DatabaseSync {
   const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
   try {
-    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock.close();
