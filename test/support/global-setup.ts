@@ -10,7 +10,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // At the same time, so that what both have to download shares one update of Debian's lists.
+  // At the same time: both may have to download something.
   const tools = project.config.mode === 'all' ? fetchTools(announce) : undefined;
   const [{ stop, ...servers }] = await Promise.all([startTestServers(), tools]);
   project.provide('servers', servers);

@@ -1,6 +1,6 @@
 /** One run of Prewarm in a state folder: locks the folder, records what it starts, cleans up after a run that died. */
 import { spawn } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -95,7 +95,9 @@ export async function endLeftovers(stateDir: string): Promise<void> {
 
 /** SQLite's lock on a file is the operating system's, which takes it back however this process ends. */
 function lockFolder(stateDir: string): DatabaseSync {
-  const lock = new DatabaseSync(join(stateDir, 'run.lock'), { timeout: 0 });
+  const file = join(stateDir, 'run.lock');
+  if (!existsSync(file)) writeFileSync(file, '', { mode: 0o600 }); // for nobody else to lock
+  const lock = new DatabaseSync(file, { timeout: 0 });
   try {
     lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return lock;
