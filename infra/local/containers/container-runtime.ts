@@ -39,6 +39,7 @@ process.on('disconnect', () => {
   setTimeout(() => process.exit(0), ORDERLY_END_MS);
   process.kill(process.pid, 'SIGTERM'); // ends it at once, unless the function has something to give back
 });
+if (!process.connected) process.exit(0); // the runner had gone before
 
 await answer(async () => {
   const handler = await loadHandler();

@@ -1,10 +1,11 @@
 /** Runs one command to its end within a bound: it ends with its whole process group at an abort, and with a runner that disappears. */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { killGroup } from './process-identity.ts';
 import type { ProcessWatcher } from './run.ts';
+import { type SpawnSettings, spawnWatched } from './spawn-watched.ts';
 
-export type CommandOptions = Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'> & {
+export type CommandOptions = SpawnSettings & {
   /** A file for all that it writes. @default - what is listened to */
   readonly logFd?: number;
   readonly timeoutMs: number;
@@ -40,17 +41,13 @@ export async function awaitCommand(
   listen: (child: ChildProcess) => void = () => {},
 ): Promise<number | null> {
   signal?.throwIfAborted();
-  const child = spawn(command, args, {
-    ...options,
-    detached: true, // a group of its own; a Ctrl-C ends it through `signal`, so that it is told as a stop and not as a failure
-    stdio: ['ignore', logFd ?? 'pipe', logFd ?? 'pipe'],
-  });
+  const process = { name: command, command, args, stopSignal: 'SIGKILL' } as const;
+  const child = spawnWatched(watcher, process, { ...options, output: logFd ?? 'pipe' });
   const { pid } = child;
   const limit = AbortSignal.timeout(timeoutMs);
   const ends = AbortSignal.any(signal === undefined ? [limit] : [limit, signal]);
   const end = () => pid !== undefined && killGroup(pid);
   ends.addEventListener('abort', end);
-  if (pid !== undefined) watcher?.watch({ name: command, pid, stopSignal: 'SIGKILL' });
   listen(child);
   try {
     const [code] = await once(child, 'close'); // not `exit`: by then all of its output has arrived

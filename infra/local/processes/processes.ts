@@ -1,13 +1,14 @@
 /** Starts one server process with a log file, waits until it is ready, notices its crash and stops it within a bound. */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../start-error.ts';
 import { endProcesses, identify } from './process-identity.ts';
 import type { Run } from './run.ts';
+import { type SpawnSettings, spawnWatched } from './spawn-watched.ts';
 
-type ServerCommand = Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'> & {
+type ServerCommand = SpawnSettings & {
   /** As a person calls it: "PostgreSQL". */
   readonly name: string;
   readonly command: string;
@@ -25,12 +26,10 @@ export function startProcess(run: Run, server: ServerCommand) {
   const { name, command, args, stopSignal = 'SIGTERM', ...options } = server;
   const logFile = join(run.stateDir, `${name.toLowerCase()}.log`);
   const log = openSync(logFile, 'w', 0o600);
-  // Detached: a Ctrl-C in the terminal goes to the runner alone, which then stops its servers in order.
-  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', log, log] });
+  const child = spawnWatched(run, { name, command, args, stopSignal }, { ...options, output: log });
   closeSync(log); // the child has its own descriptor
   const pid = child.pid ?? 0;
   const identity = identify(pid);
-  if (pid !== 0) run.watch({ name, pid, stopSignal });
   /** Resolves when the process has ended, with how; never rejects. */
   const exited = describeExit(child).finally(() => run.forget(pid));
   let stopping = false;

@@ -10,7 +10,11 @@ import { StartError } from '../start-error.ts';
 import { prepareStateFolder } from '../state-folder.ts';
 import { endProcesses, identify, type ProcessIdentity, signal } from './process-identity.ts';
 
-type WatchedProcess = { readonly name: string; readonly pid: number; readonly stopSignal: NodeJS.Signals };
+export type WatchedProcess = {
+  readonly name: string;
+  readonly pid: number;
+  readonly stopSignal: NodeJS.Signals;
+};
 type RecordedProcess = WatchedProcess & { readonly identity: ProcessIdentity };
 type RunRecord = {
   readonly pid: number;

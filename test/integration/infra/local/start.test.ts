@@ -1,5 +1,5 @@
 /** `npm start` as a process that does not get far: it says in one line what is wrong, and leaves nothing when it is killed. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
@@ -26,6 +26,19 @@ function isGroupAlive(leader: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The working folders of all processes that are in this one or below it; of Linux only. */
+function workingFoldersIn(folder: string): string[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      const cwd = readlinkSync(`/proc/${Number(pid)}/cwd`);
+      return cwd.startsWith(folder) ? [cwd] : [];
+    } catch {
+      return []; // no process, or one that has ended
+    }
+  });
 }
 
 describe('npm start', () => {
@@ -104,6 +117,7 @@ describe('npm start', () => {
     runner.kill('SIGKILL');
     await runner.exited;
     await expect.poll(() => isGroupAlive(synthesis.pid)).toBe(false);
+    await expect.poll(() => workingFoldersIn(stateDir)).toEqual([]); // also of those that it had just begun to start
     (await claimRun({ stateDir })).release();
     expect(readdirSync(stateDir).filter((name) => name.includes('.draft-'))).toEqual([]);
   });
