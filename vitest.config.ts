@@ -43,7 +43,7 @@ export default defineConfig(({ mode }) => {
         LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'silent',
         SCHEDULES: process.env['SCHEDULES'] ?? SCHEDULES[isAll ? 'all' : 'test'],
       },
-      setupFiles: ['test/support/quiet-logs.ts'],
+      setupFiles: ['test/support/each-file.ts'],
     },
   };
 });

@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/emulator/**/*.emulator.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    setupFiles: ['test/support/quiet-logs.ts'],
+    setupFiles: ['test/support/each-file.ts'],
     pool: 'forks',
     env: { LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'silent' },
     // Deployments and the schedule's minute; whatever waits has a shorter bound of its own.

@@ -1,9 +1,9 @@
 /** One Redis process of a test's cluster. */
 import { Redis } from 'ioredis';
 import type { ServerProcess } from '../../infra/local/processes/processes.ts';
-import type { Run } from '../../infra/local/processes/run.ts';
 import { findFreePort, LOOPBACK } from '../../infra/local/servers/ports.ts';
 import { startRedis } from '../../infra/local/servers/redis.ts';
+import type { StartContext } from '../../infra/local/servers/start-context.ts';
 
 const ADMIN_TIMEOUT_MS = 5_000;
 
@@ -13,15 +13,20 @@ export class ClusterNode {
   readonly busPort: number;
   /** A connection to this node alone; tries again for as long as the node is away. */
   readonly admin: Redis;
-  readonly #run: Run;
+  readonly #context: StartContext;
   readonly #name: string;
   readonly #nodeTimeoutMs: number;
   #server: ServerProcess | undefined;
   #id = '';
 
-  private constructor(run: Run, name: string, ports: readonly [number, number], nodeTimeoutMs: number) {
+  private constructor(
+    context: StartContext,
+    name: string,
+    ports: readonly [number, number],
+    nodeTimeoutMs: number,
+  ) {
     [this.port, this.busPort] = ports;
-    this.#run = run;
+    this.#context = context;
     this.#name = name;
     this.#nodeTimeoutMs = nodeTimeoutMs;
     this.admin = new Redis({
@@ -34,8 +39,8 @@ export class ClusterNode {
     this.admin.on('error', () => {}); // each command tells of its own failure
   }
 
-  static async plan(run: Run, name: string, nodeTimeoutMs: number): Promise<ClusterNode> {
-    return new ClusterNode(run, name, [await findFreePort(), await findFreePort()], nodeTimeoutMs);
+  static async plan(context: StartContext, name: string, nodeTimeoutMs: number): Promise<ClusterNode> {
+    return new ClusterNode(context, name, [await findFreePort(), await findFreePort()], nodeTimeoutMs);
   }
 
   /** The name by which the other nodes know it. */
@@ -49,7 +54,6 @@ export class ClusterNode {
 
   /** Also after `kill`: with its slots and its name, but empty. */
   async start(): Promise<void> {
-    const context = { run: this.#run, signal: new AbortController().signal, report: () => {} };
     const args = [
       ...['--cluster-enabled', 'yes'],
       // A replica is sent the data at once, not after the five seconds in which others could join it.
@@ -57,7 +61,7 @@ export class ClusterNode {
       ...['--cluster-port', String(this.busPort)],
       ...['--cluster-node-timeout', String(this.#nodeTimeoutMs)],
     ];
-    const { process: server } = await startRedis(context, this.port, { name: this.#name, args });
+    const { process: server } = await startRedis(this.#context, this.port, { name: this.#name, args });
     this.#server = server;
     this.#id = (await this.admin.cluster('MYID')) as string;
   }

@@ -1,6 +1,6 @@
 /** A proxy before PostgreSQL that holds back the Execute message of a statement, as a busy backend or network may. */
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { openProxy } from './proxy.ts';
 
 const EXECUTE = 'E'.charCodeAt(0);
 const TYPE_BYTES = 1;
@@ -11,45 +11,30 @@ export type ExecuteGate = {
   /** Holds back the next Execute: what comes before it (Parse, Bind with its snapshot) is sent. Resolves when it is held. */
   holdNext(): Promise<void>;
   release(): void;
-  close(): void;
 };
 
 export async function openExecuteGate(databaseUrl: string): Promise<ExecuteGate> {
-  const target = new URL(databaseUrl);
-  const sockets = new Set<Socket>();
   let onHeld: (() => void) | undefined;
-  let open: Promise<void> = Promise.resolve();
-  let release = () => {};
-  const server = createServer((client) => {
-    const upstream = connect(Number(target.port), target.hostname);
-    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}));
+  let open = Promise.withResolvers<void>();
+  const { url } = await openProxy(databaseUrl, (client, upstream) => {
     upstream.pipe(client);
     const forwarding = forward(client, upstream, async (type) => {
       if (type !== EXECUTE || onHeld === undefined) return;
       onHeld();
       onHeld = undefined;
-      await open;
+      await open.promise;
     });
     forwarding.catch(() => upstream.destroy()); // one of the two has gone
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = new URL(databaseUrl);
-  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
   return {
-    url: url.href,
+    url,
     holdNext() {
-      open = new Promise((resolve) => {
-        release = resolve;
-      });
+      open = Promise.withResolvers();
       return new Promise((resolve) => {
         onHeld = resolve;
       });
     },
-    release: () => release(),
-    close() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
+    release: () => open.resolve(),
   };
 }
 

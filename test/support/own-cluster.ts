@@ -1,11 +1,9 @@
 /** A Redis Cluster of a test's own, whose nodes can be frozen, killed and brought back, and whose slots can be moved. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inject } from 'vitest';
-import { claimRun } from '../../infra/local/processes/run.ts';
 import { LOOPBACK } from '../../infra/local/servers/ports.ts';
+import { atEnd } from './at-end.ts';
 import { ClusterNode } from './cluster-node.ts';
+import { claimFolder } from './own-folder.ts';
 
 export type OwnCluster = {
   /** Names its first node. */
@@ -22,8 +20,6 @@ export type OwnCluster = {
   beginMove(key: string): Promise<SlotMove>;
   /** Resolves when every node that runs knows of all slots who has them, and that all of those are there. */
   untilWhole(): Promise<void>;
-  /** Ends and removes everything. Can be called twice. */
-  stop(): Promise<void>;
 };
 
 /** While it goes on, the old master answers ASK for what it does not have any more; after `finish`, MOVED. */
@@ -49,9 +45,7 @@ const WHOLE_DEADLINE_MS = 60_000;
 const POLL_EVERY_MS = 20;
 const START_TRIES_MAX = 3;
 
-let clustersStarted = 0;
-
-/** Resolves when the cluster is whole; leaves nothing behind when it does not become so. */
+/** Resolves when the cluster is whole. Until the test is finished, or the file whose hook started it. */
 export async function startOwnCluster(options: ClusterOptions = {}): Promise<OwnCluster> {
   for (let tries = 1; ; tries++) {
     try {
@@ -64,28 +58,18 @@ export async function startOwnCluster(options: ClusterOptions = {}): Promise<Own
 }
 
 async function startOnce({ replicasEach = 0, nodeTimeoutMs = 30_000 }: ClusterOptions): Promise<OwnCluster> {
-  const stateDir = join(inject('servers').stateDir, `cluster-${process.pid}-${++clustersStarted}`);
-  const run = await claimRun({ stateDir });
+  const { context } = await claimFolder('cluster');
   const nodes: ClusterNode[] = [];
-  const stop = async () => {
-    await Promise.all(nodes.map((node) => node.end()));
-    run.release();
-    rmSync(stateDir, { recursive: true, force: true });
-  };
-  try {
-    while (nodes.length < MASTERS * (1 + replicasEach)) {
-      nodes.push(await ClusterNode.plan(run, `Redis-${nodes.length + 1}`, nodeTimeoutMs));
-    }
-    await Promise.all(nodes.map((node) => node.start()));
-    await form(nodes);
-  } catch (error) {
-    await stop();
-    throw error;
+  atEnd(() => Promise.all(nodes.map((node) => node.end())));
+  while (nodes.length < MASTERS * (1 + replicasEach)) {
+    nodes.push(await ClusterNode.plan(context, `Redis-${nodes.length + 1}`, nodeTimeoutMs));
   }
-  return describe(nodes, stop);
+  await Promise.all(nodes.map((node) => node.start()));
+  await form(nodes);
+  return describe(nodes);
 }
 
-function describe(nodes: readonly ClusterNode[], stop: () => Promise<void>): OwnCluster {
+function describe(nodes: readonly ClusterNode[]): OwnCluster {
   const masters = nodes.slice(0, MASTERS);
   const [first] = masters as [ClusterNode];
   const slotOf = async (key: string) => Number(await first.admin.cluster('KEYSLOT', key));
@@ -107,7 +91,6 @@ function describe(nodes: readonly ClusterNode[], stop: () => Promise<void>): Own
       return after.map((reads, index) => reads - (before[index] as number) - 1); // without the second question itself
     },
     untilWhole: () => untilWhole(nodes),
-    stop,
   };
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import pg from 'pg';
+import { atEnd } from './at-end.ts';
 import type { Certificate } from './certificates.ts';
 
 export type RdsProxy = {
@@ -10,8 +11,6 @@ export type RdsProxy = {
   readonly url: string;
   /** With which connections were asked for, in their order. */
   readonly passwords: readonly string[];
-  /** Cuts all connections, its own to the server too. */
-  close(): Promise<void>;
 };
 
 type ProxyOptions = {
@@ -35,6 +34,7 @@ const AUTHENTICATION_OK = message('R', int(0));
 const WANTS_PASSWORD = message('R', int(3));
 const READY = message('Z', Buffer.from('I'));
 
+/** Until the test is finished, or the file whose hook opened it; its own connections to the server too. */
 export async function openRdsProxy(options: ProxyOptions): Promise<RdsProxy> {
   const passwords: string[] = [];
   const sockets = new Set<Socket>();
@@ -46,15 +46,12 @@ export async function openRdsProxy(options: ProxyOptions): Promise<RdsProxy> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
   const { pathname } = new URL(options.databaseUrl);
-  return {
-    url: `postgres://${options.user}@localhost:${port}${pathname}`,
-    passwords,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+  atEnd(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  return { url: `postgres://${options.user}@localhost:${port}${pathname}`, passwords };
 }
 
 async function serve(

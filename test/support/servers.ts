@@ -1,17 +1,19 @@
-/** What a test file asks for: a Redis database and a PostgreSQL database that nobody else touches, or a Redis process of its own. */
+/** What a test file asks for: a Redis database and a PostgreSQL database that nobody else touches, until its end. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import { inject } from 'vitest';
+import { closedAtEnd } from './at-end.ts';
 import './global-setup.ts'; // the type of what it provides
 import { administer, type TestServers, withDatabase } from './test-servers.ts';
 
-export { type OwnRedis, startOwnRedis } from './own-redis.ts';
+export { type OwnRedis, startOwnRedis } from './own-processes.ts';
 
 export type IsolatedServers = {
   readonly redisUrl: string;
   readonly databaseUrl: string;
   readonly pushgatewayUrl: string;
-  /** Call it in `afterAll`: drops the database and empties the Redis database. */
+  /** Drops the database and empties the Redis database, as the end of the test or the file does. Can be called twice. */
   dispose(): Promise<void>;
 };
 
@@ -26,12 +28,23 @@ export async function isolatedServers(options: { seeded?: boolean } = {}): Promi
     claimRedisDatabase(servers.redisUrl),
     createDatabase(servers, template),
   ]);
-  return {
+  let disposed: Promise<unknown> | undefined;
+  return closedAtEnd({
     redisUrl: redis.url,
     databaseUrl: database.url,
     pushgatewayUrl: servers.pushgatewayUrl,
-    dispose: async () => void (await Promise.all([redis.release(), database.drop()])),
-  };
+    async dispose() {
+      disposed ??= Promise.all([redis.release(), database.drop()]); // once: another file may have the database by then
+      await disposed;
+    },
+  });
+}
+
+/** A connection of the test's own, until its end. */
+export async function connectPg(databaseUrl: string): Promise<pg.Client> {
+  const client = closedAtEnd(new pg.Client({ connectionString: databaseUrl }));
+  await client.connect();
+  return client;
 }
 
 type ClaimedRedis = { readonly url: string; release(): Promise<void> };

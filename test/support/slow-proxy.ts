@@ -1,6 +1,7 @@
-/** A TCP proxy on loopback before a server, which a test makes slow, mute or gone, as a network does. */
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+/** A TCP proxy before a server, which a test makes slow, mute or gone, as a network does. */
+import type { Socket } from 'node:net';
+import { atEnd } from './at-end.ts';
+import { openProxy } from './proxy.ts';
 
 export type SlowProxy = {
   /** The server's URL through the proxy. */
@@ -19,7 +20,8 @@ export type SlowProxy = {
   refuse(): Promise<void>;
   /** Works as a wire again; what was kept, or is late, is sent on at once. Can be called at any time. */
   recover(): Promise<void>;
-  close(): Promise<void>;
+  /** The connections that are open lead nowhere from now on, without being closed; later ones arrive. */
+  loseConnections(): void;
 };
 
 type Road = {
@@ -35,7 +37,6 @@ type Road = {
 };
 
 export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
-  const target = new URL(targetUrl);
   const road: Road = {
     latencyMs: 0,
     hurry: Promise.withResolvers(),
@@ -44,41 +45,24 @@ export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
     watchers: new Set(),
     observers: new Set(),
   };
-  const sockets = new Set<Socket>();
-  const open = (client: Socket) => {
-    const upstream = connect(Number(target.port), target.hostname);
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(socket.setNoDelay(true).on('error', () => {}));
-      socket.on('close', () => sockets.delete(socket) && other.destroy());
-    }
+  const proxy = await openProxy(targetUrl, (client, upstream) => {
     forward(client, upstream, road, () => road.latencyMs);
     forward(upstream, client, road, () => 0);
+  });
+  const hang = () => {
+    road.hanging ??= Promise.withResolvers();
   };
-  let server = await listen(open, 0);
-  const { port } = server.address() as AddressInfo;
-  const url = new URL(targetUrl);
-  url.host = `127.0.0.1:${port}`;
   const unhang = () => {
     road.hanging?.resolve();
     road.hanging = undefined;
   };
-  const cut = async () => {
-    const closed = server.listening ? once(server, 'close') : undefined;
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  };
+  atEnd(unhang);
   return {
-    url: url.href,
+    url: proxy.url,
     slow: (latencyMs) => {
       road.latencyMs = latencyMs;
     },
-    hang: () => {
-      road.hanging ??= Promise.withResolvers();
-    },
+    hang,
     untilHolding: () =>
       new Promise((resolve) => {
         road.onHeld = resolve;
@@ -89,7 +73,7 @@ export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
         const watch = (piece: Buffer) => {
           if (!piece.includes(text) || ++seen < times) return;
           road.watchers.delete(watch);
-          road.hanging ??= Promise.withResolvers();
+          hang();
           resolve();
         };
         road.watchers.add(watch);
@@ -99,25 +83,18 @@ export async function openSlowProxy(targetUrl: string): Promise<SlowProxy> {
       road.observers.add((piece) => piece.includes(text) && seenAtMs.push(performance.now()));
       return seenAtMs;
     },
-    refuse: cut,
+    refuse: proxy.refuse,
     async recover() {
       road.latencyMs = 0;
       road.hurry.resolve();
       road.hurry = Promise.withResolvers();
       unhang();
-      if (!server.listening) server = await listen(open, port);
+      await proxy.listen();
     },
-    async close() {
-      unhang();
-      await cut();
+    loseConnections() {
+      for (const socket of proxy.sockets) socket.removeAllListeners('data').resume();
     },
   };
-}
-
-async function listen(onConnection: (client: Socket) => void, port: number): Promise<Server> {
-  const server = createServer(onConnection).listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
 }
 
 /** Sends each piece on in its order, not before its time; those that come close together travel together. */

@@ -1,24 +1,18 @@
 /** Real servers that speak TLS, of a test's own: PostgreSQL, Redis and a Redis Cluster, each with the certificate that it is given. */
-import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { inject } from 'vitest';
-import { type ServerProcess, startProcess, waitUntilReady } from '../../infra/local/processes/processes.ts';
-import { claimRun, type Run } from '../../infra/local/processes/run.ts';
+import { startProcess, waitUntilReady } from '../../infra/local/processes/processes.ts';
 import { findOrFetchBinary } from '../../infra/local/servers/binaries.ts';
 import { findFreePort, LOOPBACK } from '../../infra/local/servers/ports.ts';
 import { startPostgres } from '../../infra/local/servers/postgres.ts';
 import { choosePostgresUser } from '../../infra/local/servers/postgres-user.ts';
 import type { StartContext } from '../../infra/local/servers/start-context.ts';
+import { atEnd } from './at-end.ts';
 import type { Certificate } from './certificates.ts';
 import { shareSlots, until } from './own-cluster.ts';
-
-export type TlsServer = {
-  /** By name, as a certificate wants it. PostgreSQL's does not ask for TLS: how to is the test's business. */
-  readonly url: string;
-  stop(): Promise<void>;
-};
+import { claimFolder } from './own-folder.ts';
 
 /** Bounds against hanging: the machine may be busy. */
 const READY_TIMEOUT_MS = 60_000;
@@ -27,35 +21,6 @@ const POLL_EVERY_MS = 20;
 const CLUSTER_NODES = 3;
 /** What the certificates are for; the servers listen on its IPv4 address. */
 const HOST = 'localhost';
-
-let started = 0;
-
-/** A folder, and what watches over the processes that work in it; leaves nothing behind when `start` fails. */
-async function inFolder(
-  kind: string,
-  start: (context: StartContext) => Promise<{ url: string; processes: readonly ServerProcess[] }>,
-): Promise<TlsServer> {
-  const stateDir = join(inject('servers').stateDir, `tls-${kind}-${process.pid}-${++started}`);
-  const run = await claimRun({ stateDir });
-  const remove = () => {
-    run.release();
-    rmSync(stateDir, { recursive: true, force: true });
-  };
-  try {
-    const { url, processes } = await start({ run, signal: new AbortController().signal, report: () => {} });
-    return {
-      url,
-      async stop() {
-        await Promise.all(processes.map((server) => server.stop()));
-        remove();
-      },
-    };
-  } catch (error) {
-    run.kill();
-    remove();
-    throw error;
-  }
-}
 
 /** In PEM files that the server's user may read, and nobody else. */
 function writeFiles(folder: string, certificate: Certificate, owner?: { uid: number; gid: number }) {
@@ -68,24 +33,24 @@ function writeFiles(folder: string, certificate: Certificate, owner?: { uid: num
   return Object.fromEntries(files) as Record<keyof Certificate, string>;
 }
 
-/** The embedded PostgreSQL. It speaks TLS to whoever asks for it. */
-export function startTlsPostgres(certificate: Certificate): Promise<TlsServer> {
-  return inFolder('postgres', async (context) => {
-    const { process: server, url } = await startPostgres(context, await findFreePort());
-    const files = writeFiles(context.run.stateDir, certificate, choosePostgresUser().owner);
-    await askPostgres(url, [
-      `ALTER SYSTEM SET ssl_cert_file = '${files.cert}'`,
-      `ALTER SYSTEM SET ssl_key_file = '${files.key}'`,
-      'ALTER SYSTEM SET ssl = on',
-      'SELECT pg_reload_conf()',
-    ]);
-    const speaksTls = async () => {
-      const { rows } = await askPostgres(url, ['SHOW ssl']);
-      if (rows[0]?.ssl !== 'on') throw new Error('PostgreSQL has not read its settings again.');
-    };
-    await waitUntilReady(server, speaksTls, { deadlineMs: READY_TIMEOUT_MS });
-    return { url: url.replace(LOOPBACK, HOST), processes: [server] };
-  });
+/** The embedded PostgreSQL, by name, as a certificate wants it. It speaks TLS to whoever asks for it, which is the test's business. */
+export async function startTlsPostgres(certificate: Certificate): Promise<string> {
+  const { context, path } = await claimFolder('tls-postgres');
+  const { process: server, url } = await startPostgres(context, await findFreePort());
+  atEnd(() => server.stop());
+  const files = writeFiles(path, certificate, choosePostgresUser().owner);
+  await askPostgres(url, [
+    `ALTER SYSTEM SET ssl_cert_file = '${files.cert}'`,
+    `ALTER SYSTEM SET ssl_key_file = '${files.key}'`,
+    'ALTER SYSTEM SET ssl = on',
+    'SELECT pg_reload_conf()',
+  ]);
+  const speaksTls = async () => {
+    const { rows } = await askPostgres(url, ['SHOW ssl']);
+    if (rows[0]?.ssl !== 'on') throw new Error('PostgreSQL has not read its settings again.');
+  };
+  await waitUntilReady(server, speaksTls, { deadlineMs: READY_TIMEOUT_MS });
+  return url.replace(LOOPBACK, HOST);
 }
 
 /** Each on its own; answers the last one's result. */
@@ -102,42 +67,33 @@ async function askPostgres(url: string, statements: readonly string[]): Promise<
 }
 
 /** It speaks nothing but TLS, and wants the password. */
-export function startTlsRedis(certificate: Certificate, password: string): Promise<TlsServer> {
-  return inFolder('redis', async (context) => {
-    const { server, admin, port } = await startNode(context, 'Redis', certificate, password);
-    admin.disconnect();
-    return { url: `rediss://:${encodeURIComponent(password)}@${HOST}:${port}`, processes: [server] };
-  });
+export async function startTlsRedis(certificate: Certificate, password: string): Promise<string> {
+  const { context } = await claimFolder('tls-redis');
+  const { port } = await startNode(context, 'Redis', certificate, password);
+  return `rediss://:${encodeURIComponent(password)}@${HOST}:${port}`;
 }
 
 /** Three masters, which speak TLS among themselves too, and tell clients of each other by name, as ElastiCache's do. */
-export function startTlsCluster(certificate: Certificate, password: string): Promise<TlsServer> {
-  return inFolder('cluster', async (context) => {
-    const nodes = await Promise.all(
-      Array.from({ length: CLUSTER_NODES }, async (_, index) => {
-        const busPort = await findFreePort();
-        const node = await startNode(context, `Redis-${index + 1}`, certificate, password, [
-          ...['--cluster-enabled', 'yes'],
-          ...['--tls-cluster', 'yes'],
-          ...['--cluster-port', String(busPort)],
-          ...['--cluster-announce-hostname', HOST],
-          ...['--cluster-preferred-endpoint-type', 'hostname'],
-        ]);
-        return { ...node, busPort };
-      }),
-    );
-    await formCluster(nodes).finally(() => {
-      for (const { admin } of nodes) admin.disconnect();
-    });
-    const [first] = nodes;
-    return {
-      url: `rediss-cluster://:${encodeURIComponent(password)}@${HOST}:${first?.port}`,
-      processes: nodes.map(({ server }) => server),
-    };
-  });
+export async function startTlsCluster(certificate: Certificate, password: string): Promise<string> {
+  const { context } = await claimFolder('tls-cluster');
+  const nodes = await Promise.all(
+    Array.from({ length: CLUSTER_NODES }, async (_, index) => {
+      const busPort = await findFreePort();
+      const node = await startNode(context, `Redis-${index + 1}`, certificate, password, [
+        ...['--cluster-enabled', 'yes'],
+        ...['--tls-cluster', 'yes'],
+        ...['--cluster-port', String(busPort)],
+        ...['--cluster-announce-hostname', HOST],
+        ...['--cluster-preferred-endpoint-type', 'hostname'],
+      ]);
+      return { ...node, busPort };
+    }),
+  );
+  await formCluster(nodes);
+  return `rediss-cluster://:${encodeURIComponent(password)}@${HOST}:${nodes[0]?.port}`;
 }
 
-type Node = { readonly server: ServerProcess; readonly admin: Redis; readonly port: number };
+type Node = { readonly admin: Redis; readonly port: number };
 
 async function startNode(
   context: StartContext,
@@ -147,7 +103,9 @@ async function startNode(
   args: readonly string[] = [],
 ): Promise<Node> {
   const binary = await findOrFetchBinary('redis', context);
-  const [port, home] = [await findFreePort(), makeHome(context.run, name)];
+  const port = await findFreePort();
+  const home = join(context.run.stateDir, name.toLowerCase());
+  mkdirSync(home);
   const files = writeFiles(home, certificate);
   const server = startProcess(context.run, {
     name,
@@ -172,19 +130,9 @@ async function startNode(
     retryStrategy: () => POLL_EVERY_MS,
   });
   admin.on('error', () => {}); // each command tells of its own failure
-  try {
-    await waitUntilReady(server, () => admin.ping(), { deadlineMs: READY_TIMEOUT_MS });
-  } catch (error) {
-    admin.disconnect(); // it would try again for ever
-    throw error;
-  }
-  return { server, admin, port };
-}
-
-function makeHome({ stateDir }: Run, name: string): string {
-  const home = join(stateDir, name.toLowerCase());
-  mkdirSync(home);
-  return home;
+  atEnd(() => admin.disconnect()); // it would try again for ever
+  await waitUntilReady(server, () => admin.ping(), { deadlineMs: READY_TIMEOUT_MS });
+  return { admin, port };
 }
 
 async function formCluster(nodes: readonly (Node & { readonly busPort: number })[]): Promise<void> {

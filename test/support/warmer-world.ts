@@ -1,14 +1,15 @@
 /** What a test of warmers happens in: a Redis and a PostgreSQL with few users, a warmer whose way to both can be disturbed, and others. */
 import { Redis } from 'ioredis';
-import pg from 'pg';
+import type pg from 'pg';
 import { decodeEntry } from '../../shared/cache/entry.ts';
 import { userSearch } from '../../shared/datasets/user-search.ts';
 import { users } from '../../shared/datasets/users.ts';
 import type { WarmupReport } from '../../shared/warming/report.ts';
+import { closedAtEnd } from './at-end.ts';
 import { keys } from './keys.ts';
-import { isolatedServers } from './servers.ts';
+import { startWarmer, type Warmer } from './programs/start.ts';
+import { connectPg, isolatedServers } from './servers.ts';
 import { openSlowProxy, type SlowProxy } from './slow-proxy.ts';
-import type { Warmer, Warmers } from './warmer-process.ts';
 
 /** Five batches. */
 export const USERS = 1_250;
@@ -46,18 +47,19 @@ export type World = {
   /** How many of both datasets are warm. */
   countStored(): Promise<number>;
   lastReport(): Promise<WarmupReport>;
-  close(): Promise<void>;
+  /** Ends the warmers, so that they do not go on beside other tests. */
+  end(): Promise<void>;
 };
 
-export async function openWorld(warmers: Warmers, pushgatewayUrl?: string): Promise<World> {
+export async function openWorld(pushgatewayUrl?: string): Promise<World> {
   const servers = await isolatedServers({ seeded: false });
   const admin = await fill(servers.databaseUrl);
   const redisProxy = await openSlowProxy(servers.redisUrl);
   const databaseProxy = await openSlowProxy(servers.databaseUrl);
   const disturbed = { redisUrl: redisProxy.url, databaseUrl: databaseProxy.url };
-  const first = await warmers.start({ ...disturbed, ...(pushgatewayUrl && { pushgatewayUrl }) });
+  const first = await startWarmer({ ...disturbed, ...(pushgatewayUrl && { pushgatewayUrl }) });
   const others: Warmer[] = [];
-  const redis = new Redis(servers.redisUrl);
+  const redis = closedAtEnd(new Redis(servers.redisUrl));
   const stored: World['stored'] = (dataset = users) => readStored(redis, dataset);
   return {
     redis,
@@ -68,7 +70,7 @@ export async function openWorld(warmers: Warmers, pushgatewayUrl?: string): Prom
     redisUrl: servers.redisUrl,
     databaseUrl: servers.databaseUrl,
     async startAnother() {
-      const other = await warmers.start({ redisUrl: servers.redisUrl, databaseUrl: servers.databaseUrl });
+      const other = await startWarmer({ redisUrl: servers.redisUrl, databaseUrl: servers.databaseUrl });
       others.push(other);
       return other;
     },
@@ -78,18 +80,12 @@ export async function openWorld(warmers: Warmers, pushgatewayUrl?: string): Prom
       const [text = ''] = await redis.zrevrange(keys.warmupReports, 0, 0);
       return JSON.parse(text) as WarmupReport;
     },
-    async close() {
-      await Promise.all([first, ...others].map((warmer) => warmer.kill()));
-      await Promise.all([redisProxy.close(), databaseProxy.close(), admin.end()]);
-      redis.disconnect();
-      await servers.dispose();
-    },
+    end: async () => void (await Promise.all([first, ...others].map((warmer) => warmer.kill()))),
   };
 }
 
 async function fill(databaseUrl: string): Promise<pg.Client> {
-  const admin = new pg.Client({ connectionString: databaseUrl });
-  await admin.connect();
+  const admin = await connectPg(databaseUrl);
   await admin.query(FILL);
   await admin.query('ANALYZE users');
   return admin;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { users } from '../../../shared/datasets/users.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { migrate } from '../../../shared/postgres/migrate.ts';
+import { closedAtEnd } from '../../support/at-end.ts';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
 
 const migrationsDir = mkdtempSync(join(tmpdir(), 'prewarm-migrations-'));
@@ -15,14 +16,12 @@ let database: Database;
 
 beforeAll(async () => {
   servers = await isolatedServers({ seeded: false });
-  database = new Database(servers.databaseUrl);
+  database = closedAtEnd(new Database(servers.databaseUrl));
   cpSync('shared/postgres/migrations', migrationsDir, { recursive: true });
   cpSync('docs/examples/sample-users.sql', join(migrationsDir, '0100_sample_users.sql'));
 });
 
-afterAll(async () => {
-  await database?.close();
-  await servers?.dispose();
+afterAll(() => {
   rmSync(migrationsDir, { recursive: true });
 });
 

@@ -1,5 +1,5 @@
 /** What an admin's calls make of a Redis that is frozen: they fail for as long as it is, no longer, and are not charged for it. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { adminRoutes } from '../../../functions/admin/routes.ts';
 import { openCaches } from '../../../shared/caches.ts';
 import { RedisUnavailableError } from '../../../shared/errors.ts';
@@ -8,6 +8,7 @@ import { AdminLimits } from '../../../shared/http/rate-limit.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { ADMIN_GUARD, GuardedRedis } from '../../../shared/redis/guarded-redis.ts';
 import type { RoutesOf } from '../../../shared/routes.ts';
+import { closedAtEnd } from '../../support/at-end.ts';
 import {
   type IsolatedServers,
   isolatedServers,
@@ -23,8 +24,8 @@ let call: (method: string, path: string, sub?: string) => Promise<Answer>;
 
 beforeEach(async () => {
   [servers, own] = await Promise.all([isolatedServers({ seeded: false }), startOwnRedis()]);
-  redis = new GuardedRedis(own.url, ADMIN_GUARD);
-  database = new Database(servers.databaseUrl);
+  redis = closedAtEnd(new GuardedRedis(own.url, ADMIN_GUARD));
+  database = closedAtEnd(new Database(servers.databaseUrl));
   const limits = new AdminLimits(redis);
   const caches = openCaches(redis, database);
   const answers = adminRoutes({ redis, database, caches, limits, warmerFunctionName: 'warmer' });
@@ -34,11 +35,6 @@ beforeEach(async () => {
     return answers[`${method} ${path}` as RoutesOf<'admin'>](request as never);
   };
   await call('GET', '/admin/status', 'somebody-else'); // both connections are there
-});
-afterEach(async () => {
-  redis.close();
-  await database.close();
-  await Promise.all([own.stop(), servers.dispose()]);
 });
 
 const availability = async () =>

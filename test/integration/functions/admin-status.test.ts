@@ -1,7 +1,8 @@
 /** What the engineer on call is told, also by a Redis that does not tell everything, or nothing. */
-import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { readStatus } from '../../../functions/admin/status.ts';
 import { GuardedRedis, type GuardOptions, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../support/at-end.ts';
 import { type OwnRedis, startOwnRedis } from '../../support/servers.ts';
 
 /** A bound against hanging: the machine may be busy. */
@@ -16,13 +17,9 @@ beforeEach(async () => {
   server = await startOwnRedis();
   redis = await open({ ...REQUEST_GUARD, timeoutMs: PATIENT_MS });
 });
-afterEach(async () => {
-  redis.close();
-  await server.stop();
-});
 
 async function open(guard: GuardOptions): Promise<GuardedRedis> {
-  const opened = new GuardedRedis(server.url, guard);
+  const opened = closedAtEnd(new GuardedRedis(server.url, guard));
   await opened.connect(PATIENT_MS);
   return opened;
 }
@@ -47,7 +44,6 @@ it('tells the rest when the server forbids to ask for its memory', async () => {
 
 it('says so when Redis does not answer', async () => {
   const impatient = await open(REQUEST_GUARD);
-  onTestFinished(() => impatient.close());
   server.freeze();
   expect(await readStatus(impatient, NAMES)).toEqual({ redis: { available: false } });
 });

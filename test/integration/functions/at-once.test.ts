@@ -1,6 +1,6 @@
 /** Many invocations at once in one process, as Lambda's managed instances have them: nothing of one gets into another. */
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { users } from '../../../shared/datasets/users.ts';
 import type { WarmupReport } from '../../../shared/warming/report.ts';
 import { queryOnce } from '../../support/own-servers.ts';
@@ -19,7 +19,6 @@ beforeAll(async () => {
     SELECT n, 'user-' || n, 'User ' || n FROM generate_series(1, ${USERS}) AS n`;
   await queryOnce(servers.databaseUrl, sql);
 });
-afterAll(() => servers.dispose());
 beforeEach(() => {
   vi.resetModules();
   vi.stubEnv('REDIS_URL', servers.redisUrl);

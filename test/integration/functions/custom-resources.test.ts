@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { closedAtEnd } from '../../support/at-end.ts';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
 
 type Received = { method: string; path: string; contentType: string | undefined; body: string };
@@ -66,14 +67,12 @@ let servers: IsolatedServers;
 beforeAll(async () => {
   servers = await isolatedServers({ seeded: false });
 });
-afterAll(() => servers.dispose());
 beforeEach(async () => {
-  endpoint = new Endpoint();
+  endpoint = closedAtEnd(new Endpoint());
   await endpoint.start();
   vi.resetModules();
 });
 afterEach(() => {
-  endpoint.stop();
   vi.unstubAllEnvs();
 });
 

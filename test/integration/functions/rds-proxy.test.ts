@@ -8,13 +8,11 @@ import { join } from 'node:path';
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { handler as migrate } from '../../../functions/migrate/handler.ts';
-import { openAdmins } from '../../support/admin-process.ts';
 import { createAuthority } from '../../support/certificates.ts';
+import { startAdmin, startReadFunction, startWarmer } from '../../support/programs/start.ts';
 import { openRdsProxy, type RdsProxy } from '../../support/rds-proxy.ts';
-import { startReadFunction } from '../../support/read-function.ts';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
 import { administer } from '../../support/test-servers.ts';
-import { openWarmers } from '../../support/warmer-process.ts';
 
 const PASSWORD = 'of-the-url';
 
@@ -44,8 +42,6 @@ beforeAll(async () => {
   databaseUrl = urlOfRole.replace('@', `:${PASSWORD}@`);
 });
 afterAll(async () => {
-  await proxy?.close();
-  await servers?.dispose();
   await rm(folder, { recursive: true });
 });
 beforeEach(() => {
@@ -57,33 +53,20 @@ afterEach(() => vi.unstubAllEnvs());
 describe('through an RDS Proxy', () => {
   it('the read function answers', async () => {
     const read = await startReadFunction({ redisUrl: servers.redisUrl, databaseUrl });
-    const answer = await read.get({ resource: '/users/{id}', pathParameters: { id: '7' } });
+    const answer = await read.call('get', { resource: '/users/{id}', pathParameters: { id: '7' } });
     expect(answer).toMatchObject({ statusCode: 200, headers: { 'x-cache': 'miss' } });
   });
 
   it('the warmer warms', async () => {
-    const warmers = await openWarmers();
-    try {
-      const warmer = await warmers.start({ redisUrl: servers.redisUrl, databaseUrl });
-      const { report } = await warmer.call('invoke', 'manual', 'trace');
-      expect(report).toMatchObject({ status: 'success', failed: 0 });
-      expect(report.warmed).toBeGreaterThan(0);
-    } finally {
-      await warmers.end();
-    }
+    const warmer = await startWarmer({ redisUrl: servers.redisUrl, databaseUrl });
+    const { report } = await warmer.call('invoke', 'manual', 'trace');
+    expect(report).toMatchObject({ status: 'success', failed: 0 });
+    expect(report.warmed).toBeGreaterThan(0);
   });
 
   it('the admin function clears users, at a time that Postgres tells', async () => {
-    const admins = await openAdmins();
-    try {
-      const env = { REDIS_URL: servers.redisUrl, DATABASE_URL: databaseUrl, PUSHGATEWAY_URL: '' };
-      const admin = await admins.start({ ...env, WARMER_FUNCTION_NAME: 'warmer' });
-      expect(await admin.call('ask', 'POST', '/admin/clear', { ids: [7] })).toMatchObject({
-        statusCode: 200,
-      });
-    } finally {
-      await admins.end();
-    }
+    const admin = await startAdmin({ redisUrl: servers.redisUrl, databaseUrl });
+    expect(await admin.call('ask', 'POST', '/admin/clear', { ids: [7] })).toMatchObject({ statusCode: 200 });
   });
 
   it("the migrations run, as the function's role", async () => {

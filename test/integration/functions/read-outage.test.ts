@@ -1,19 +1,19 @@
 /** What callers are answered while Postgres is away: what is known, what is not, and when to ask again. */
 import type { Context } from 'aws-lambda';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { readRoutes } from '../../../functions/read/routes.ts';
 import { openCaches } from '../../../shared/caches.ts';
 import { answerJson } from '../../../shared/http/answer.ts';
 import { type ApiRequest, apiHandler } from '../../../shared/http/api.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
-import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
+import { closedAtEnd } from '../../support/at-end.ts';
+import { isolatedServers } from '../../support/servers.ts';
 import { openSlowProxy, type SlowProxy } from '../../support/slow-proxy.ts';
 
 const KNOWN = Array.from({ length: 99 }, (_, index) => index + 1);
 const UNKNOWN = 500;
 
-let servers: IsolatedServers;
 let road: SlowProxy;
 let redis: GuardedRedis;
 let database: Database;
@@ -23,10 +23,10 @@ let get: (
 ) => Promise<{ status: number; headers: object; json: unknown }>;
 
 beforeEach(async () => {
-  servers = await isolatedServers();
+  const servers = await isolatedServers();
   road = await openSlowProxy(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, { ...REQUEST_GUARD, timeoutMs: 10_000 });
-  database = new Database(road.url);
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...REQUEST_GUARD, timeoutMs: 10_000 }));
+  database = closedAtEnd(new Database(road.url));
   const routes = readRoutes(openCaches(redis, database), async () => answerJson('{}'));
   const handler = apiHandler(routes, async () => {});
   const authorizer = { sub: 'someone', scope: 'users:read', exp: '9999999999' };
@@ -36,12 +36,6 @@ beforeEach(async () => {
     const { statusCode, headers = {}, body } = await handler(request, {} as Context);
     return { status: statusCode, headers, json: JSON.parse(body) };
   };
-});
-afterEach(async () => {
-  redis.close();
-  await database.close();
-  await road.close();
-  await servers.dispose();
 });
 
 const several = (ids: readonly number[]) => get('/users', { queryStringParameters: { ids: ids.join(',') } });

@@ -4,15 +4,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ReadReplicationGroup } from '../../../shared/aws/replication-group.ts';
-import { type Admins, openAdmins } from '../../support/admin-process.ts';
+import { environment } from '../../../shared/environment.ts';
+import { startAdmin } from '../../support/programs/start.ts';
 
-/** Servers that refuse connections, and a function that nobody starts. */
-const NOBODY = {
-  REDIS_URL: 'redis://127.0.0.1:1',
-  DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
-  PUSHGATEWAY_URL: '',
-  WARMER_FUNCTION_NAME: 'warmer',
-};
+/** Servers that refuse connections. */
+const NOBODY = { redisUrl: 'redis://127.0.0.1:1', databaseUrl: 'postgres://nobody@127.0.0.1:1/none' };
 
 /** What the service has to answer in. */
 const DEADLINE_MS = 1_000;
@@ -105,7 +101,8 @@ afterEach(() => {
 
 /** With a client of its own, which knows the service of this test, and a clock that goes on when the test says so. */
 async function openReader(): Promise<ReadReplicationGroup> {
-  await import('../../support/quiet-logs.ts');
+  const { setLogLevel } = await import('../../../shared/logger.ts');
+  setLogLevel(environment.logLevel());
   const { replicationGroupReader } = await import('../../../shared/aws/replication-group.ts');
   vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
   return replicationGroupReader('prewarm');
@@ -181,15 +178,8 @@ describe('the replication group', () => {
 });
 
 describe('the status, while Redis is away', () => {
-  let admins: Admins;
-
-  beforeEach(async () => {
-    admins = await openAdmins();
-  });
-  afterEach(() => admins.end());
-
   async function openStatus(env: NodeJS.ProcessEnv): Promise<() => Promise<unknown>> {
-    const admin = await admins.start({ ...NOBODY, ...env });
+    const admin = await startAdmin(NOBODY, env);
     return async () => (await admin.call('ask', 'GET', '/admin/status')).body;
   }
 

@@ -1,6 +1,6 @@
 /** The two datasets on a real PostgreSQL with its 20,500 users. */
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   EMPTY_PAGE,
   normaliseQuery,
@@ -9,21 +9,17 @@ import {
 } from '../../../shared/datasets/user-search.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import { Database } from '../../../shared/postgres/database.ts';
+import { closedAtEnd } from '../../support/at-end.ts';
 import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
 
 type User = { id: number; username: string; displayName: string; followerCount: number };
 type Page = { items: User[]; nextCursor: string | null };
 
-let servers: IsolatedServers;
 let database: Database;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  const servers = await isolatedServers();
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 
 async function search(query: string, more: Partial<UserSearch> = {}): Promise<Page> {
@@ -128,11 +124,7 @@ describe('a search', () => {
 
   it('goes through users with as many followers', async () => {
     const own = await isolatedServers({ seeded: false });
-    const ownDatabase = new Database(own.databaseUrl);
-    onTestFinished(async () => {
-      await ownDatabase.close();
-      await own.dispose();
-    });
+    const ownDatabase = closedAtEnd(new Database(own.databaseUrl));
     await ownDatabase.query(`INSERT INTO users (id, username, display_name, follower_count)
       SELECT n, 'tied-' || n, 'Tied', n / 8 FROM generate_series(1, 40) AS n`);
     const seen: number[] = [];
@@ -164,15 +156,11 @@ describe('a search', () => {
     let ownDatabase: Database;
     beforeAll(async () => {
       own = await isolatedServers({ seeded: false });
-      ownDatabase = new Database(own.databaseUrl);
+      ownDatabase = closedAtEnd(new Database(own.databaseUrl));
       await ownDatabase.query(
         `INSERT INTO users (id, username, display_name) SELECT n, 'u' || n, name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n)`,
         [NAMES],
       );
-    });
-    afterAll(async () => {
-      await ownDatabase.close();
-      await own.dispose();
     });
 
     it.each([

@@ -1,10 +1,10 @@
 /** A table of a million rows: no search and no ranking looks at more rows than it may, whatever is asked. Counted by EXPLAIN. */
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type pg from 'pg';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type UserSearch, userSearch } from '../../../shared/datasets/user-search.ts';
 import { users } from '../../../shared/datasets/users.ts';
 import type { Database } from '../../../shared/postgres/database.ts';
-import { type IsolatedServers, isolatedServers } from '../../support/servers.ts';
+import { connectPg, isolatedServers } from '../../support/servers.ts';
 
 const COPIES = 48;
 const SAMPLE_USERS = 20_500;
@@ -19,17 +19,11 @@ FROM users u, generate_series(1, ${COPIES}) AS copy`;
 /** All that is walked or found at most, and the rows of the page; see the bounds of the statement. */
 const ROWS_MAX = 2 * 2_000 + 3_000 + 2 * 40_000 + 51;
 
-let servers: IsolatedServers;
 let client: pg.Client;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  client = new pg.Client({ connectionString: servers.databaseUrl });
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await servers.dispose();
+  const servers = await isolatedServers();
+  client = await connectPg(servers.databaseUrl);
 });
 
 type PlanNode = {

@@ -1,7 +1,8 @@
 /** Looks for a schedule that breaks a promise: random interleavings of several caches on a real Redis, against a model. */
 import * as fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, it } from 'vitest';
-import { type IsolatedServers, isolatedServers } from '../servers.ts';
+import { afterEach, beforeAll, beforeEach, it } from 'vitest';
+import { closedAtEnd } from '../at-end.ts';
+import { isolatedServers } from '../servers.ts';
 import { type Action, IDS, Schedule } from './schedule.ts';
 import { ScheduledRedis, useVirtualClock } from './scheduled-redis.ts';
 import { VirtualTime } from './virtual-time.ts';
@@ -21,43 +22,38 @@ const ms = fc.constantFrom(1, 20, 99, 120, 260, 501, 700, 900, 1_000, 2_500, 29_
 const clockStepMs = fc.constantFrom(-3_600_000, -2_000, -600, 2_000, 3_600_000);
 const databaseStepMs = fc.constantFrom(-120_000, -2_000, 2_000, 120_000);
 
+type Fields = Readonly<Record<string, fc.Arbitrary<unknown>>>;
+
+/** As often as its `weight` against the others'. */
+function happens(weight: number, type: fc.Arbitrary<Action['type']>, fields: Fields = {}) {
+  return { weight, arbitrary: fc.record({ type, ...fields }) as fc.Arbitrary<Action> };
+}
+
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant('get'), process: processIndex, id }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('getMany'), process: processIndex, ids }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('warm'), process: processIndex, ids }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('invalidate'), process: processIndex, id }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('clear'), process: processIndex }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('update', 'delete', 'evict'), id }) },
-  { weight: 12, arbitrary: fc.record({ type: fc.constant('steps'), picks }) },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant('wait'), ms }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      type: fc.constant('crash'),
-      process: processIndex,
-      nextVersion: fc.constantFrom(1, 2),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('loseConnection'), process: processIndex }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ type: fc.constant('stepClock'), process: processIndex, ms: clockStepMs }),
-  },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('stepDatabaseClock'), ms: databaseStepMs }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('freeze'), process: processIndex }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      type: fc.constant('thaw'),
-      process: processIndex,
-      timersStoodStill: fc.boolean(),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('failLoad'), pick: fc.nat({ max: 5 }) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('loseGeneration') }) },
+  happens(6, fc.constant('get'), { process: processIndex, id }),
+  happens(3, fc.constant('getMany'), { process: processIndex, ids }),
+  happens(1, fc.constant('warm'), { process: processIndex, ids }),
+  happens(3, fc.constant('invalidate'), { process: processIndex, id }),
+  happens(1, fc.constant('clear'), { process: processIndex }),
+  happens(1, fc.constantFrom('update', 'delete', 'evict'), { id }),
+  happens(12, fc.constant('steps'), { picks }),
+  happens(4, fc.constant('wait'), { ms }),
+  happens(1, fc.constant('crash'), { process: processIndex, nextVersion: fc.constantFrom(1, 2) }),
+  happens(1, fc.constant('loseConnection'), { process: processIndex }),
+  happens(1, fc.constant('stepClock'), { process: processIndex, ms: clockStepMs }),
+  happens(1, fc.constant('stepDatabaseClock'), { ms: databaseStepMs }),
+  happens(1, fc.constant('freeze'), { process: processIndex }),
+  happens(1, fc.constant('thaw'), { process: processIndex, timersStoodStill: fc.boolean() }),
+  happens(1, fc.constant('failLoad'), { pick: fc.nat({ max: 5 }) }),
+  happens(1, fc.constant('loseGeneration')),
 );
 
 const steps = fc.record({ type: fc.constant('steps' as const), picks });
+
+/** So many times the first thing that can happen. */
+const firstSteps = (count: number): Action => ({ type: 'steps', picks: new Array(count).fill(0) });
+/** All that was begun comes to its end. */
+const untilDone = firstSteps(30);
 
 /** What chance alone seldom puts together: a container is frozen in the middle of a read while another changes the row. */
 const frozenThroughChange: fc.Arbitrary<Action[]> = fc
@@ -75,14 +71,13 @@ const frozenThroughChange: fc.Arbitrary<Action[]> = fc
     begun,
     { type: 'freeze', process: frozen },
     { type: change, process: (frozen + shiftTo) % PROCESSES, id },
-    { type: 'steps', picks: new Array(30).fill(0) },
+    untilDone,
     { type: 'wait', ms: sleptMs },
     { type: 'thaw', process: frozen, timersStoodStill },
     { type: 'get', process: frozen, id },
   ]);
 
-const zeros = (min: number, max: number): fc.Arbitrary<Action> =>
-  fc.integer({ min, max }).map((length) => ({ type: 'steps', picks: new Array(length).fill(0) }));
+const zeros = (min: number, max: number): fc.Arbitrary<Action> => fc.integer({ min, max }).map(firstSteps);
 const two = fc
   .tuple(processIndex, fc.integer({ min: 1, max: PROCESSES - 1 }))
   .map(([one, shift]) => [one, (one + shift) % PROCESSES] as const);
@@ -97,13 +92,13 @@ const lookAnsweredLate: fc.Arbitrary<Action[]> = fc
   .tuple(two, twoIds, zeros(1, 3), zeros(1, 6), fc.constantFrom(1_000, 2_500))
   .map(([[p, q], [k, other], asked, answered, ms]) => [
     { type: 'get', process: p, id: k },
-    { type: 'steps', picks: new Array(30).fill(0) },
+    untilDone,
     { type: 'wait', ms: 501 },
     { type: 'get', process: p, id: other },
     asked,
     { type: 'freeze', process: p },
     { type: 'invalidate', process: q, id: k },
-    { type: 'steps', picks: new Array(30).fill(0) },
+    untilDone,
     { type: 'wait', ms },
     { type: 'thaw', process: p, timersStoodStill: true },
     answered,
@@ -114,9 +109,9 @@ const lookAnsweredLate: fc.Arbitrary<Action[]> = fc
 const fromNothing = (p: number, q: number): Action[] => [
   { type: 'thaw', process: p, timersStoodStill: false },
   { type: 'thaw', process: q, timersStoodStill: false },
-  { type: 'steps', picks: new Array(40).fill(0) },
+  firstSteps(40),
   { type: 'clear', process: q },
-  { type: 'steps', picks: new Array(20).fill(0) },
+  firstSteps(20),
   { type: 'wait', ms: 1_000 },
 ];
 
@@ -134,10 +129,10 @@ const loadEndsInTrouble: fc.Arbitrary<Action[]> = fc
       { type: 'get', process: p, id: own ? k : other },
       heard,
       lost,
-      { type: 'steps', picks: new Array(30).fill(0) },
+      untilDone,
       { type: 'wait', ms: 2_500 },
       { type: 'get', process: p, id: other },
-      { type: 'steps', picks: new Array(12).fill(0) },
+      firstSteps(12),
       { type: 'get', process: p, id: k },
     ]),
   );
@@ -167,10 +162,10 @@ const clockSetBackWhileIdle: fc.Arbitrary<Action[]> = fc
   )
   .map(([[p, q], k, [ms, idleMs], change]) => [
     { type: 'get', process: p, id: k },
-    { type: 'steps', picks: new Array(30).fill(0) },
+    untilDone,
     { type: 'stepClock', process: p, ms: ms as number },
     { type: change, process: q, id: k },
-    { type: 'steps', picks: new Array(30).fill(0) },
+    untilDone,
     { type: 'wait', ms: idleMs as number },
     { type: 'get', process: p, id: k },
   ]);
@@ -197,9 +192,6 @@ const timing = fc.constantFrom(
 );
 
 type Timing = ConstructorParameters<typeof Schedule>[2];
-
-/** Thirty times the first thing that can happen: all that was begun comes to its end. */
-const untilDone: Action = { type: 'steps', picks: Array.from({ length: 30 }, () => 0) };
 
 /** Schedules that broke a promise once, and are tried each time. */
 const found: [Timing, Action[]][] = [
@@ -238,7 +230,7 @@ const found: [Timing, Action[]][] = [
     { freshMs: 900, warmFreshMs: 3_000, graceMs: 2_000, absentMs: 500, memoryMs: 400 },
     [
       { type: 'get', process: 0, id: 0 },
-      { type: 'steps', picks: new Array(8).fill(0) },
+      firstSteps(8),
       { type: 'freeze', process: 0 },
       { type: 'wait', ms: 400_000 },
       { type: 'thaw', process: 0, timersStoodStill: true },
@@ -264,7 +256,7 @@ const found: [Timing, Action[]][] = [
     { freshMs: 300_000, warmFreshMs: 300_000, graceMs: 300_000, absentMs: 30_000, memoryMs: 60_000 },
     [
       { type: 'get', process: 0, id: 2 },
-      { type: 'steps', picks: new Array(9).fill(0) },
+      firstSteps(9),
       { type: 'freeze', process: 0 },
       { type: 'wait', ms: 400_000 },
       { type: 'thaw', process: 0, timersStoodStill: true },
@@ -301,7 +293,7 @@ const found: [Timing, Action[]][] = [
       { type: 'wait', ms: 1_000 },
       { type: 'get', process: 1, id: 1 },
       { type: 'get', process: 2, id: 0 },
-      { type: 'steps', picks: new Array(8).fill(0) },
+      firstSteps(8),
       { type: 'freeze', process: 2 },
       { type: 'wait', ms: 400_000 },
       { type: 'thaw', process: 2, timersStoodStill: true },
@@ -317,25 +309,20 @@ const found: [Timing, Action[]][] = [
 ];
 
 const time = new VirtualTime();
-let servers: IsolatedServers;
 let connections: ScheduledRedis[];
 let uninstall: () => void;
 
 /** Defines the test that tries `SCHEDULES` of them; another `part` tries others. */
 export function trySchedules({ part }: { readonly part: number }): void {
   beforeAll(async () => {
-    servers = await isolatedServers({ seeded: false });
-    connections = Array.from({ length: PROCESSES }, () => new ScheduledRedis(servers.redisUrl, time));
+    const { redisUrl } = await isolatedServers({ seeded: false });
+    connections = Array.from({ length: PROCESSES }, () => closedAtEnd(new ScheduledRedis(redisUrl, time)));
     await Promise.all(connections.map((redis) => useVirtualClock(redis)));
   });
   beforeEach(() => {
     uninstall = time.install();
   });
   afterEach(() => uninstall());
-  afterAll(async () => {
-    for (const redis of connections) redis.close();
-    await servers.dispose();
-  });
 
   it(`nothing older than promised is read in any of ${SCHEDULES} schedules of three containers`, {
     // A bound against hanging, for ten thousand of them on a busy machine.

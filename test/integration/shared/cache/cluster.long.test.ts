@@ -1,7 +1,7 @@
 /** The read path on a real Redis Cluster and a real PostgreSQL: the promises of one server hold on several, and while slots move or servers are away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type pg from 'pg';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
@@ -11,11 +11,13 @@ import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import type { ClusterNode } from '../../../support/cluster-node.ts';
 import { keys } from '../../../support/keys.ts';
 import { type OwnCluster, startOwnCluster } from '../../../support/own-cluster.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { connectPg, type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { nameOf, renameUser } from '../../../support/user-names.ts';
 
 /** Where the way of a command matters and not its time, which a busy machine may need. */
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 2_000 };
@@ -36,20 +38,13 @@ let admin: pg.Client;
 
 beforeAll(async () => {
   [cluster, servers] = await Promise.all([startOwnCluster(), isolatedServers()]);
-  database = new Database(servers.databaseUrl);
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  await admin.connect();
-});
-afterAll(async () => {
-  await admin?.end();
-  await database?.close();
-  await Promise.all([cluster?.stop(), servers?.dispose()]);
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  admin = await connectPg(servers.databaseUrl);
 });
 beforeEach(() => Promise.all(cluster.masters.map((node) => node.admin.flushall())));
 
 async function connect(options = PATIENT): Promise<GuardedRedis> {
-  const redis = new GuardedRedis(cluster.url, options);
-  onTestFinished(() => redis.close());
+  const redis = closedAtEnd(new GuardedRedis(cluster.url, options));
   await redis.connect(60_000);
   return redis;
 }
@@ -80,14 +75,11 @@ class Container {
 }
 
 type Read = Pick<CacheRead, 'json'>;
-const userOf = (read: Read) => JSON.parse(read.json ?? 'null') as { id: number; displayName: string } | null;
-const nameOf = (read: Read) => userOf(read)?.displayName;
+const userOf = (read: Read) => JSON.parse(read.json ?? 'null') as { id: number } | null;
 const idsOf = (reads: readonly Read[]) => reads.map((read) => userOf(read)?.id);
 const layersOf = (reads: readonly CacheRead[]) => [...new Set(reads.map((read) => read.layer))];
 
-async function rename(id: number, name: string): Promise<void> {
-  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
-}
+const rename = (id: number, name: string) => renameUser(admin, id, name);
 
 /** How often all servers together were asked for the lead of a load. */
 async function leadsTried(): Promise<number> {

@@ -1,8 +1,8 @@
 /** What a full Redis may evict, and what must hold all the same: nothing that was invalidated comes back. */
 import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
+import type pg from 'pg';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { openCaches } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
@@ -10,8 +10,10 @@ import { Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { connectPg, type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { nameOf, renameUser } from '../../../support/user-names.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 5_000 };
@@ -23,22 +25,14 @@ let redis: Redis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  redis = new Redis(servers.redisUrl);
-  await admin.connect();
-});
-afterAll(async () => {
-  redis.disconnect();
-  await admin.end();
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  admin = await connectPg(servers.databaseUrl);
+  redis = closedAtEnd(new Redis(servers.redisUrl));
 });
 beforeEach(() => redis.flushdb());
 
 function openGuard(): GuardedRedis {
-  const guard = new GuardedRedis(servers.redisUrl, PATIENT);
-  onTestFinished(() => guard.close());
+  const guard = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
   return guard;
 }
 
@@ -52,12 +46,7 @@ function openContainer({ schemaVersion = 1, afterLoad = async () => {} } = {}): 
   return new TieredCache({ ...users, schemaVersion, load }, openGuard());
 }
 
-const nameOf = ({ json }: CacheRead) =>
-  (JSON.parse(json ?? 'null') as { displayName: string } | null)?.displayName;
-
-async function rename(id: number, name: string): Promise<void> {
-  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
-}
+const rename = (id: number, name: string) => renameUser(admin, id, name);
 
 async function evict(pattern: string): Promise<void> {
   const found = await redis.keys(pattern);

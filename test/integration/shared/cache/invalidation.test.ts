@@ -1,15 +1,17 @@
 /** What an invalidation reaches on a real Redis: every schema version, whatever the database's clock said, and however many there are. */
 import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type pg from 'pg';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { openCaches } from '../../../../shared/caches.ts';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { connectPg, type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { nameOf, renameUser } from '../../../support/user-names.ts';
 
 /** Redis is well here, and a busy machine does not make it look otherwise. */
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 5_000 };
@@ -24,16 +26,9 @@ let redis: Redis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  redis = new Redis(servers.redisUrl);
-  await admin.connect();
-});
-afterAll(async () => {
-  redis.disconnect();
-  await admin.end();
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  admin = await connectPg(servers.databaseUrl);
+  redis = closedAtEnd(new Redis(servers.redisUrl));
 });
 beforeEach(() => redis.flushdb());
 
@@ -41,8 +36,7 @@ type Container = { readonly cache: TieredCache<number>; readonly guard: GuardedR
 
 /** Of a schema version; `aheadUs` is how far the database's clock is ahead when it loads. */
 function openContainer(schemaVersion = 1, aheadUs: () => number = () => 0): Container {
-  const guard = new GuardedRedis(servers.redisUrl, PATIENT);
-  onTestFinished(() => guard.close());
+  const guard = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
   const load = async (ids: readonly number[]) => {
     container.loads++;
     const { readAtUs, values } = await users.load(database, ids);
@@ -53,12 +47,7 @@ function openContainer(schemaVersion = 1, aheadUs: () => number = () => 0): Cont
   return container;
 }
 
-const nameOf = ({ json }: CacheRead) =>
-  (JSON.parse(json ?? 'null') as { displayName: string } | null)?.displayName;
-
-async function rename(id: number, name: string): Promise<void> {
-  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
-}
+const rename = (id: number, name: string) => renameUser(admin, id, name);
 
 const nextLook = () => new Promise((resolve) => setTimeout(resolve, NEXT_LOOK_MS));
 
@@ -141,8 +130,7 @@ describe('a database whose clock was ahead when a row was read', () => {
 describe('a dataset that is made of another', () => {
   const search = { query: 'emma', limit: 20, after: null };
   const open = () => {
-    const guard = new GuardedRedis(servers.redisUrl, PATIENT);
-    onTestFinished(() => guard.close());
+    const guard = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
     return openCaches(guard, database);
   };
   const namesIn = ({ json }: CacheRead) =>
@@ -171,8 +159,7 @@ describe('a dataset that is made of another', () => {
   }
 
   it('names one that is registered before it, or cannot be opened', () => {
-    const guard = new GuardedRedis(servers.redisUrl, PATIENT);
-    onTestFinished(() => guard.close());
+    const guard = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
     const registered = { userSearch: { ...userSearch, derivedFrom: ['nobody'] } };
     expect(() => openCaches(guard, database, registered)).toThrow('"user-search" is derived from "nobody"');
   });

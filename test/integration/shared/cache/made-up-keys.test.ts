@@ -1,8 +1,9 @@
 /** What callers may ask for at will costs little: floods of keys that nobody asks for again, on a real Redis with a limit. */
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
 
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 10_000 };
@@ -25,14 +26,10 @@ let redis: GuardedRedis;
 
 beforeEach(async () => {
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, PATIENT);
+  redis = closedAtEnd(new GuardedRedis(server.url, PATIENT));
   await redis.run((client) =>
     client.config('SET', 'maxmemory', String(MEMORY_BYTES), 'maxmemory-policy', 'volatile-lru'),
   );
-});
-afterEach(async () => {
-  redis.close();
-  await server.stop();
 });
 
 type Kind = {
@@ -71,8 +68,7 @@ function openCache(
       return { readAtUs: Date.now() * 1_000, values: ids.map(textOf) };
     },
   };
-  const guard = new GuardedRedis(server.url, PATIENT);
-  onTestFinished(() => guard.close());
+  const guard = closedAtEnd(new GuardedRedis(server.url, PATIENT));
   return new TieredCache(source, guard);
 }
 

@@ -1,10 +1,11 @@
 /** What a miss costs, and whose it is: where misses are expected, one command reads an entry or takes the lease to load it. */
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
 import {
   type IsolatedServers,
@@ -24,13 +25,8 @@ let redis: Redis;
 
 beforeAll(async () => {
   [servers, ownRedis] = await Promise.all([isolatedServers(), startOwnRedis()]);
-  database = new Database(servers.databaseUrl);
-  redis = new Redis(ownRedis.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await database.close();
-  await Promise.all([servers.dispose(), ownRedis.stop()]);
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new Redis(ownRedis.url));
 });
 beforeEach(() => redis.flushdb());
 afterEach(() => void vi.useRealTimers());
@@ -45,8 +41,7 @@ type Container = {
 
 /** `duringLoad` is called before the row is read. */
 function openContainer(duringLoad: (ids: readonly number[]) => Promise<void> = async () => {}): Container {
-  const guard = new GuardedRedis(ownRedis.url, PATIENT);
-  onTestFinished(() => guard.close());
+  const guard = closedAtEnd(new GuardedRedis(ownRedis.url, PATIENT));
   const loads: number[][] = [];
   const load = async (ids: readonly number[]) => {
     loads.push([...ids]);
@@ -205,8 +200,7 @@ describe('a lease in the place of an entry', () => {
       await redis.set(reader.entryKey(27), 'l:another', 'PX', 10_000);
       return loaded;
     };
-    const guard = new GuardedRedis(ownRedis.url, PATIENT);
-    onTestFinished(() => guard.close());
+    const guard = closedAtEnd(new GuardedRedis(ownRedis.url, PATIENT));
     await reader.cache.checkGeneration();
     await new TieredCache({ ...users, load }, guard).get(27);
     expect(await redis.get(reader.entryKey(27))).toBe('l:another');

@@ -1,17 +1,19 @@
 /** What an outage costs a reader: Redis refused, frozen, slow, full, a replica, loading or locked; PostgreSQL refused or mute; entries that are none. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type pg from 'pg';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, RedisUnavailableError, rootCause } from '../../../../shared/errors.ts';
 import { Database, type DatabaseOptions } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, type GuardOptions, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
 import { countOutcomes, type RedisOutcomes } from '../../../support/redis-outcomes.ts';
 import {
+  connectPg,
   type IsolatedServers,
   isolatedServers,
   type OwnRedis,
@@ -52,12 +54,7 @@ let nextId = 0;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  await admin.connect();
-});
-afterAll(async () => {
-  await admin.end();
-  await servers.dispose();
+  admin = await connectPg(servers.databaseUrl);
 });
 beforeEach(() => {
   nextId = 100;
@@ -95,12 +92,8 @@ function openContainer(
   const application = `outage-${crypto.randomUUID()}`;
   const url = new URL(databaseUrl);
   url.searchParams.set('application_name', application);
-  const database = new Database(url.href, databaseOptions);
-  const guard = new GuardedRedis(redisUrl, guardOptions);
-  onTestFinished(async () => {
-    guard.close();
-    await database.close();
-  });
+  const database = closedAtEnd(new Database(url.href, databaseOptions));
+  const guard = closedAtEnd(new GuardedRedis(redisUrl, guardOptions));
   const load = async (ids: readonly number[]) => {
     container.loads++;
     return users.load(database, ids).finally(() => container.ended.push(ids));
@@ -224,7 +217,6 @@ const locked: Fault = async ({ admin: redis }) => {
 /** A replica loads what its primary sends: slowly here, and it looks after its clients every few keys. */
 const loading: Fault = async ({ admin: redis }) => {
   const primary = await startOwnRedis();
-  onTestFinished(() => primary.stop());
   await fill(primary.url);
   await redis.config('SET', 'repl-diskless-load', 'disabled');
   await redis.config('SET', 'loading-process-events-interval-bytes', '1024');
@@ -273,13 +265,8 @@ describe('a Redis', () => {
 
   beforeEach(async () => {
     const own = await startOwnRedis();
-    stage = { own, admin: new Redis(own.url), proxy: await openSlowProxy(own.url) };
+    stage = { own, admin: closedAtEnd(new Redis(own.url)), proxy: await openSlowProxy(own.url) };
     stage.admin.on('error', () => {}); // it is stopped in some tests
-  });
-  afterEach(async () => {
-    stage.admin.disconnect();
-    await stage.proxy.close();
-    await stage.own.stop();
   });
 
   /** Reads come from Redis again: what one cache stores, another one of the same container finds there. */
@@ -451,7 +438,6 @@ describe('a PostgreSQL', () => {
 
   beforeEach(async () => {
     proxy = await openSlowProxy(servers.databaseUrl);
-    onTestFinished(() => proxy.close());
     container = openContainer(servers.redisUrl, {
       databaseUrl: proxy.url,
       guard: PATIENT,
@@ -546,7 +532,6 @@ describe('a PostgreSQL', () => {
 
   it('that is away together with Redis is replaced by what is stale in memory', async () => {
     const own = await startOwnRedis();
-    onTestFinished(() => own.stop());
     const both = openContainer(own.url, { databaseUrl: proxy.url });
     const cache = both.open({ freshMs: 1, graceMs: 60_000 });
     await cache.get(6);
@@ -567,10 +552,9 @@ describe('an entry', () => {
 
   beforeEach(async () => {
     container = openContainer(servers.redisUrl, { guard: PATIENT });
-    redis = new Redis(servers.redisUrl);
+    redis = closedAtEnd(new Redis(servers.redisUrl));
     await redis.flushdb();
   });
-  afterEach(() => redis.disconnect());
 
   /** What is put under the key in place of `entry`, which is a good one. */
   const CORRUPT: readonly { what: string; corrupt: (key: string, entry: string) => Promise<unknown> }[] = [

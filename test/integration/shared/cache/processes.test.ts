@@ -1,15 +1,17 @@
 /** What containers promise each other: processes of their own over one Redis and one PostgreSQL, frozen, thawed and killed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type pg from 'pg';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { openReaders, type Reader, type Readers } from '../../../support/reader-process.ts';
-import type { Sighting } from '../../../support/reader-program.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import type { Sighting } from '../../../support/programs/reader.ts';
+import { type Reader, startReader } from '../../../support/programs/start.ts';
+import { connectPg, type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { openSlowProxy } from '../../../support/slow-proxy.ts';
+import { nameOf, renameUser } from '../../../support/user-names.ts';
 
 const PROCESSES = 10;
 /** What was cached before a clear or an invalidation is answered by nobody so long after it was answered. */
@@ -18,7 +20,6 @@ const PROMISE_MS = 1_000;
 const LEASE_MS = 700;
 
 let servers: IsolatedServers;
-let readers: Readers;
 let database: Database;
 let admin: pg.Client;
 let redis: Redis;
@@ -28,13 +29,9 @@ let elsewhere: Reader;
 let third: Reader;
 
 type Named = { readonly json: string | null };
-const nameOf = (read: Named) =>
-  (JSON.parse(read.json ?? 'null') as { displayName: string } | null)?.displayName;
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-async function rename(id: number, name: string): Promise<void> {
-  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
-}
+const rename = (id: number, name: string) => renameUser(admin, id, name);
 
 const namesIn = async (processes: readonly Reader[], id: number) =>
   (await Promise.all(processes.map((reader) => reader.call('get', id)))).map(nameOf);
@@ -55,20 +52,11 @@ const WAYS = [
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  readers = await openReaders();
-  database = new Database(servers.databaseUrl);
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  redis = new Redis(servers.redisUrl);
-  await admin.connect();
-  everyone = await Promise.all(Array.from({ length: PROCESSES }, () => readers.start(servers)));
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  admin = await connectPg(servers.databaseUrl);
+  redis = closedAtEnd(new Redis(servers.redisUrl));
+  everyone = await Promise.all(Array.from({ length: PROCESSES }, () => startReader(servers)));
   [here, elsewhere, third] = everyone as [Reader, Reader, Reader];
-});
-afterAll(async () => {
-  await readers.end();
-  redis.disconnect();
-  await admin.end();
-  await database.close();
-  await servers.dispose();
 });
 beforeEach(async () => {
   await redis.flushdb();
@@ -108,7 +96,7 @@ describe('a missing value', () => {
   });
 
   it('is loaded by one of those who wait, and answered to all, when the process that loads it is killed', async () => {
-    const leader = await readers.start(servers);
+    const leader = await startReader(servers);
     await leader.call('holdLoads');
     const lost = leader.call('get', 2).catch(() => 'lost');
     await leader.call('untilHeld');
@@ -169,8 +157,7 @@ describe.each(WAYS)('after $way', ({ forget }) => {
 
   it('a process that was frozen while it waited for Redis answers nothing older once it is thawed', async () => {
     const proxy = await openSlowProxy(servers.redisUrl);
-    onTestFinished(() => proxy.close());
-    const reader = await readers.start({ ...servers, redisUrl: proxy.url });
+    const reader = await startReader({ ...servers, redisUrl: proxy.url });
     await rename(13, 'Before');
     expect(await namesIn([reader], 13)).toEqual(['Before']);
     proxy.hang();
@@ -228,8 +215,7 @@ describe.each(WAYS)('after $way', ({ forget }) => {
 describe('after a clear', () => {
   it('a process that had given Redis up before it was frozen answers nothing older once it is thawed', async () => {
     const proxy = await openSlowProxy(servers.redisUrl);
-    onTestFinished(() => proxy.close());
-    const reader = await readers.start({ ...servers, redisUrl: proxy.url });
+    const reader = await startReader({ ...servers, redisUrl: proxy.url });
     await rename(16, 'Before');
     expect(await namesIn([reader], 16)).toEqual(['Before']);
     proxy.hang();

@@ -1,16 +1,18 @@
 /** The read path on a real Redis and a real PostgreSQL: what is found where, and that nothing older is ever served. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type pg from 'pg';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, RedisUnavailableError, StandbyError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { openExecuteGate } from '../../../support/execute-gate.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
+import { connectPg, type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
+import { nameOf, renameUser } from '../../../support/user-names.ts';
 
 /** For a Redis that is well: a busy machine does not make it look otherwise. */
 const PATIENT = { ...REQUEST_GUARD, timeoutMs: 2_000 };
@@ -59,15 +61,11 @@ function open(loads: Loads, overrides: Partial<Source<number>['timing']> = {}): 
   return new TieredCache(loads.source(overrides), redis);
 }
 
-const nameOf = (read: { json: string | null }) =>
-  (JSON.parse(read.json ?? 'null') as { displayName: string } | null)?.displayName;
-
 /** Makes `redis` one that no other test file uses, so that commands can be counted. */
 async function useOwnRedis(): Promise<void> {
   const own = await startOwnRedis();
   redis.close();
-  redis = new GuardedRedis(own.url, PATIENT);
-  onTestFinished(() => own.stop());
+  redis = closedAtEnd(new GuardedRedis(own.url, PATIENT));
 }
 
 /** How often Redis was asked for the command. */
@@ -80,9 +78,7 @@ async function calls(command: string): Promise<number> {
 const untilLeadWasTried = (before: number, asked: number) =>
   expect.poll(() => calls('set'), { interval: 5 }).toBeGreaterThanOrEqual(before + asked);
 
-async function rename(id: number, name: string): Promise<void> {
-  await admin.query('UPDATE users SET display_name = $2 WHERE id = $1', [id, name]);
-}
+const rename = (id: number, name: string) => renameUser(admin, id, name);
 
 /**
  * From now on nobody's wait ends by itself, unless a test lets time pass. The wall clock goes on. (`expect.poll` would let
@@ -94,22 +90,15 @@ function stopTimers(): void {
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  admin = new pg.Client({ connectionString: servers.databaseUrl });
-  await admin.connect();
-});
-afterAll(async () => {
-  await admin.end();
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  admin = await connectPg(servers.databaseUrl);
 });
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, PATIENT);
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
   await redis.run((client) => client.flushdb());
 });
 afterEach(() => {
   vi.useRealTimers();
-  redis.close();
 });
 
 describe('a read', () => {
@@ -349,7 +338,7 @@ describe('order', () => {
 
   it('keeps out what was seen before an invalidation, however late the statement goes on', async () => {
     const gate = await openExecuteGate(servers.databaseUrl);
-    const slow = new Database(gate.url, { statementTimeoutMs: 10_000 });
+    const slow = closedAtEnd(new Database(gate.url, { statementTimeoutMs: 10_000 }));
     const reader = new TieredCache({ ...users, load: (ids) => users.load(slow, ids) }, redis);
     await slow.connect();
     const held = gate.holdNext();
@@ -364,8 +353,6 @@ describe('order', () => {
     gate.release();
     expect(nameOf(await read)).toBe('Committed');
     expect(nameOf(await open(new Loads()).get(54))).toBe('Committed');
-    await slow.close();
-    gate.close();
   });
 
   it('keeps a value that was read earlier from replacing one that was read later', async () => {
@@ -445,8 +432,8 @@ describe('clear', () => {
 describe('with a replica', () => {
   it('a clear says whether the replica has heard of it, and is done in both cases', async () => {
     const [primary, replica] = [await startOwnRedis(), await startOwnRedis()];
-    const primaryRedis = new GuardedRedis(primary.url, PATIENT);
-    const replicaRedis = new GuardedRedis(replica.url, PATIENT);
+    const primaryRedis = closedAtEnd(new GuardedRedis(primary.url, PATIENT));
+    const replicaRedis = closedAtEnd(new GuardedRedis(replica.url, PATIENT));
     await replicaRedis.run((client) => client.replicaof('127.0.0.1', primary.port));
     const cache = new TieredCache(new Loads().source(), primaryRedis);
     const online = () => replicaRedis.run(async (client) => (await client.role())[3]);
@@ -457,15 +444,13 @@ describe('with a replica', () => {
     const { generation, ...replication } = await cache.clear();
     expect(Number(generation)).toBeGreaterThan(before);
     expect(replication).toEqual({ replicas: 1, replicasAcknowledged: 0 });
-    for (const redis of [primaryRedis, replicaRedis]) redis.close();
-    await Promise.all([primary.stop(), replica.stop()]);
   });
 });
 
 describe('while Redis is away', () => {
   it('an invalidated value that a load had read does not come back into memory', async () => {
     const own = await startOwnRedis();
-    const ownRedis = new GuardedRedis(own.url, PATIENT);
+    const ownRedis = closedAtEnd(new GuardedRedis(own.url, PATIENT));
     const loads = new Loads();
     const reader = new TieredCache(loads.source(), ownRedis);
     loads.after = async () => {
@@ -482,19 +467,15 @@ describe('while Redis is away', () => {
     own.thaw();
     await expect.poll(() => ownRedis.run((client) => client.ping()).catch(() => '')).toBe('PONG');
     expect(nameOf(await reader.get(64))).toBe('Invalidated');
-    ownRedis.close();
-    await own.stop();
   });
 
   it('a warm-up fails rather than store under a generation that it guessed', async () => {
     const own = await startOwnRedis();
-    const ownRedis = new GuardedRedis(own.url, PATIENT);
+    const ownRedis = closedAtEnd(new GuardedRedis(own.url, PATIENT));
     await ownRedis.run((client) => client.ping());
     own.freeze();
     const warmer = new TieredCache(new Loads().source(), ownRedis);
     await expect(warmer.warm([1])).rejects.toBeInstanceOf(RedisUnavailableError);
-    ownRedis.close();
-    await own.stop();
   });
 });
 

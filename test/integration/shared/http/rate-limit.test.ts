@@ -1,28 +1,24 @@
 /** The exact limits of the admin actions, as several containers count them in one Redis, and each for itself without it. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { TooManyRequestsError } from '../../../../shared/errors.ts';
 import { AdminLimits } from '../../../../shared/http/rate-limit.ts';
 import { ADMIN_GUARD, GuardedRedis } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 
 const STATUS = { name: 'status', callsPerMinute: 5 };
 const CLEAR = { name: 'clear', callsPerMinute: 2 };
 const PATIENT = { ...ADMIN_GUARD, timeoutMs: 5_000 };
 const REFUSED = { status: 'rejected', reason: expect.any(TooManyRequestsError) };
 
-let servers: IsolatedServers;
 let redis: GuardedRedis;
 let containers: AdminLimits[];
 
 beforeAll(async () => {
-  servers = await isolatedServers({ seeded: false });
-  redis = new GuardedRedis(servers.redisUrl, PATIENT);
+  const servers = await isolatedServers({ seeded: false });
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, PATIENT));
   containers = [new AdminLimits(redis), new AdminLimits(redis)];
-});
-afterAll(async () => {
-  redis.close();
-  await servers.dispose();
 });
 
 const consume = (subject: string, call: number) =>
@@ -101,7 +97,7 @@ describe('a limit', () => {
 
 describe('without Redis', () => {
   it('each container allows a subject one call a minute, and gives it back if it failed', async () => {
-    const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
+    const away = closedAtEnd(new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD));
     const limits = new AdminLimits(away);
     const giveBack = await limits.consume(CLEAR, 'somebody');
     await expect(limits.consume(CLEAR, 'somebody')).rejects.toBeInstanceOf(TooManyRequestsError);
@@ -109,15 +105,13 @@ describe('without Redis', () => {
     await limits.consume(CLEAR, 'somebody else');
     await giveBack();
     await limits.consume(CLEAR, 'somebody');
-    away.close();
   });
 
   it('no more than a thousand subjects are remembered', async () => {
-    const away = new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD);
+    const away = closedAtEnd(new GuardedRedis('redis://127.0.0.1:1', ADMIN_GUARD));
     const limits = new AdminLimits(away);
     const calls = Array.from({ length: 1_001 }, (_, subject) => limits.consume(CLEAR, String(subject)));
     const refused = (await Promise.allSettled(calls)).filter(({ status }) => status === 'rejected');
     expect(refused).toEqual([REFUSED]);
-    away.close();
   });
 });

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { bundleOptions } from '../../../../infra/constructs/bundled-code.ts';
 import { log } from '../../../../shared/logger.ts';
 import { FleetTotals } from '../../../../shared/metrics/fleet-totals.ts';
@@ -16,8 +16,9 @@ import { type CountedCache, Telemetry } from '../../../../shared/metrics/telemet
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { countWarmup, warmupGauges } from '../../../../shared/warming/warmup-metrics.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { startOwnPushgateway } from '../../../support/own-parts.ts';
+import { startOwnPushgateway } from '../../../support/own-processes.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 
 /** Patient, so that a busy machine does not make a Redis look away that is well. */
@@ -29,13 +30,11 @@ let redis: GuardedRedis;
 beforeAll(async () => {
   servers = await isolatedServers({ seeded: false });
 });
-afterAll(() => servers.dispose());
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, GUARD);
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, GUARD));
   await redis.run((client) => client.flushdb());
 });
 afterEach(async () => {
-  redis.close();
   await fetch(new URL('/metrics/job/prewarm/stage/test', servers.pushgatewayUrl), { method: 'DELETE' });
 });
 
@@ -138,7 +137,6 @@ describe('telemetry', () => {
     onTestFinished(async () => {
       otherRedis.close();
       await fetch(groupOf('other'), { method: 'DELETE' });
-      await other.dispose();
     });
     const missesOf = async (stage: string) =>
       new RegExp(`^cache_misses_total\\{[^}]*stage="${stage}"[^}]*\\} (\\d+)$`, 'm').exec(
@@ -229,7 +227,7 @@ describe('totals', () => {
 
   it('keep what a warm-up measured while Redis is away', async () => {
     const own = await startOwnRedis();
-    const ownRedis = new GuardedRedis(own.url, GUARD);
+    const ownRedis = closedAtEnd(new GuardedRedis(own.url, GUARD));
     await ownRedis.run((client) => client.ping());
     const totals = new FleetTotals(ownRedis, new Recorder());
     own.freeze();
@@ -237,8 +235,6 @@ describe('totals', () => {
     own.thaw();
     await expect.poll(() => totals.add().catch(() => 'not yet')).toBeUndefined();
     expect(await totals.read()).toMatchObject({ 'cache_warmup_status|': '1' });
-    ownRedis.close();
-    await own.stop();
   });
 
   it('lose nothing when one hand-over begins before the other ended', async () => {
@@ -257,12 +253,11 @@ describe('totals', () => {
   it('keep what was counted while Redis is away', async () => {
     const recorder = new Recorder();
     recorder.count('cache_misses_total', ['users'], 4);
-    const unreachable = new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD);
+    const unreachable = closedAtEnd(new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD));
     const totals = new FleetTotals(unreachable, recorder);
     await expect(totals.add()).rejects.toThrow();
     recorder.count('cache_misses_total', ['users'], 2);
     await expect(totals.add()).rejects.toThrow();
     expect(recorder.takeIncrements()?.increments.get('cache_misses_total|users')).toBe(2);
-    unreachable.close();
   });
 });

@@ -1,12 +1,12 @@
 /** The way to a real PostgreSQL: lost connections, limits, and failures told apart. */
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError, StandbyError, StatementTimeoutError } from '../../../../shared/errors.ts';
 import { Database, LOAD_BEGAN_US, prepared } from '../../../../shared/postgres/database.ts';
-import { openRoad } from '../../../support/breakable-road.ts';
-import { startStandby } from '../../../support/own-parts.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
+import { startStandby } from '../../../support/own-processes.ts';
+import { connectPg, type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { openSlowProxy } from '../../../support/slow-proxy.ts';
 import { letPass, stopClock } from '../../../support/virtual-clock.ts';
 
@@ -21,26 +21,21 @@ let database: Database;
 beforeAll(async () => {
   servers = await isolatedServers({ seeded: false });
 });
-afterAll(() => servers.dispose());
 beforeEach(() => {
-  database = new Database(servers.databaseUrl, PATIENT);
+  database = closedAtEnd(new Database(servers.databaseUrl, PATIENT));
 });
-afterEach(() => database.close());
 
 describe('a database', () => {
   it('answers although the server closed its idle connections', async () => {
     const [before] = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-    const admin = new pg.Client({ connectionString: servers.databaseUrl });
-    await admin.connect();
+    const admin = await connectPg(servers.databaseUrl);
     await admin.query('SELECT pg_terminate_backend($1)', [before?.pid]);
-    await admin.end();
     const [after] = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
     expect(after?.pid).not.toBe(before?.pid);
   });
 
   it('stops a statement that takes too long, and is usable after it', async () => {
-    const limited = new Database(servers.databaseUrl, { ...PATIENT, statementTimeoutMs: 100 });
-    onTestFinished(() => limited.close());
+    const limited = closedAtEnd(new Database(servers.databaseUrl, { ...PATIENT, statementTimeoutMs: 100 }));
     await expect(limited.query('SELECT pg_sleep(60)')).rejects.toBeInstanceOf(StatementTimeoutError);
     await expect.poll(() => database.query(SLEEPERS)).toEqual([]);
     await expect.poll(() => limited.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
@@ -51,9 +46,8 @@ describe('a database', () => {
   });
 
   it('is unavailable when nobody listens', async () => {
-    const nobody = new Database('postgres://user:secret@127.0.0.1:1/none');
+    const nobody = closedAtEnd(new Database('postgres://user:secret@127.0.0.1:1/none'));
     await expect(nobody.query('SELECT 1')).rejects.toBeInstanceOf(DatabaseUnavailableError);
-    await nobody.close();
   });
 
   it('opens all its connections before the first query', async () => {
@@ -77,9 +71,8 @@ describe('a prepared statement', () => {
   const leave = (text: string) => single.query(`PREPARE "${DOUBLE.name}" AS ${text}`);
 
   beforeEach(() => {
-    single = new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 });
+    single = closedAtEnd(new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 }));
   });
-  afterEach(() => single.close());
 
   it('is parsed once a connection', async () => {
     expect([await double(1), await double(2), await double(3)]).toEqual([2, 4, 6]);
@@ -116,11 +109,7 @@ describe('a prepared statement', () => {
 
   it('is repeated without its name when its connection was cut', async () => {
     const road = await openSlowProxy(servers.databaseUrl);
-    const distant = new Database(road.url, { ...PATIENT, connectionsMax: 1 });
-    onTestFinished(async () => {
-      await distant.close();
-      await road.close();
-    });
+    const distant = closedAtEnd(new Database(road.url, { ...PATIENT, connectionsMax: 1 }));
     await distant.query(DOUBLE, [1]);
     await road.refuse();
     await road.recover();
@@ -132,8 +121,7 @@ describe('a prepared statement', () => {
 });
 
 it('users are loaded by one plan, however many they are', async () => {
-  const single = new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 });
-  onTestFinished(() => single.close());
+  const single = closedAtEnd(new Database(servers.databaseUrl, { ...PATIENT, connectionsMax: 1 }));
   for (const count of [1, 1, 1, 1, 1, 1, 1, 50, 250])
     await users.load(
       single,
@@ -146,11 +134,7 @@ it('users are loaded by one plan, however many they are', async () => {
 
 it('a connection that is cut under a query fails that, and nothing else', async () => {
   const road = await openSlowProxy(servers.databaseUrl);
-  const distant = new Database(road.url, PATIENT);
-  onTestFinished(async () => {
-    await distant.close();
-    await road.close();
-  });
+  const distant = closedAtEnd(new Database(road.url, PATIENT));
   await distant.connect(1);
   const reached = road.hangAt('pg_sleep');
   const cut = distant.query('SELECT pg_sleep(0)');
@@ -165,9 +149,8 @@ it('a connection that is cut under a query fails that, and nothing else', async 
 describe('connections that lead nowhere without a word', () => {
   /** Two, both used, before the road forgets them; and the questions by which connections prove themselves. */
   async function openTwo() {
-    const road = await openRoad(servers.databaseUrl);
-    const distant = new Database(road.url, PATIENT);
-    onTestFinished(() => distant.close());
+    const road = await openSlowProxy(servers.databaseUrl);
+    const distant = closedAtEnd(new Database(road.url, PATIENT));
     await Promise.all([distant.query('SELECT pg_sleep(0.05)'), distant.query('SELECT pg_sleep(0.05)')]);
     const query = vi.spyOn(pg.Client.prototype, 'query');
     onTestFinished(() => query.mockRestore());
@@ -211,8 +194,7 @@ describe('connections that lead nowhere without a word', () => {
 });
 
 it('a standby is refused, in words that say what to do', async () => {
-  const standby = new Database(await startStandby(), PATIENT);
-  onTestFinished(() => standby.close());
+  const standby = closedAtEnd(new Database(await startStandby(), PATIENT));
   const refused = standby.query('SELECT 1');
   await expect(refused).rejects.toBeInstanceOf(StandbyError);
   await expect(refused).rejects.toThrow('it must name the primary');
@@ -220,9 +202,7 @@ it('a standby is refused, in words that say what to do', async () => {
 });
 
 it('a standby that a pooler leads to is told by what it answers', async () => {
-  const client = new pg.Client({ connectionString: await startStandby() });
-  await client.connect();
-  onTestFinished(() => client.end());
+  const client = closedAtEnd(new pg.Client({ connectionString: await startStandby() }));
   const { rows } = await client.query(`SELECT ${LOAD_BEGAN_US} AS read_at_us`);
   expect(Number(rows[0].read_at_us)).toBe(StandbyError.READ_AT_US);
 });

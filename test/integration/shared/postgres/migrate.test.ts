@@ -10,8 +10,8 @@ import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MigrationError, MigrationsBusyError, OperationTimeoutError } from '../../../../shared/errors.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
-import { openRoad } from '../../../support/breakable-road.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { openSlowProxy } from '../../../support/slow-proxy.ts';
 
 /** What Postgres has for all files, what its answer may take after that, and its goodbye: together less than the function has. */
 const [BUDGET_MS, REPLY_TIMEOUT_MS, DISCONNECT_TIMEOUT_MS] = [240_000, 5_000, 1_000];
@@ -37,7 +37,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.useRealTimers();
-  await servers.dispose();
   await rm(folder, { recursive: true });
 });
 
@@ -188,7 +187,7 @@ describe('migrate', () => {
 
   it('gives up when Postgres has fallen silent', async () => {
     await file('0001_a.sql', SLEEP);
-    const road = await openRoad(servers.databaseUrl);
+    const road = await openSlowProxy(servers.databaseUrl);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const gaveUp = vi.fn();
     migrate(road.url, { migrationsDir, budgetMs: BUDGET_MS }).catch(gaveUp);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Signer } from '@aws-sdk/rds-signer';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   DatabaseUnavailableError,
   EnvironmentError,
@@ -12,6 +12,7 @@ import {
 } from '../../../../shared/errors.ts';
 import { Database, type DatabaseOptions } from '../../../../shared/postgres/database.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { type Certificate, createAuthority } from '../../../support/certificates.ts';
 import { openRdsProxy, type RdsProxy } from '../../../support/rds-proxy.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
@@ -39,7 +40,6 @@ beforeAll(async () => {
   await writeFile(join(folder, 'ca.pem'), certificate.ca);
 });
 afterAll(async () => {
-  await servers?.dispose();
   await rm(folder, { recursive: true });
 });
 beforeEach(async () => {
@@ -55,8 +55,7 @@ beforeEach(async () => {
   });
   token = await signToken();
 });
-afterEach(async () => {
-  await proxy.close();
+afterEach(() => {
   vi.unstubAllEnvs();
   vi.useRealTimers();
 });
@@ -85,8 +84,9 @@ function isSame(password: string, expected: string): boolean {
 const trusted = (url: string) => `${url}?sslmode=verify-full&sslrootcert=${join(folder, 'ca.pem')}`;
 
 function open(options: Partial<DatabaseOptions> = {}, url = trusted(proxy.url)): Database {
-  const database = new Database(url, { isRdsProxy: true, connectTimeoutMs: PATIENT_MS, ...options });
-  onTestFinished(() => database.close());
+  const database = closedAtEnd(
+    new Database(url, { isRdsProxy: true, connectTimeoutMs: PATIENT_MS, ...options }),
+  );
   return database;
 }
 

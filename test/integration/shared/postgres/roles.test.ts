@@ -1,6 +1,6 @@
 /** As whom functions sign in to Postgres: what each role may do there, and what it is refused. */
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { seed } from '../../../../infra/local/sample-users/seed.ts';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -9,13 +9,12 @@ import { Database } from '../../../../shared/postgres/database.ts';
 import { migrate } from '../../../../shared/postgres/migrate.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
-import { openAdmins } from '../../../support/admin-process.ts';
-import { startOwnPostgres } from '../../../support/own-parts.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
+import { startOwnPostgres } from '../../../support/own-processes.ts';
 import { queryOnce } from '../../../support/own-servers.ts';
-import { startReadFunction } from '../../../support/read-function.ts';
+import { startAdmin, startReadFunction, startWarmer } from '../../../support/programs/start.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { withDatabase } from '../../../support/test-servers.ts';
-import { openWarmers } from '../../../support/warmer-process.ts';
 
 const LOGINS = [
   { role: 'prewarm_reader', password: 'of the reader’s' },
@@ -24,13 +23,13 @@ const LOGINS = [
 /** Postgres' code for what nobody has granted. */
 const REFUSED = { code: '42501' };
 
-let server: Awaited<ReturnType<typeof startOwnPostgres>>;
+let serverUrl: string;
 
 /** Owners as RDS has them: no superuser, but who may make roles where it is said. */
 beforeAll(async () => {
-  server = await startOwnPostgres();
-  await queryOnce(server.url, "CREATE ROLE master LOGIN CREATEROLE PASSWORD 'm'");
-  await queryOnce(server.url, "CREATE ROLE tenant LOGIN PASSWORD 't'");
+  serverUrl = await startOwnPostgres();
+  await queryOnce(serverUrl, "CREATE ROLE master LOGIN CREATEROLE PASSWORD 'm'");
+  await queryOnce(serverUrl, "CREATE ROLE tenant LOGIN PASSWORD 't'");
   for (const [name, owner] of Object.entries({
     rented: 'tenant',
     leased: 'tenant',
@@ -38,12 +37,11 @@ beforeAll(async () => {
     shop: 'master',
     twin: 'master',
   }))
-    await queryOnce(server.url, `CREATE DATABASE ${name} OWNER ${owner}`);
+    await queryOnce(serverUrl, `CREATE DATABASE ${name} OWNER ${owner}`);
 });
-afterAll(() => server?.stop());
 
 function urlAs(user: string, password: string, database: string): string {
-  const url = new URL(withDatabase(server.url, database));
+  const url = new URL(withDatabase(serverUrl, database));
   url.username = user;
   url.password = encodeURIComponent(password);
   return url.href;
@@ -78,7 +76,6 @@ describe('the roles', () => {
     await migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
     await seed(urlAs('master', 'm', 'shop'), 600);
   });
-  afterAll(() => servers?.dispose());
 
   /** Without the reader's second lock, which its session may open. */
   async function attempt(role: string, statement: string): Promise<unknown> {
@@ -101,8 +98,7 @@ describe('the roles', () => {
   it.each(LOGINS.map(({ role }) => role))(
     '%s may run every statement of the datasets, and explain it',
     async (role) => {
-      const database = new Database(loginUrl(role));
-      onTestFinished(() => database.close());
+      const database = closedAtEnd(new Database(loginUrl(role)));
       const ids = await users.rank(database, 10);
       expect(
         (await users.load(database, [...ids, 30_000])).values.filter((json) => json === null),
@@ -177,10 +173,10 @@ describe('the roles', () => {
   });
 
   it('of somebody else, who gave them more rights, are not signed in by us', async () => {
-    await queryOnce(server.url, 'ALTER ROLE prewarm_reader CREATEDB');
+    await queryOnce(serverUrl, 'ALTER ROLE prewarm_reader CREATEDB');
     const refused = migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
     await expect(refused).rejects.toThrow('prewarm_reader: is a role that may do more than read');
-    await queryOnce(server.url, 'ALTER ROLE prewarm_reader NOCREATEDB');
+    await queryOnce(serverUrl, 'ALTER ROLE prewarm_reader NOCREATEDB');
     await migrate(urlAs('master', 'm', 'shop'), { logins: LOGINS });
   });
 
@@ -229,12 +225,9 @@ describe('the roles', () => {
 
   it('are enough for the functions: a warm-up that remembers what people read, a read, a clear', async () => {
     const { redisUrl } = servers;
-    const redis = new GuardedRedis(redisUrl, WARMER_GUARD);
-    onTestFinished(() => redis.close());
+    const redis = closedAtEnd(new GuardedRedis(redisUrl, WARMER_GUARD));
     await addReads(redis, 'users', new Map([['7', 3]]));
-    const warmers = await openWarmers();
-    onTestFinished(() => warmers.end());
-    const warmer = await warmers.start({ redisUrl, databaseUrl: loginUrl('prewarm_warmer') });
+    const warmer = await startWarmer({ redisUrl, databaseUrl: loginUrl('prewarm_warmer') });
     const { report } = await warmer.call('invoke', 'manual', 'trace');
     expect(report).toMatchObject({ status: 'success', failed: 0 });
     expect(
@@ -242,21 +235,15 @@ describe('the roles', () => {
     ).toEqual([{ dataset: 'users', keys: ['7'] }]);
 
     const read = await startReadFunction({ redisUrl, databaseUrl: loginUrl('prewarm_reader') });
-    const health = await read.get({ resource: '/health' });
+    const health = await read.call('get', { resource: '/health' });
     expect(JSON.parse(health.body)).toMatchObject({ postgres: true });
-    expect(await read.get({ resource: '/users/{id}', pathParameters: { id: '30000' } })).toMatchObject({
+    expect(
+      await read.call('get', { resource: '/users/{id}', pathParameters: { id: '30000' } }),
+    ).toMatchObject({
       statusCode: 404,
     });
 
-    const admins = await openAdmins();
-    onTestFinished(() => admins.end());
-    const DATABASE_URL = loginUrl('prewarm_reader');
-    const admin = await admins.start({
-      REDIS_URL: redisUrl,
-      DATABASE_URL,
-      PUSHGATEWAY_URL: '',
-      WARMER_FUNCTION_NAME: 'warmer',
-    });
+    const admin = await startAdmin({ redisUrl, databaseUrl: loginUrl('prewarm_reader') });
     for (const body of [{ ids: [7] }, {}])
       expect(await admin.call('ask', 'POST', '/admin/clear', body)).toMatchObject({ statusCode: 200 });
   });

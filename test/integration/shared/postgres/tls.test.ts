@@ -1,26 +1,20 @@
 /** TLS to a real PostgreSQL: the form of the URL that verifies, whom it lets in, and whom it does not. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Authority, createAuthority } from '../../../support/certificates.ts';
-import { openTlsClients, type TlsClient, type TlsClients } from '../../../support/tls-process.ts';
-import { startTlsPostgres, type TlsServer } from '../../../support/tls-servers.ts';
+import { startTlsClient, type TlsClient } from '../../../support/programs/start.ts';
+import { startTlsPostgres } from '../../../support/tls-servers.ts';
 
-let postgres: TlsServer;
-let clients: TlsClients;
+let postgresUrl: string;
 let trusting: TlsClient;
 let authority: Authority;
 
 beforeAll(async () => {
   authority = createAuthority('Our authority');
-  postgres = await startTlsPostgres(authority.issue('localhost'));
-  clients = await openTlsClients();
-  trusting = await clients.start(authority);
-});
-afterAll(async () => {
-  await clients?.end();
-  await postgres?.stop();
+  postgresUrl = await startTlsPostgres(authority.issue('localhost'));
+  trusting = await startTlsClient(authority);
 });
 
-const verified = () => `${postgres.url}?sslmode=verify-full`;
+const verified = () => `${postgresUrl}?sslmode=verify-full`;
 
 describe('sslmode=verify-full', () => {
   it('connects through TLS to a server whose authority is trusted', async () => {
@@ -30,12 +24,12 @@ describe('sslmode=verify-full', () => {
   it('is the form of which the driver does not warn at every start', async () => {
     await trusting.call('askPostgres', verified());
     expect(await trusting.call('warnings')).toEqual([]);
-    await trusting.call('askPostgres', `${postgres.url}?sslmode=require`);
+    await trusting.call('askPostgres', `${postgresUrl}?sslmode=require`);
     expect(await trusting.call('warnings')).toEqual([expect.stringContaining('sslmode=verify-full')]);
   });
 
   it('refuses a server of an authority that is not trusted', async () => {
-    const other = await clients.start(createAuthority('Another authority'));
+    const other = await startTlsClient(createAuthority('Another authority'));
     expect(await other.call('askPostgres', verified())).toMatchObject({
       error: 'DatabaseUnavailableError',
       cause: expect.stringContaining('unable to verify'),
@@ -52,5 +46,5 @@ describe('sslmode=verify-full', () => {
 });
 
 it('a URL that does not ask for TLS gets none', async () => {
-  expect(await trusting.call('askPostgres', postgres.url)).toMatchObject({ answer: null });
+  expect(await trusting.call('askPostgres', postgresUrl)).toMatchObject({ answer: null });
 });

@@ -1,7 +1,7 @@
 /** A real Redis Cluster: commands find the server of their key, also when it moves, and a server that is away is Redis being away. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest';
 import { readStatus } from '../../../../functions/admin/status.ts';
 import { checkExternal } from '../../../../infra/local/servers/external.ts';
 import { redisUser } from '../../../../infra/users.ts';
@@ -21,6 +21,7 @@ import {
 import { readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
 import { LockSeeker, lockHolder } from '../../../../shared/warming/lock.ts';
 import { keepReport, lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
 import { type OwnCluster, type SlotMove, startOwnCluster } from '../../../support/own-cluster.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
@@ -40,7 +41,6 @@ let redis: GuardedRedis;
 beforeAll(async () => {
   cluster = await startOwnCluster();
 });
-afterAll(() => cluster?.stop());
 beforeEach(async () => {
   await Promise.all(cluster.masters.map(({ admin }) => admin.flushall()));
   redis = await connect(cluster.url);
@@ -48,8 +48,7 @@ beforeEach(async () => {
 
 /** For a test or its hook. */
 async function connect(url: string, options = PATIENT): Promise<GuardedRedis> {
-  const guarded = new GuardedRedis(url, options);
-  onTestFinished(() => guarded.close());
+  const guarded = closedAtEnd(new GuardedRedis(url, options));
   await guarded.connect(60_000);
   return guarded;
 }
@@ -105,8 +104,7 @@ describe('a connection', () => {
   });
 
   it('that is refused for its password says so, and nothing listens for it any more', async () => {
-    const refused = createRedis(cluster.url.replace('//', '//nobody:wrong@'), 10_000);
-    onTestFinished(() => refused.disconnect());
+    const refused = closedAtEnd(createRedis(cluster.url.replace('//', '//nobody:wrong@'), 10_000));
     const listening = () => ['ready', 'close', 'error'].map((event) => refused.listenerCount(event));
     const before = listening();
     await expect(untilReady(refused, 60_000)).rejects.toMatchObject({
@@ -416,7 +414,6 @@ describe('a cluster', () => {
 
 it('a server that vanished without a word is left for the replica that took over', async () => {
   const replicated = await startOwnCluster({ replicasEach: 1, nodeTimeoutMs: NODE_TIMEOUT_MS });
-  onTestFinished(() => replicated.stop());
   const through = await connect(replicated.url, HASTY);
   const names = someKeys('replicated');
   await setAll(names, through);

@@ -1,10 +1,11 @@
 /** A Redis that is frozen, gone or full is waited for once, and used again when it is back. */
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { RedisUnavailableError } from '../../../../shared/errors.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { openRoad } from '../../../support/breakable-road.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import { type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
+import { openSlowProxy } from '../../../support/slow-proxy.ts';
 
 /** Patient, so that a busy machine does not make a Redis look away that is well. */
 const GUARD = { ...REQUEST_GUARD, timeoutMs: 1_000 };
@@ -16,12 +17,8 @@ let redis: GuardedRedis;
 
 beforeEach(async () => {
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, GUARD);
+  redis = closedAtEnd(new GuardedRedis(server.url, GUARD));
   await redis.run((client) => client.set('key', 'value'));
-});
-afterEach(async () => {
-  redis.close();
-  await server.stop();
 });
 
 const get = () => redis.run((client) => client.get('key'));
@@ -36,8 +33,7 @@ describe('a guarded Redis', () => {
   });
 
   it('is waited for by a request for a tenth of a second', async () => {
-    const request = new GuardedRedis(server.url, REQUEST_GUARD);
-    onTestFinished(() => request.close());
+    const request = closedAtEnd(new GuardedRedis(server.url, REQUEST_GUARD));
     await request.connect(60_000);
     server.freeze();
     await expect(request.run((client) => client.get('key'))).rejects.toMatchObject({
@@ -61,9 +57,8 @@ describe('a guarded Redis', () => {
   });
 
   it('that nobody hears from is connected to anew, and used again', async () => {
-    const road = await openRoad(server.url);
-    const guarded = new GuardedRedis(road.url, GUARD);
-    onTestFinished(() => guarded.close());
+    const road = await openSlowProxy(server.url);
+    const guarded = closedAtEnd(new GuardedRedis(road.url, GUARD));
     await guarded.connect(60_000);
     road.loseConnections();
     const read = () => guarded.run((client) => client.get('key'));
@@ -86,13 +81,11 @@ describe('a guarded Redis', () => {
     await redis.run((client) => client.replicaof('127.0.0.1', primary.port));
     await expect(write()).rejects.toMatchObject({ cause: { message: expect.stringMatching(/^READONLY/) } });
     // The address leads to a primary again, which only a new connection sees.
-    const other = new GuardedRedis(server.url, GUARD);
+    const other = closedAtEnd(new GuardedRedis(server.url, GUARD));
     await other.run((client) => client.replicaof('NO', 'ONE'));
     const clients = () => other.run(async (client) => (await client.client('LIST')) as string);
     await expect.poll(() => write().catch(() => 'not yet'), { interval: 50 }).toBe('OK');
     expect(await clients()).not.toContain('flags=O');
-    other.close();
-    await primary.stop();
   });
 
   it('is not given up for a wrong command', async () => {
@@ -107,10 +100,9 @@ describe('a guarded Redis', () => {
   });
 
   it('that refuses connections is known to be away before the first request, long before a connection is given up', async () => {
-    const nobody = new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD);
+    const nobody = closedAtEnd(new GuardedRedis('redis://127.0.0.1:1', REQUEST_GUARD));
     await nobody.connect(LONGER_THAN_ANY_TEST_MS);
     await expect(nobody.run((client) => client.ping())).rejects.toThrow('Redis is known not to answer.');
-    nobody.close();
   });
 
   it('tells of the failure of any command in a batch', async () => {

@@ -1,8 +1,7 @@
 /** What the functions do with a server that speaks TLS, whichever kind it is: whom they trust, and whom they do not. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Authority, type Certificate, createAuthority } from '../../../support/certificates.ts';
-import { openTlsClients, type TlsClient, type TlsClients } from '../../../support/tls-process.ts';
-import type { TlsServer } from '../../../support/tls-servers.ts';
+import { startTlsClient, type TlsClient } from '../../../support/programs/start.ts';
 
 /** With characters that a URL must escape. */
 const PASSWORD = 'a+token/of=sixteen';
@@ -19,44 +18,39 @@ export const REASONS = {
 
 type Kind = {
   readonly kind: string;
-  readonly start: (certificate: Certificate, password: string) => Promise<TlsServer>;
+  /** Answers its URL, by name. */
+  readonly start: (certificate: Certificate, password: string) => Promise<string>;
   readonly reasons: Record<keyof typeof REASONS, RegExp>;
 };
 
 export function describeTls({ kind, start, reasons }: Kind): void {
   describe(`${kind} that speaks TLS only`, () => {
     let authority: Authority;
-    let clients: TlsClients;
     let trusting: TlsClient;
-    let server: TlsServer;
+    let url: string;
 
     beforeAll(async () => {
       authority = createAuthority('Our authority');
-      clients = await openTlsClients();
-      trusting = await clients.start(authority);
-      server = await start(authority.issue('localhost'), PASSWORD);
-    });
-    afterAll(async () => {
-      await clients?.end();
-      await server?.stop();
+      trusting = await startTlsClient(authority);
+      url = await start(authority.issue('localhost'), PASSWORD);
     });
 
     it('is used with its password when its authority is trusted', async () => {
-      expect(await trusting.call('askRedis', server.url, NAMES)).toMatchObject({ answer: VALUES });
+      expect(await trusting.call('askRedis', url, NAMES)).toMatchObject({ answer: VALUES });
     });
 
     it('is known to be away when its authority is not trusted', async () => {
-      const other = await clients.start(createAuthority('Another authority'));
-      await expectRefusal(other, server.url, reasons.authority);
+      const other = await startTlsClient(createAuthority('Another authority'));
+      await expectRefusal(other, url, reasons.authority);
     });
 
     it('is known to be away when it is reached by another name than its certificate is for', async () => {
-      const otherName = server.url.replace('@localhost:', '@127.0.0.1:');
+      const otherName = url.replace('@localhost:', '@127.0.0.1:');
       await expectRefusal(trusting, otherName, reasons.name);
     });
 
     it('is known to be away when the password is wrong', async () => {
-      const wrong = server.url.replace(encodeURIComponent(PASSWORD), 'wrong');
+      const wrong = url.replace(encodeURIComponent(PASSWORD), 'wrong');
       await expectRefusal(trusting, wrong, reasons.password);
     });
   });

@@ -1,31 +1,26 @@
 /** The functions' user of Redis: what it is refused, and that it may do all that the functions do. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { readEvictedKeys, readMemoryUsageBytes } from '../../../../shared/redis/memory-usage.ts';
-import { openAdmins } from '../../../support/admin-process.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
 import { queryOnce } from '../../../support/own-servers.ts';
-import { startReadFunction } from '../../../support/read-function.ts';
+import { startAdmin, startReadFunction, startWarmer } from '../../../support/programs/start.ts';
 import {
   type IsolatedServers,
   isolatedServers,
   type OwnRedis,
   startOwnRedis,
 } from '../../../support/servers.ts';
-import { openWarmers } from '../../../support/warmer-process.ts';
 
 let own: OwnRedis;
 let redis: Redis;
 
 beforeAll(async () => {
   own = await startOwnRedis({ openTo: 'functions', args: ['--enable-debug-command', 'yes'] });
-  redis = new Redis(own.url);
+  redis = closedAtEnd(new Redis(own.url));
   await redis.set('prewarm:mine', 'mine');
-});
-afterAll(async () => {
-  redis?.disconnect();
-  await own?.stop();
 });
 
 describe('the functions’ user of Redis', () => {
@@ -89,16 +84,14 @@ describe('the functions’ user of Redis', () => {
   it('is let in by its password only, and nobody else is', async () => {
     const { host } = new URL(own.url);
     for (const credentials of ['', 'prewarm:guessed@', ':guessed@']) {
-      const stranger = new Redis(`redis://${credentials}${host}`, { retryStrategy: () => null });
-      onTestFinished(() => stranger.disconnect());
+      const stranger = closedAtEnd(new Redis(`redis://${credentials}${host}`, { retryStrategy: () => null }));
       stranger.on('error', () => {});
       await expect(stranger.ping()).rejects.toThrow();
     }
   });
 
   it('is told how much memory there is, what was evicted, and which replicas a clear waits for', async () => {
-    const guarded = new GuardedRedis(own.url, WARMER_GUARD);
-    onTestFinished(() => guarded.close());
+    const guarded = closedAtEnd(new GuardedRedis(own.url, WARMER_GUARD));
     expect(await readMemoryUsageBytes(guarded)).toBeGreaterThan(0);
     expect(await readEvictedKeys(guarded)).toBe(0);
     expect(await redis.role()).toEqual(['master', expect.any(Number), []]);
@@ -111,7 +104,6 @@ describe('as that user', () => {
   beforeAll(async () => {
     servers = await isolatedServers();
   });
-  afterAll(() => servers?.dispose());
 
   async function leastFollowed(): Promise<number> {
     const [row] = await queryOnce(
@@ -123,22 +115,20 @@ describe('as that user', () => {
 
   it('a warm-up, reads, an invalidation, a clear, limits and totals are what they are with all rights', async () => {
     const addresses = { redisUrl: own.url, databaseUrl: servers.databaseUrl };
-    const warmers = await openWarmers();
-    onTestFinished(() => warmers.end());
-    const warmer = await warmers.start(addresses);
+    const warmer = await startWarmer(addresses);
     const { report } = await warmer.call('invoke', 'manual', 'trace');
     expect(report).toMatchObject({ status: 'success', failed: 0 });
 
-    const admins = await openAdmins();
-    onTestFinished(() => admins.end());
-    const environment = { REDIS_URL: own.url, DATABASE_URL: servers.databaseUrl, PUSHGATEWAY_URL: '' };
-    const admin = await admins.start({ ...environment, WARMER_FUNCTION_NAME: 'warmer' });
+    const admin = await startAdmin(addresses);
     const clear = (body: object) => admin.call('ask', 'POST', '/admin/clear', body);
     const cold = await leastFollowed();
     /** Of a container that has never read anything. */
     const layerOf = async (id: number) => {
       const read = await startReadFunction(addresses);
-      const { headers } = await read.get({ resource: '/users/{id}', pathParameters: { id: String(id) } });
+      const { headers } = await read.call('get', {
+        resource: '/users/{id}',
+        pathParameters: { id: String(id) },
+      });
       return headers?.['x-cache'];
     };
 

@@ -1,5 +1,5 @@
 /** How much is warmed of a table that is larger than what is warmed at once: as long as it is read and has room; and over several runs. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -12,40 +12,27 @@ import type { WarmPlan } from '../../../../shared/warming/plan.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import {
-  type IsolatedServers,
-  isolatedServers,
-  type OwnRedis,
-  startOwnRedis,
-} from '../../../support/servers.ts';
+import { isolatedServers, type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
 
 /** So many are warmed whatever they are worth. */
 const FIRST = 20_000;
 const BATCH = 1_000;
 const MINUTE_MS = 60_000;
 
-let servers: IsolatedServers;
 let database: Database;
 let server: OwnRedis;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
-  servers = await isolatedServers({ seeded: false });
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  const servers = await isolatedServers({ seeded: false });
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 beforeEach(async () => {
   await database.query('DELETE FROM prewarm_popularity');
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 });
-});
-afterEach(async () => {
-  redis.close();
-  await server.stop();
+  redis = closedAtEnd(new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 }));
 });
 
 const range = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
@@ -167,8 +154,7 @@ describe('what is warmed', () => {
     await (await targetOf(rowsOf()).plan()).save();
     for (let command = 1; command <= 14; command++) {
       await redis.run((client) => client.flushall());
-      const flaky = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 });
-      onTestFinished(() => flaky.close());
+      const flaky = closedAtEnd(new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 30_000 }));
       const send = flaky.run.bind(flaky);
       let sent = 0;
       vi.spyOn(flaky, 'run').mockImplementation(async (operation) => {
@@ -376,8 +362,7 @@ describe('a Redis that evicts all the time', () => {
 describe('a Redis that does not answer', () => {
   it('when it is asked for its room costs the rest of the run, and not its report', async () => {
     await read(range(1, 30_000), 1);
-    const impatient = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 100 });
-    onTestFinished(() => impatient.close());
+    const impatient = closedAtEnd(new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 100 }));
     await redis.run((client) => client.config('SET', 'maxmemory', '96mb'));
     const target = targetOf(rowsOf(), impatient);
     const bytesOfOne = async (some: readonly string[]) => {

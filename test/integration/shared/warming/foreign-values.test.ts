@@ -1,5 +1,5 @@
 /** What else may be under our names in Redis: cut short, of another type, without an end. Each is named in the log and mended. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readStatus } from '../../../../functions/admin/status.ts';
 import { openCaches } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -13,23 +13,18 @@ import { takeLease } from '../../../../shared/redis/lease.ts';
 import { lockHolder } from '../../../../shared/warming/lock.ts';
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import { mostRead } from '../../../../shared/warming/ranking.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 
-let servers: IsolatedServers;
 let database: Database;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 });
-});
-afterAll(async () => {
-  redis.close();
-  await database.close();
-  await servers.dispose();
+  const servers = await isolatedServers();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 }));
 });
 beforeEach(async () => {
   await redis.run((client) => client.flushdb());
@@ -171,11 +166,7 @@ describe('ids that JavaScript cannot hold', () => {
 
   it('are neither ranked nor warmed in the name of another', async () => {
     const own = await isolatedServers();
-    const ownDatabase = new Database(own.databaseUrl);
-    onTestFinished(async () => {
-      await ownDatabase.close();
-      await own.dispose();
-    });
+    const ownDatabase = closedAtEnd(new Database(own.databaseUrl));
     const insert = `INSERT INTO users (id, username, display_name, follower_count)
       VALUES ($1, 'too-high', 'Too High', 2000000000), (-5, 'too-low', 'Too Low', 2000000001)`;
     await ownDatabase.query(insert, [TOO_HIGH]);

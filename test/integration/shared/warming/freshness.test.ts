@@ -1,9 +1,10 @@
 /** How long what a warm-up stored is good for, on a real Redis and a real PostgreSQL: past the next two runs, and not all until the same moment. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { decodeEntry } from '../../../../shared/cache/entry.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { type Container, openContainer } from '../../../support/containers.ts';
 import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
@@ -22,20 +23,15 @@ let redis: GuardedRedis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, WARMER_GUARD));
   await redis.run((client) => client.flushdb());
   stopClock();
 });
 afterEach(() => {
   vi.useRealTimers();
-  redis.close();
 });
 
 it('nobody meets a miss or a stale value of what is hot after the first run, also when a run is left out', async () => {

@@ -1,16 +1,12 @@
 /** A warm-up of more than Redis has room for: it says what is there in the end, and what is read most is. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { StepReport, WarmupReport } from '../../../../shared/warming/report.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import {
-  type IsolatedServers,
-  isolatedServers,
-  type OwnRedis,
-  startOwnRedis,
-} from '../../../support/servers.ts';
+import { isolatedServers, type OwnRedis, startOwnRedis } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 
 const HOTTEST = 1_000;
@@ -18,26 +14,17 @@ const HOTTEST = 1_000;
 const GUESSED = 20_000;
 const SEARCHES = 50;
 
-let servers: IsolatedServers;
 let database: Database;
 let server: OwnRedis;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  const servers = await isolatedServers();
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 beforeEach(async () => {
   server = await startOwnRedis();
-  redis = new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 10_000 });
-});
-afterEach(async () => {
-  redis.close();
-  await server.stop();
+  redis = closedAtEnd(new GuardedRedis(server.url, { ...WARMER_GUARD, timeoutMs: 10_000 }));
 });
 
 async function limitMemory(maxmemory: string, policy: string): Promise<void> {

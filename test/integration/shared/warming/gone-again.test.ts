@@ -1,30 +1,25 @@
 /** What was warmed and is gone before the run ends, though Redis is not full: it is warmed again. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { openCaches } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, targetsOf } from '../../../support/warm-ups.ts';
 
 const USERS = 300;
 const SEARCHES = 5;
 
-let servers: IsolatedServers;
 let database: Database;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
-  servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 });
-});
-afterAll(async () => {
-  redis.close();
-  await database.close();
-  await servers.dispose();
+  const servers = await isolatedServers();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 }));
 });
 beforeEach(async () => {
   await redis.run((client) => client.flushdb());

@@ -1,6 +1,6 @@
 /** How a new container gets warm before its first request, on a real Redis of its own and a real PostgreSQL. */
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Entry, encodeEntry } from '../../../../shared/cache/entry.ts';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -13,9 +13,10 @@ import {
   readUnfinished,
 } from '../../../../shared/warming/hot-keys.ts';
 import { Hydration } from '../../../../shared/warming/hydration.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { type Container, openContainer } from '../../../support/containers.ts';
 import { keys } from '../../../support/keys.ts';
-import { startReadFunction } from '../../../support/read-function.ts';
+import { startReadFunction } from '../../../support/programs/start.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import {
   type IsolatedServers,
@@ -42,17 +43,12 @@ let warmed: ReadonlyMap<string, Buffer>;
 
 beforeAll(async () => {
   [servers, own] = await Promise.all([isolatedServers(), startOwnRedis()]);
-  database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(own.url, WARMER_GUARD);
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new GuardedRedis(own.url, WARMER_GUARD));
   hotIds = await users.rank(database, USERS);
   [hotSearch] = (await userSearch.rank(database, 1)) as [typeof hotSearch];
   await warm(USERS, SEARCHES);
   warmed = await dumpAll();
-});
-afterAll(async () => {
-  redis.close();
-  await database.close();
-  await Promise.all([own.stop(), servers.dispose()]);
 });
 beforeEach(async () => {
   await redis.run((client) => client.flushdb());
@@ -167,12 +163,12 @@ describe('the read function', () => {
   it('starts with what is hot and one connection to Postgres, which its first query uses', async () => {
     const isolated = { redisUrl: own.url, databaseUrl: servers.databaseUrl };
     const watch = await openBackendWatch();
-    const [get, many] = [await startReadFunction(isolated), hotIds.slice(0, 3).join(',')];
+    const [read, many] = [await startReadFunction(isolated), hotIds.slice(0, 3).join(',')];
     const [connected] = await watch.opened();
     const answers = [
-      await get.get({ resource: '/users/{id}', pathParameters: { id: String(hotIds[0]) } }),
-      await get.get({ resource: '/users', queryStringParameters: { ids: many } }),
-      await get.get({ resource: '/users/search', queryStringParameters: { q: hotSearch.query } }),
+      await read.call('get', { resource: '/users/{id}', pathParameters: { id: String(hotIds[0]) } }),
+      await read.call('get', { resource: '/users', queryStringParameters: { ids: many } }),
+      await read.call('get', { resource: '/users/search', queryStringParameters: { q: hotSearch.query } }),
     ];
     expect(answers.map(({ statusCode, headers }) => [statusCode, headers?.['x-cache']])).toEqual([
       [200, 'hydrated'],
@@ -184,7 +180,7 @@ describe('the read function', () => {
     expect(await watch.opened()).toEqual([
       { pid: connected?.pid, query: expect.stringContaining('pg_is_in_recovery') },
     ]);
-    const missed = await get.get({ resource: '/users/{id}', pathParameters: { id: '20001' } });
+    const missed = await read.call('get', { resource: '/users/{id}', pathParameters: { id: '20001' } });
     expect(missed.headers?.['x-cache']).toBe('miss');
     expect(await watch.opened()).toEqual([{ pid: connected?.pid, query: expect.stringContaining('users') }]);
   });
@@ -194,9 +190,8 @@ type Backend = { readonly pid: number; readonly query: string };
 
 /** The connections to this test's database that were opened since. */
 async function openBackendWatch(): Promise<{ opened(): Promise<Backend[]> }> {
-  const admin = new pg.Client({ connectionString: servers.databaseUrl });
+  const admin = closedAtEnd(new pg.Client({ connectionString: servers.databaseUrl }));
   await admin.connect();
-  onTestFinished(() => admin.end());
   const list = async () => {
     const { rows } = await admin.query<Backend>(
       `SELECT pid, query FROM pg_stat_activity
@@ -214,7 +209,6 @@ describe('a start waits no longer than its time for being warm', () => {
 
   async function behindProxy(): Promise<{ proxy: SlowProxy; container: Container }> {
     const proxy = await openSlowProxy(own.url);
-    onTestFinished(() => proxy.close());
     return { proxy, container: await openContainer({ redisUrl: proxy.url, guard }) };
   }
 

@@ -1,12 +1,13 @@
 /** Looks for an order of events in which a deployment's or an admin's warm-up is lost: random runs of several versions on one lock. */
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.ts';
 import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 import { NO_PLAN } from '../../../support/warm-ups.ts';
 
 /** Who waits for the lock asks again at once. */
@@ -37,19 +38,14 @@ const run: fc.Arbitrary<Run> = fc.record({
   isStopped: fc.boolean(),
 });
 
-let servers: IsolatedServers;
 let redis: GuardedRedis;
 let active: number;
 /** The versions whose keys were warmed, by whom. */
 let warmed: string[];
 
 beforeAll(async () => {
-  servers = await isolatedServers({ seeded: false });
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 30_000 });
-});
-afterAll(async () => {
-  redis.close();
-  await servers.dispose();
+  const servers = await isolatedServers({ seeded: false });
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 30_000 }));
 });
 beforeEach(() => {
   active = 0;

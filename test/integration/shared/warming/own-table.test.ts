@@ -12,9 +12,10 @@ import { hydrate } from '../../../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { datasets } from '../../../support/datasets/index.ts';
 import { products } from '../../../support/datasets/products.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 import { stopClock } from '../../../support/virtual-clock.ts';
 
 const TABLE = `
@@ -25,27 +26,23 @@ INSERT INTO products SELECT 'product-' || n, 'Product ' || n, 1000 - n FROM gene
 /** The one line of registration. */
 const registered = { ...datasets, products: { ...products, warmIdsMax: 20 } };
 
-let servers: IsolatedServers;
 let database: Database;
 let redis: GuardedRedis;
 let caches: Caches<typeof registered>;
 
 beforeAll(async () => {
   stopClock(); // what was looked at a moment ago is not answered from memory without another look
-  servers = await isolatedServers({ seeded: false });
+  const servers = await isolatedServers({ seeded: false });
   const client = new pg.Client({ connectionString: servers.databaseUrl });
   await client.connect();
   await client.query(TABLE);
   await client.end();
-  database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, WARMER_GUARD));
   caches = openCaches(redis, database, registered);
 });
-afterAll(async () => {
+afterAll(() => {
   vi.useRealTimers();
-  redis.close();
-  await database.close();
-  await servers.dispose();
 });
 
 function warm(): Promise<WarmupReport> {

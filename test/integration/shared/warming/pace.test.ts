@@ -1,6 +1,6 @@
 /** A warm-up and a real PostgreSQL that becomes slow under it: how many statements are under way, over which connections, and when the database rests. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -15,7 +15,8 @@ import {
 import { EvictionWatch } from '../../../../shared/warming/eviction-watch.ts';
 import type { WarmBatch } from '../../../../shared/warming/plan.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
-import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
+import { isolatedServers } from '../../../support/servers.ts';
 
 /** Only a rest is a wait here: it is noted, and ends when the test says so. */
 vi.mock('node:timers/promises', async (importOriginal) => ({
@@ -44,7 +45,6 @@ const CONNECTIONS_OF_OTHERS = `
 SELECT count(*)::int AS count FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`;
 
-let servers: IsolatedServers;
 let database: Database;
 let observer: Database;
 let redis: GuardedRedis;
@@ -56,20 +56,17 @@ let toldMs: number[];
 let begun: Promise<unknown>[];
 
 beforeAll(async () => {
-  servers = await isolatedServers();
+  const servers = await isolatedServers();
   // More than a warm-up may take: what holds it back is its own doing.
-  database = new Database(servers.databaseUrl, {
-    connectionsMax: 8,
-    statementTimeoutMs: PATIENCE_MS,
-    connectTimeoutMs: PATIENCE_MS,
-  });
-  observer = new Database(servers.databaseUrl, { connectionsMax: 1 });
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: PATIENCE_MS });
-});
-afterAll(async () => {
-  redis.close();
-  await Promise.all([database.close(), observer.close()]);
-  await servers.dispose();
+  database = closedAtEnd(
+    new Database(servers.databaseUrl, {
+      connectionsMax: 8,
+      statementTimeoutMs: PATIENCE_MS,
+      connectTimeoutMs: PATIENCE_MS,
+    }),
+  );
+  observer = closedAtEnd(new Database(servers.databaseUrl, { connectionsMax: 1 }));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: PATIENCE_MS }));
 });
 beforeEach(async () => {
   underWay = [];

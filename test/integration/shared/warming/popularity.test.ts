@@ -1,5 +1,5 @@
 /** What the warmer knows of people's reads, on a real Redis and a real PostgreSQL: counted, forgotten in time, warmed first, and not to be lost. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { userSearch } from '../../../../shared/datasets/user-search.ts';
 import { users } from '../../../../shared/datasets/users.ts';
 import { DatabaseUnavailableError } from '../../../../shared/errors.ts';
@@ -7,6 +7,7 @@ import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { addReads, ReadReporter } from '../../../../shared/warming/popularity.ts';
 import { mostRead } from '../../../../shared/warming/ranking.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { type Container, openContainer, readAll } from '../../../support/containers.ts';
 import { keys } from '../../../support/keys.ts';
 import { knownReads, letHoursPass, weightOf } from '../../../support/known-reads.ts';
@@ -25,13 +26,8 @@ let redis: GuardedRedis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 30_000 });
-});
-afterAll(async () => {
-  redis.close();
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 30_000 }));
 });
 beforeEach(async () => {
   await redis.run((client) => client.flushdb());
@@ -204,7 +200,6 @@ describe('reads are counted', () => {
 
   it('and cost a container whose Redis is away nothing but the counts', async () => {
     const own = await startOwnRedis();
-    onTestFinished(() => own.stop());
     const guard = { ...REQUEST_GUARD, timeoutMs: 2_000 };
     const { caches, reads, redis: its } = await openContainer({ ...servers, redisUrl: own.url, guard });
     await caches.users.get(1);
@@ -215,8 +210,7 @@ describe('reads are counted', () => {
     expect(await reads.reportIfDue()).toBeUndefined();
     expect(outcomes).toMatchObject({ answered: 0, waitedInVain: 1 });
     expect(caches.users.takeReads()).toEqual(new Map([['2', 1]]));
-    const back = await startOwnRedis({ port: own.port });
-    onTestFinished(() => back.stop());
+    await startOwnRedis({ port: own.port });
     await expect.poll(() => its.run((client) => client.ping()).catch(() => 'away')).toBe('PONG');
     await caches.users.get(3);
     await reads.reportAll();
@@ -225,11 +219,7 @@ describe('reads are counted', () => {
 
   it('of so many keys as take a tenth of Redis, where the least popular give way', async () => {
     const own = await startOwnRedis({ args: ['--maxmemory', '64mb'] });
-    const its = new GuardedRedis(own.url, WARMER_GUARD);
-    onTestFinished(async () => {
-      its.close();
-      await own.stop();
-    });
+    const its = closedAtEnd(new GuardedRedis(own.url, WARMER_GUARD));
     const popular = range(0, HOT).map((index) => `popular-${index}`);
     const ranked = keys.popularity(users.name);
     await addReads(its, users.name, new Map(popular.map((key) => [key, 2])));

@@ -1,5 +1,5 @@
 /** Keys for which the database is too slow, though it is well: they cost themselves and nothing else. */
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import type { Dataset } from '../../../../shared/datasets/dataset.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -9,6 +9,7 @@ import type { WarmableDataset } from '../../../../shared/warming/dataset-warmer.
 import { addReads } from '../../../../shared/warming/popularity.ts';
 import type { WarmupReport } from '../../../../shared/warming/report.ts';
 import { warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { knownReads } from '../../../support/known-reads.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { openSlowProxy } from '../../../support/slow-proxy.ts';
@@ -24,13 +25,8 @@ let timedOut: number[];
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl, { statementTimeoutMs: 300 });
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 });
-});
-afterAll(async () => {
-  redis.close();
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl, { statementTimeoutMs: 300 }));
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 }));
 });
 beforeEach(async () => {
   await redis.run((client) => client.flushdb());
@@ -107,11 +103,7 @@ it('that are all of them say something of the database: nothing is set aside, an
 
 it('are told from a database that does not answer at all', async () => {
   const road = await openSlowProxy(servers.databaseUrl);
-  const distant = new Database(road.url);
-  onTestFinished(async () => {
-    await distant.close();
-    await road.close();
-  });
+  const distant = closedAtEnd(new Database(road.url));
   const [target] = targetsOf(users, distant);
   await expect.poll(() => target?.isDatabaseWell()).toBe(true);
   road.hang();

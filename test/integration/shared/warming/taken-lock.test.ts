@@ -1,5 +1,5 @@
 /** A warm-up that finds the lock taken, on a real Redis and a real PostgreSQL: who goes away, who waits, and who leaves no lock behind. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -7,9 +7,9 @@ import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import type { Trigger, WarmupReport } from '../../../../shared/warming/report.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
 import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
-import { openWarmers } from '../../../support/warmer-process.ts';
 import { openWorld, USERS_LOAD } from '../../../support/warmer-world.ts';
 
 const LOCK = keys.warmupLock;
@@ -21,17 +21,12 @@ let redis: GuardedRedis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 5_000 });
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 5_000 }));
   await redis.run((client) => client.flushdb());
 });
-afterEach(() => redis.close());
 
 /** Of code whose users have the form of `schemaVersion`. */
 function start(
@@ -127,13 +122,8 @@ describe('while another warm-up holds the lock', () => {
   });
 });
 
-it('a warmer whose process is asked to end releases its lock, and tells what is left to do', async ({
-  onTestFinished,
-}) => {
-  const warmers = await openWarmers();
-  onTestFinished(() => warmers.end());
-  const world = await openWorld(warmers);
-  onTestFinished(() => world.close());
+it('a warmer whose process is asked to end releases its lock, and tells what is left to do', async () => {
+  const world = await openWorld();
   const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
   const run = world.first.call('invoke', 'schedule', 'ended').catch(() => 'gone');
   await loading;

@@ -1,6 +1,6 @@
 /** The warm-up on a real Redis and a real PostgreSQL: the requirement's flow, and what it does when parts of it fail. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openCaches, warmableDatasetsOf } from '../../../../shared/caches.ts';
 import { DatabaseUnavailableError, LockLostError, RedisUnavailableError } from '../../../../shared/errors.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
@@ -12,6 +12,7 @@ import type { WarmBatch } from '../../../../shared/warming/plan.ts';
 import { lastReports, type WarmupReport } from '../../../../shared/warming/report.ts';
 import type * as Retry from '../../../../shared/warming/retry.ts';
 import { type WarmupRun, warmUp } from '../../../../shared/warming/warm-up.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { datasets } from '../../../support/datasets/index.ts';
 import { type IsolatedServers, isolatedServers, startOwnRedis } from '../../../support/servers.ts';
 import { NO_PLAN } from '../../../support/warm-ups.ts';
@@ -34,17 +35,12 @@ let redis: GuardedRedis;
 
 beforeAll(async () => {
   servers = await isolatedServers();
-  database = new Database(servers.databaseUrl);
-});
-afterAll(async () => {
-  await database.close();
-  await servers.dispose();
+  database = closedAtEnd(new Database(servers.databaseUrl));
 });
 beforeEach(async () => {
-  redis = new GuardedRedis(servers.redisUrl, WARMER_GUARD);
+  redis = closedAtEnd(new GuardedRedis(servers.redisUrl, WARMER_GUARD));
   await redis.run((client) => client.flushdb());
 });
-afterEach(() => redis.close());
 
 function realTargets(limit: number): WarmableDataset[] {
   return warmableDatasetsOf(redis, database, openCaches(redis, database), {
@@ -299,14 +295,12 @@ describe('the lock', () => {
 
   it('is ours when the SET that took it was executed but not answered', async () => {
     const own = await startOwnRedis();
-    const guarded = new GuardedRedis(own.url, WARMER_GUARD);
+    const guarded = closedAtEnd(new GuardedRedis(own.url, WARMER_GUARD));
     await guarded.connect(30_000);
     // Nothing is late but what the test lets be late.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(async () => {
       vi.useRealTimers();
-      guarded.close();
-      await own.stop();
     });
     own.freeze();
     const seeker = new LockSeeker(guarded, 'mine');
@@ -320,7 +314,7 @@ describe('the lock', () => {
 
   it('is given back by a try that ends after the run was given up', async () => {
     const own = await startOwnRedis();
-    const patient = new GuardedRedis(own.url, { ...WARMER_GUARD, timeoutMs: 10_000 });
+    const patient = closedAtEnd(new GuardedRedis(own.url, { ...WARMER_GUARD, timeoutMs: 10_000 }));
     await patient.run((client) => client.ping());
     own.freeze();
     const seeker = new LockSeeker(patient, 'late');
@@ -332,7 +326,5 @@ describe('the lock', () => {
     await expect(attempt).rejects.toThrow('given up');
     await abandoned;
     expect(await patient.run((client) => client.exists(LOCK))).toBe(0);
-    patient.close();
-    await own.stop();
   });
 });

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, it, type TestContext } from 'vitest';
+import { describe, it, type TestContext } from 'vitest';
 import { openCaches } from '../../../../shared/caches.ts';
 import { Database } from '../../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { TRIGGERS, type WarmupReport } from '../../../../shared/warming/report.ts';
+import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { openWarmers, type Warmers } from '../../../support/warmer-process.ts';
 import { openWorld, PLANNED, USERS, USERS_LOAD, type World } from '../../../support/warmer-world.ts';
 
 const LOCK = keys.warmupLock;
@@ -22,27 +22,16 @@ const CLOSING_MS = 9_000;
 const DELAYS_MS = [1_000, 2_000, 4_000];
 const DEPLOY_DELAY_MS = 500;
 
-let warmers: Warmers;
-
-beforeAll(async () => {
-  warmers = await openWarmers();
-});
-afterAll(() => warmers.end());
-
 async function enter({ onTestFinished }: TestContext, pushgatewayUrl?: string): Promise<World> {
-  const world = await openWorld(warmers, pushgatewayUrl);
-  onTestFinished(() => world.close());
+  const world = await openWorld(pushgatewayUrl);
+  onTestFinished(() => world.end());
   return world;
 }
 
 /** The caches as a container that reads sees them, now. */
-function openReader({ onTestFinished }: TestContext, world: World) {
-  const redis = new GuardedRedis(world.redisUrl, REQUEST_GUARD);
-  const database = new Database(world.databaseUrl);
-  onTestFinished(async () => {
-    redis.close();
-    await database.close();
-  });
+function openReader(world: World) {
+  const redis = closedAtEnd(new GuardedRedis(world.redisUrl, REQUEST_GUARD));
+  const database = closedAtEnd(new Database(world.databaseUrl));
   return openCaches(redis, database);
 }
 
@@ -154,7 +143,7 @@ describe.concurrent('a clear during a warm-up', () => {
   ])('$when leaves nothing older to be read, and everything warm', async ({ text, times }, context) => {
     const { expect } = context;
     const world = await enter(context);
-    const reader = openReader(context, world);
+    const reader = openReader(world);
     await world.admin.query("UPDATE users SET bio = 'Before the clear' WHERE id = 1");
     const reached = world.databaseProxy.hangAt(text, times);
     const run = world.first.call('invoke', 'manual', 'run');

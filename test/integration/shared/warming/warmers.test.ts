@@ -1,10 +1,9 @@
 /** What warmers promise each other: processes with the real handler over one Redis and one PostgreSQL, of which one at a time warms. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import { describe, expect, it, type TestContext } from 'vitest';
 import { keys } from '../../../support/keys.ts';
-import { openWarmers, type Warmers } from '../../../support/warmer-process.ts';
-import type { Invocation } from '../../../support/warmer-program.ts';
+import type { Invocation } from '../../../support/programs/warmer.ts';
 import {
   openWorld,
   PLANNED,
@@ -22,16 +21,9 @@ const CONNECTIONS_OF_OTHERS = `
 SELECT count(*)::int AS count FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`;
 
-let warmers: Warmers;
-
-beforeAll(async () => {
-  warmers = await openWarmers();
-});
-afterAll(() => warmers.end());
-
 async function enter({ onTestFinished }: TestContext): Promise<World> {
-  const world = await openWorld(warmers);
-  onTestFinished(() => world.close());
+  const world = await openWorld();
+  onTestFinished(() => world.end());
   return world;
 }
 

@@ -1,19 +1,19 @@
-/** A warmer in a process of its own: what `warmer-process` starts, and tells what to do. */
+/** A warmer in a process of its own: the real handler, and runs that a test can hold up. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'aws-lambda';
 import { Redis } from 'ioredis';
-import { handler } from '../../functions/warmer/handler.ts';
-import { openCaches, warmableDatasetsOf } from '../../shared/caches.ts';
-import { users } from '../../shared/datasets/users.ts';
-import { environment } from '../../shared/environment.ts';
-import { Database } from '../../shared/postgres/database.ts';
-import { GuardedRedis, WARMER_GUARD } from '../../shared/redis/guarded-redis.ts';
-import type { WarmableDataset } from '../../shared/warming/dataset-warmer.ts';
-import type { WarmBatch } from '../../shared/warming/plan.ts';
-import type { Trigger, WarmupReport } from '../../shared/warming/report.ts';
-import { warmUp } from '../../shared/warming/warm-up.ts';
-import { offer } from './program-actions.ts';
+import { handler } from '../../../functions/warmer/handler.ts';
+import { openCaches, warmableDatasetsOf } from '../../../shared/caches.ts';
+import { users } from '../../../shared/datasets/users.ts';
+import { environment } from '../../../shared/environment.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { GuardedRedis, WARMER_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import type { WarmableDataset } from '../../../shared/warming/dataset-warmer.ts';
+import type { WarmBatch } from '../../../shared/warming/plan.ts';
+import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
+import { warmUp } from '../../../shared/warming/warm-up.ts';
+import { offer } from './offer.ts';
 
 export type Invocation = {
   readonly report: WarmupReport;

@@ -1,13 +1,13 @@
-/** A container's cache of users in a process of its own: what `reader-process` starts, and tells what to do. */
+/** A container's cache of users in a process of its own: to be told what to do. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Source } from '../../shared/cache/source.ts';
-import { TieredCache } from '../../shared/cache/tiered-cache.ts';
-import { users } from '../../shared/datasets/users.ts';
-import { environment } from '../../shared/environment.ts';
-import { setLogLevel } from '../../shared/logger.ts';
-import { Database } from '../../shared/postgres/database.ts';
-import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
-import { offer } from './program-actions.ts';
+import type { Source } from '../../../shared/cache/source.ts';
+import { TieredCache } from '../../../shared/cache/tiered-cache.ts';
+import { users } from '../../../shared/datasets/users.ts';
+import { environment } from '../../../shared/environment.ts';
+import { setLogLevel } from '../../../shared/logger.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { offer } from './offer.ts';
 
 type CacheOptions = {
   readonly timing?: Partial<Source<number>['timing']>;

@@ -1,7 +1,7 @@
 /** The real admin function in a process of its own, to be asked as API Gateway does. */
 import type { APIGatewayProxyEvent, Context } from 'aws-lambda';
-import { handler } from '../../functions/admin/handler.ts';
-import { offer } from './program-actions.ts';
+import { handler } from '../../../functions/admin/handler.ts';
+import { offer } from './offer.ts';
 
 export type AdminActions = typeof actions;
 

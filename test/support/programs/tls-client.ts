@@ -1,18 +1,18 @@
-/** A process that trusts whom its environment says, and connects as the functions do: what `tls-process` starts. */
-import { environment } from '../../shared/environment.ts';
-import { rootCause } from '../../shared/errors.ts';
-import { setLogLevel } from '../../shared/logger.ts';
-import { Database } from '../../shared/postgres/database.ts';
-import { GuardedRedis, REQUEST_GUARD } from '../../shared/redis/guarded-redis.ts';
-import { offer } from './program-actions.ts';
+/** A process that trusts whom its environment says, and connects as the functions do. */
+import { environment } from '../../../shared/environment.ts';
+import { rootCause } from '../../../shared/errors.ts';
+import { setLogLevel } from '../../../shared/logger.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
+import { offer } from './offer.ts';
 
-export type Attempt = {
+type Attempt = {
   /** What was answered, or else which error of ours came of it, and what caused it. */
   readonly answer?: unknown;
   readonly error?: string;
   readonly cause?: string;
 };
-export type TlsActions = typeof actions;
+export type TlsClientActions = typeof actions;
 
 /** Longer than the functions wait for anything: the machine may be busy. */
 const PATIENT_MS = 30_000;
