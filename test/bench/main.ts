@@ -1,38 +1,75 @@
 /** `npm run bench`: measures Prewarm against its peers and the bare libraries, all in one run, on servers of its own. */
-import type { CaseResult } from './cases/case-result.ts';
-import { casesOf } from './cases/index.ts';
-import { type BenchOptions, readBenchOptions, USAGE } from './options.ts';
-import { installPeers } from './peers.ts';
+import { parseArgs } from 'node:util';
+import { runFailingLoad } from './cases/failing-load.ts';
+import { runForeground } from './cases/foreground.ts';
+import { runFrozenRedis } from './cases/frozen-redis.ts';
+import { runLargeTable } from './cases/large-table.ts';
+import { runMemory } from './cases/memory.ts';
+import { runMiss } from './cases/miss.ts';
+import { runPromises } from './cases/promises.ts';
+import { runScan } from './cases/scan.ts';
+import { runSearches } from './cases/searches.ts';
+import { runStampede } from './cases/stampede.ts';
+import { runTimedCase, TIMED_CASES } from './cases/timed.ts';
+import { runWarmUp } from './cases/warm-up.ts';
 import { describeMachine, showMachine } from './report/machine.ts';
 import { besideOthers } from './report/others.ts';
-import { type Results, saveResults, writeDocs } from './report/results.ts';
-import { toText } from './report/table.ts';
-import { type BenchRedis, removeLeftRuns, startBenchRedis } from './servers.ts';
+import { type Results, saveFigures, writeDocs } from './report/results.ts';
+import { type CaseResult, report, toText } from './report/table.ts';
+import type { CaseContext } from './rounds.ts';
+import { startBenchRedis } from './servers.ts';
+import { readArguments, readInteger, readNames, startBenchmark } from './start.ts';
 
-/** The run is given up then; it should take half of it. */
-const DEADLINE_MS = 15 * 60_000;
+/** In the order in which they run, each under the name that `--only` takes. */
+const CASES: readonly (readonly [string, (context: CaseContext) => Promise<CaseResult>])[] = [
+  ...TIMED_CASES.map((spec) => [spec.group, (context: CaseContext) => runTimedCase(spec, context)] as const),
+  ['miss', runMiss],
+  ['stampede', runStampede],
+  ['failing', runFailingLoad],
+  ['frozen', runFrozenRedis],
+  // CDK, which builds the bundles, takes a second to load.
+  ['import', async () => (await import('./cases/cold-import.ts')).runColdImport()],
+  ['memory', runMemory],
+  ['scan', runScan],
+  ['warm-up', runWarmUp],
+  ['large-table', runLargeTable],
+  ['foreground', runForeground],
+  ['searches', runSearches],
+  ['promises', runPromises],
+];
+const NAMES = [...new Set(CASES.map(([name]) => name))];
 
-function report(step: string): void {
-  process.stderr.write(`${step}\n`);
+/** Of the timed cases. Fewer would not give a spread worth reporting. */
+const ROUNDS_MIN = 15;
+const ROUNDS_DEFAULT = 41;
+const ROUNDS_MAX = 500;
+const USAGE = `Usage: npm run bench -- [--only ${NAMES.join(',')}] [--rounds N] [--write-docs]`;
+
+type Options = { readonly names: readonly string[]; readonly rounds: number; readonly writesDocs: boolean };
+
+/** Throws an error that says what is wrong with the arguments. */
+function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string', default: String(ROUNDS_DEFAULT) },
+      'write-docs': { type: 'boolean', default: false },
+    },
+  });
+  const names = readNames(values.only, NAMES, 'case');
+  const writesDocs = values['write-docs'];
+  if (writesDocs && names.length < NAMES.length) throw new Error('--write-docs takes a run of all cases.');
+  return { names, rounds: readInteger('--rounds', values.rounds, ROUNDS_MIN, ROUNDS_MAX), writesDocs };
 }
 
-function readOptions(): BenchOptions {
-  try {
-    return readBenchOptions(process.argv.slice(2));
-  } catch (error) {
-    report(`${(error as Error).message}\nUsage: ${USAGE}`);
-    process.exit(2);
-  }
-}
-
-async function runCases(options: BenchOptions, redis: BenchRedis): Promise<CaseResult[]> {
+async function runCases({ names }: Options, context: CaseContext): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
-  const cases = casesOf(options);
-  for (const [index, each] of cases.entries()) {
-    report(`${index + 1} of ${cases.length}: ${each.group} …`);
-    const context = { redis, rounds: options.rounds, report };
-    const result = await besideOthers(() => each.run(context)).catch((error) => {
-      throw new Error(`The case ${each.group} (${index + 1} of ${cases.length}) failed.`, { cause: error });
+  const cases = CASES.filter(([name]) => names.includes(name));
+  for (const [index, [name, run]] of cases.entries()) {
+    report(`${index + 1} of ${cases.length}: ${name} …`);
+    const result = await besideOthers(() => run(context)).catch((error) => {
+      throw new Error(`The case ${name} (${index + 1} of ${cases.length}) failed.`, { cause: error });
     });
     process.stdout.write(toText(result));
     results.push(result);
@@ -40,29 +77,24 @@ async function runCases(options: BenchOptions, redis: BenchRedis): Promise<CaseR
   return results;
 }
 
-async function runBench(options: BenchOptions): Promise<Results> {
+async function runBench(options: Options): Promise<Results> {
   const startedAt = new Date();
-  const redis = await startBenchRedis(report);
+  const redis = await startBenchRedis();
   try {
     const machine = await describeMachine(redis.admin);
     report(showMachine(machine));
-    const cases = await runCases(options, redis);
+    const { rounds } = options;
+    const cases = await runCases(options, { redis, rounds });
     const tookSeconds = Math.round((Date.now() - startedAt.getTime()) / 1_000);
-    return { startedAt: startedAt.toISOString(), tookSeconds, rounds: options.rounds, machine, cases };
+    return { startedAt: startedAt.toISOString(), tookSeconds, rounds, machine, cases };
   } finally {
     await redis.stop();
   }
 }
 
-const options = readOptions();
-// Contestants end with this process, and the servers' reaper sees to the servers.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
-setTimeout(() => {
-  report(`Given up after ${DEADLINE_MS / 60_000} minutes.`);
-  process.exit(1);
-}, DEADLINE_MS).unref();
-await removeLeftRuns();
-await installPeers(report);
+const options = readArguments(readOptions, USAGE);
+await startBenchmark();
 const results = await runBench(options);
 if (options.writesDocs) writeDocs(results);
-report(`\n${results.tookSeconds} s; all figures: ${saveResults(results)}`);
+const file = saveFigures(results.startedAt, JSON.stringify(results, undefined, 1));
+report(`\n${results.tookSeconds} s; all figures: ${file}`);

@@ -5,10 +5,17 @@ import { LIMITED_CONNECTION } from './contestants/contestant.ts';
 import type { EntrantName } from './contestants/index.ts';
 import type { Failures } from './failures.ts';
 import { ContestantClient } from './processes/contestant-client.ts';
+import type { Opening } from './processes/contestant-process.ts';
 import { LostProcessError } from './processes/ordered-process.ts';
-import { MANY, type Opening, type SampleKind, type Timing } from './processes/orders.ts';
+import { MANY, type SampleKind, type Timing } from './processes/sampler.ts';
 import type { BenchRedis } from './servers.ts';
-import { shuffled } from './shuffle.ts';
+import { shuffled } from './statistics.ts';
+
+export type CaseContext = {
+  /** For the cases that need not harm their Redis. */
+  readonly redis: BenchRedis;
+  readonly rounds: number;
+};
 
 export type TimedSpec = SampleKind & {
   readonly layer: 'l1' | 'l2';
@@ -67,7 +74,7 @@ export async function timeInRounds(
   failures: Failures<EntrantName>,
 ): Promise<Samples> {
   const openings = new Map(spec.entrants.map((entrant) => [entrant, openingFor(spec, redis, entrant)]));
-  const clients = await ContestantClient.openEach(openings, failures);
+  const clients = await ContestantClient.startEach(openings, failures);
   for (const client of clients) client.pin();
   try {
     const runners: CountedRunner[] = [];

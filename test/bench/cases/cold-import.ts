@@ -2,17 +2,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
+import { bundleOptions } from '../../../infra/constructs/bundled-code.ts';
 import { runCommand } from '../../../infra/local/processes/command.ts';
-import { type Bundle, buildBundle } from '../bundles/build-bundle.ts';
 import { PEERS, PREWARM } from '../contestants/index.ts';
-import { startDeployServers } from '../deploy/servers.ts';
 import { Failures } from '../failures.ts';
-import { PEERS_DIR } from '../peers.ts';
 import { SERVER_CPU } from '../processes/cpu-affinity.ts';
-import { milliseconds, times } from '../report/format.ts';
-import { ownFolder } from '../servers.ts';
+import { type CaseResult, milliseconds, times } from '../report/table.ts';
+import { ownFolder, startServers } from '../servers.ts';
+import { PEERS_DIR } from '../start.ts';
 import { pairedRatio, spreadOf } from '../statistics.ts';
-import type { CaseResult } from './case-result.ts';
 
 const ROUNDS = 21;
 const IMPORT_TIMEOUT_MS = 10_000;
@@ -28,16 +27,21 @@ const ENTRIES: Readonly<Record<string, string>> = {
 };
 
 /** `ranMs`: until the module had run, or begun to wait; `readyMs`: until its import was done. */
-type Imported = Bundle & { readonly name: string; readonly ranMs: number[]; readonly readyMs: number[] };
+type Imported = {
+  readonly name: string;
+  readonly path: string;
+  readonly ranMs: number[];
+  readonly readyMs: number[];
+};
 
 type Urls = { readonly redisUrl: string; readonly databaseUrl: string };
 
-export async function runColdImport(report: (step: string) => void): Promise<CaseResult> {
-  const servers = await startDeployServers(1, report);
+export async function runColdImport(): Promise<CaseResult> {
+  const servers = await startServers(1);
   try {
     servers.pinPostgres(SERVER_CPU);
     return await importBundles({
-      redisUrl: servers.redisUrl,
+      redisUrl: servers.url,
       databaseUrl: await servers.makeDatabase('import'),
     });
   } finally {
@@ -62,8 +66,11 @@ async function importBundles(urls: Urls): Promise<CaseResult> {
   }
 }
 
+/** As the product's functions are bundled. */
 function bundle(name: string, entry: string, outDir: string): Imported {
-  return { name, ...buildBundle(entry, join(outDir, name.replaceAll(/\W+/g, '-'))), ranMs: [], readyMs: [] };
+  const folder = join(outDir, name.replaceAll(/\W+/g, '-'));
+  buildSync(bundleOptions(entry, folder));
+  return { name, path: join(folder, 'index.mjs'), ranMs: [], readyMs: [] };
 }
 
 /** One after the other, beginning with another one each round. The first round only fills the file system's cache. */

@@ -2,12 +2,11 @@
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
-import type { BurstResult } from '../processes/orders.ts';
-import { milliseconds } from '../report/format.ts';
-import { openingOf } from '../rounds.ts';
+import type { BurstResult } from '../processes/contestant-process.ts';
+import { type CaseResult, milliseconds } from '../report/table.ts';
+import { type CaseContext, openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import { median } from '../statistics.ts';
-import type { CaseResult } from './case-result.ts';
 
 const WAITERS = 100;
 const LOAD_MS = 20;
@@ -15,7 +14,7 @@ const ROUNDS = 5;
 /** From the first rejection to the last: the time of a few callbacks. */
 const TOGETHER_MS = 5;
 
-export async function runFailingLoad(redis: BenchRedis): Promise<CaseResult> {
+export async function runFailingLoad({ redis }: CaseContext): Promise<CaseResult> {
   const bursts = new Map<EntrantName, BurstResult[]>();
   const failures = new Failures(isPeer);
   for (const entrant of [PREWARM, ...PEERS])
@@ -69,7 +68,7 @@ function most(bursts: readonly BurstResult[], figure: (burst: BurstResult) => nu
 }
 
 async function failRepeatedly(entrant: EntrantName, redis: BenchRedis): Promise<BurstResult[]> {
-  const client = await ContestantClient.open(openingOf(redis, 'l2', entrant));
+  const client = await ContestantClient.start(openingOf(redis, 'l2', entrant));
   try {
     const bursts: BurstResult[] = [];
     await client.order('source', { delayMs: LOAD_MS, fails: true });

@@ -1,9 +1,8 @@
 /** What readers feel of warm-ups that run beside them, one after the other without a pause. */
-import { milliseconds } from '../report/format.ts';
+import { type CaseResult, milliseconds } from '../report/table.ts';
 import { median, pairedRatio, quantile } from '../statistics.ts';
 import { USERS_WARMED } from '../warming/load.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { CaseResult } from './case-result.ts';
 
 const READERS = 2;
 const READS = 1_000;
@@ -21,8 +20,8 @@ type Round = Readonly<Record<Part, readonly number[]>> & {
   readonly warmed: Readonly<Record<Trigger, number>>;
 };
 
-export async function runForeground(report: (step: string) => void): Promise<CaseResult> {
-  return describe(await withWarmingBench(READERS, report, (bench) => measure(bench)));
+export async function runForeground(): Promise<CaseResult> {
+  return describe(await withWarmingBench(READERS, measure));
 }
 
 async function measure(bench: WarmingBench): Promise<Round[]> {

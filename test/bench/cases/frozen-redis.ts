@@ -3,13 +3,12 @@ import { type Connection, LIMITED_CONNECTION } from '../contestants/contestant.t
 import { type EntrantName, isPeer, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
-import type { OneReadResult } from '../processes/orders.ts';
+import type { OneReadResult } from '../processes/contestant-process.ts';
 import type { Promised } from '../promises/promised.ts';
-import { milliseconds } from '../report/format.ts';
+import { type CaseResult, milliseconds } from '../report/table.ts';
 import { openingOf } from '../rounds.ts';
 import { startBenchRedis } from '../servers.ts';
 import { quantile } from '../statistics.ts';
-import type { CaseResult } from './case-result.ts';
 
 const CAP_MS = 3_000;
 const LOAD_MS = 5;
@@ -53,9 +52,9 @@ type Reads = { readonly first: OneReadResult[]; readonly later: OneReadResult[] 
 /** By label. */
 type AllReads = Map<string, Reads>;
 
-export async function runFrozenRedis(report: (step: string) => void): Promise<CaseResult> {
+export async function runFrozenRedis(): Promise<CaseResult> {
   const failures = new Failures(isPeer);
-  const all = await readWhileFrozen(FROZEN, failures, report);
+  const all = await readWhileFrozen(FROZEN, failures);
   const prewarm = all.get(PREWARM) as Reads;
   return {
     title: 'Redis frozen',
@@ -81,8 +80,8 @@ export async function runFrozenRedis(report: (step: string) => void): Promise<Ca
 }
 
 /** What is promised of Prewarm, without the others. */
-export async function measureFrozen(report: (step: string) => void): Promise<Promised[]> {
-  const all = await readWhileFrozen([FROZEN_PREWARM], new Failures(isPeer), report);
+export async function measureFrozen(): Promise<Promised[]> {
+  const all = await readWhileFrozen([FROZEN_PREWARM], new Failures(isPeer));
   const { first, later } = all.get(PREWARM) as Reads;
   return [
     {
@@ -101,13 +100,12 @@ function cellsOf({ first, later }: Reads): string[] {
 async function readWhileFrozen(
   frozen: readonly Frozen[],
   failures: Failures<EntrantName>,
-  report: (step: string) => void,
 ): Promise<AllReads> {
   const all: AllReads = new Map(frozen.map(({ label }) => [label, { first: [], later: [] }]));
   const isCapped = (label: string) => all.get(label)?.first.some(({ outcome }) => outcome === 'capped');
   for (let round = 0; round < ROUNDS; round++) {
     const playing = frozen.filter(({ label }) => !failures.has(label) && !isCapped(label));
-    await freezeOnce(playing, all, failures, report);
+    await freezeOnce(playing, all, failures);
   }
   return all;
 }
@@ -117,15 +115,14 @@ async function freezeOnce(
   playing: readonly Frozen[],
   all: AllReads,
   failures: Failures<EntrantName>,
-  report: (step: string) => void,
 ): Promise<void> {
-  const redis = await startBenchRedis(report);
+  const redis = await startBenchRedis();
   let clients: ContestantClient[] = [];
   try {
     const openings = playing.map(
       ({ label, entrant, connection }) => [label, openingOf(redis, 'l2', entrant, connection)] as const,
     );
-    clients = await ContestantClient.openEach(new Map(openings), failures);
+    clients = await ContestantClient.startEach(new Map(openings), failures);
     for (const client of clients) await client.spare(failures, () => warmUp(client));
     redis.freeze();
     await Promise.all(

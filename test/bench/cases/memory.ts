@@ -1,9 +1,10 @@
 /** Whether a container's memory stays what it is, however many different keys go through it. */
+
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../../infra/local/processes/command.ts';
 import type { HeapReport } from '../processes/memory-process.ts';
+import type { CaseResult } from '../report/table.ts';
 import { startBenchRedis } from '../servers.ts';
-import type { CaseResult } from './case-result.ts';
 
 const PROCESS = fileURLToPath(new URL('../processes/memory-process.ts', import.meta.url));
 const TIMEOUT_MS = 240_000;
@@ -11,8 +12,8 @@ const REDIS_MEMORY = '64mb';
 const BYTES_PER_MB = 1_000_000;
 const GROWTH_MAX_PERCENT = 10;
 
-export async function runMemory(report: (step: string) => void): Promise<CaseResult> {
-  const redis = await startBenchRedis(report);
+export async function runMemory(): Promise<CaseResult> {
+  const redis = await startBenchRedis();
   try {
     await redis.admin.config('SET', 'maxmemory', REDIS_MEMORY);
     await redis.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');

@@ -1,16 +1,14 @@
 /** Reads of what neither memory nor Redis has: loaded from a real Postgres and stored in Redis, all awaited. */
 import type { Redis } from 'ioredis';
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
-import { startDeployServers } from '../deploy/servers.ts';
 import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
 import { SERVER_CPU } from '../processes/cpu-affinity.ts';
-import type { Timing } from '../processes/orders.ts';
-import { microseconds, times } from '../report/format.ts';
-import { insist, openingOf, runRounds, type Samples, shuffledIds } from '../rounds.ts';
-import type { BenchRedis } from '../servers.ts';
+import type { Timing } from '../processes/sampler.ts';
+import { type CaseResult, microseconds, times, type Verdict } from '../report/table.ts';
+import { type CaseContext, insist, openingOf, runRounds, type Samples, shuffledIds } from '../rounds.ts';
+import { type BenchRedis, startServers } from '../servers.ts';
 import { median, pairedRatio } from '../statistics.ts';
-import type { CaseResult, Verdict } from './case-result.ts';
 
 const FLOOR: EntrantName = 'ioredis + pg + lru-cache';
 const NAMED: EntrantName = 'ioredis + pg + lru-cache, named statement';
@@ -39,16 +37,10 @@ type Measured = {
   readonly trips: ReadonlyMap<string, number>;
 };
 
-type Options = {
-  readonly redis: BenchRedis;
-  readonly rounds: number;
-  report(step: string): void;
-};
-
-export async function runMiss({ redis, rounds, report }: Options): Promise<CaseResult> {
+export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResult> {
   const failures = new Failures<EntrantName>(isPeer);
   const ids = shuffledIds((ROUNDS_UNCOUNTED + rounds + ROUNDS_SPARE) * MISSES_PER_ROUND + VERIFIED_IDS);
-  const servers = await startDeployServers(ids.length, report);
+  const servers = await startServers(ids.length);
   try {
     servers.pinPostgres(SERVER_CPU);
     const databaseUrl = await servers.makeDatabase('miss');
@@ -74,7 +66,7 @@ function openAll(
     const opening = openingOf(redis, 'l2', entrant);
     return [entrant, { ...opening, setup: { ...opening.setup, databaseUrl }, ids }] as const;
   });
-  return ContestantClient.openEach(new Map(openings), failures);
+  return ContestantClient.startEach(new Map(openings), failures);
 }
 
 async function prepare(

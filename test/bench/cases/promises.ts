@@ -3,18 +3,16 @@ import { measureKilledLoader, measureStaleValue } from '../promises/loads.ts';
 import type { Promised } from '../promises/promised.ts';
 import { measureForgetting, measureHydration, measureThaw, READERS } from '../promises/readers.ts';
 import { measureLostLock, measureSkippedRuns, WARMERS } from '../promises/warmers.ts';
-import { milliseconds, times } from '../report/format.ts';
+import { type CaseResult, milliseconds, times, type Verdict } from '../report/table.ts';
+import type { CaseContext } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import { median, quantile } from '../statistics.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { CaseResult, Verdict } from './case-result.ts';
 import { measureFrozen } from './frozen-redis.ts';
 
-type Report = (step: string) => void;
-
-export async function runPromises(redis: BenchRedis, report: Report): Promise<CaseResult> {
-  const frozen = await measureFrozen(report);
-  const others = await withWarmingBench(READERS, report, (bench) => measure(bench, redis), WARMERS);
+export async function runPromises({ redis }: CaseContext): Promise<CaseResult> {
+  const frozen = await measureFrozen();
+  const others = await withWarmingBench(READERS, (bench) => measure(bench, redis), WARMERS);
   return describe([...frozen, ...others]);
 }
 

@@ -1,12 +1,13 @@
 /** What a client who reads lists of cold ids takes from the memory of those who read what is popular. */
+
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
-import { ZIPF_LAWS, zipfTrace } from '../deploy/trace/zipf.ts';
+import { ZIPF_LAWS, zipfTrace } from '../deploy/trace.ts';
 import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
-import type { Opening, Scan } from '../processes/orders.ts';
-import { insist, openingOf } from '../rounds.ts';
+import type { Opening, Scan } from '../processes/contestant-process.ts';
+import type { CaseResult } from '../report/table.ts';
+import { type CaseContext, insist, openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
-import type { CaseResult } from './case-result.ts';
 
 const ENTRANTS: readonly EntrantName[] = [PREWARM, ...PEERS];
 /** After the first ones, memory has what it has in the long run. */
@@ -25,10 +26,10 @@ const LOST_POINTS_AIM = 2;
 /** Of the counted reads, those that memory answered, in percent. */
 type Hits = { readonly alone: number; readonly beside: number };
 
-export async function runScan(redis: BenchRedis): Promise<CaseResult> {
+export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
   const failures = new Failures<EntrantName>(isPeer);
   const openings = new Map(ENTRANTS.map((entrant) => [entrant, openingFor(redis, entrant)]));
-  const clients = await ContestantClient.openEach(openings, failures);
+  const clients = await ContestantClient.startEach(openings, failures);
   try {
     const hits = new Map<EntrantName, Hits>();
     for (const client of clients) {

@@ -7,9 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadOrCreateIdentity, signToken } from '../../../infra/local/identity.ts';
 import { findFreePort } from '../../../infra/local/servers/ports.ts';
 import { startRunner } from '../../support/runner.ts';
-import { milliseconds } from '../report/format.ts';
+import { type CaseResult, milliseconds, report } from '../report/table.ts';
 import { median, pairedRatio, quantile } from '../statistics.ts';
-import type { CaseResult } from './case-result.ts';
 
 const SEARCHERS = 8;
 const READS = 500;
@@ -28,7 +27,7 @@ type Round = {
 };
 type Get = (path: string) => Promise<{ readonly status: number; readonly tookMs: number }>;
 
-export async function runSearches(report: (step: string) => void): Promise<CaseResult> {
+export async function runSearches(): Promise<CaseResult> {
   const stateDir = mkdtempSync(join(tmpdir(), 'prewarm-bench-'));
   const port = await findFreePort();
   report('Starting the API …');

@@ -3,12 +3,11 @@ import { LIMITED_CONNECTION } from '../contestants/contestant.ts';
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
-import type { BurstResult } from '../processes/orders.ts';
-import { milliseconds } from '../report/format.ts';
-import { openingOf } from '../rounds.ts';
+import type { BurstResult } from '../processes/contestant-process.ts';
+import { type CaseResult, milliseconds } from '../report/table.ts';
+import { type CaseContext, openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import { median } from '../statistics.ts';
-import type { CaseResult } from './case-result.ts';
 
 const PROCESSES = 10;
 const WAITERS_EACH = 100;
@@ -19,7 +18,7 @@ const START_IN_MS = 150;
 
 type Round = { readonly loads: number; readonly rejected: number; readonly lastMs: number };
 
-export async function runStampede(redis: BenchRedis): Promise<CaseResult> {
+export async function runStampede({ redis }: CaseContext): Promise<CaseResult> {
   const rounds = new Map<EntrantName, Round[]>();
   const failures = new Failures(isPeer);
   for (const entrant of [PREWARM, ...PEERS])
@@ -51,7 +50,7 @@ function loadsMax(rounds: readonly Round[] = []): number {
 async function stampede(entrant: EntrantName, redis: BenchRedis): Promise<Round[]> {
   // One database for all of them, and the memory of each its own.
   const opening = openingOf(redis, 'l2', entrant, LIMITED_CONNECTION);
-  const clients = await ContestantClient.openAll(Array.from({ length: PROCESSES }, () => opening));
+  const clients = await ContestantClient.startAll(Array.from({ length: PROCESSES }, () => opening));
   try {
     const results: Round[] = [];
     await Promise.all(clients.map((client) => client.order('source', { delayMs: LOAD_MS, fails: false })));

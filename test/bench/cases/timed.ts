@@ -2,17 +2,15 @@
 import type { EntrantName } from '../contestants/index.ts';
 import { isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
-import type { CaseGroup } from '../options.ts';
-import { microseconds, times } from '../report/format.ts';
-import { type Samples, type TimedSpec, timeInRounds } from '../rounds.ts';
-import type { BenchRedis } from '../servers.ts';
+import { type CaseResult, microseconds, times, type Verdict } from '../report/table.ts';
+import { type CaseContext, type Samples, type TimedSpec, timeInRounds } from '../rounds.ts';
 import { pairedRatio, spreadOf } from '../statistics.ts';
-import type { CaseResult, Verdict } from './case-result.ts';
 
 type Goal = { readonly against: EntrantName; readonly atMost: number; readonly aim?: number };
 
 export type TimedCase = TimedSpec & {
-  readonly group: CaseGroup;
+  /** The name that `--only` takes. */
+  readonly group: string;
   readonly title: string;
   readonly how: string;
   readonly floor: EntrantName;
@@ -104,7 +102,7 @@ export const TIMED_CASES: readonly TimedCase[] = [
   },
 ];
 
-export async function runTimedCase(spec: TimedCase, rounds: number, redis: BenchRedis): Promise<CaseResult> {
+export async function runTimedCase(spec: TimedCase, { rounds, redis }: CaseContext): Promise<CaseResult> {
   const failures = new Failures(isPeer);
   const samples = await timeInRounds(spec, rounds, redis, failures);
   return {

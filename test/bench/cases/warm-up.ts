@@ -1,9 +1,9 @@
 /** How quickly a warm-up fills the cache, between its floors: one by one, and bare drivers in batches. */
+import type { CaseResult } from '../report/table.ts';
 import { median } from '../statistics.ts';
 import { USERS_TIMED } from '../warming/load.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { Warming } from '../warming/orders.ts';
-import type { CaseResult } from './case-result.ts';
+import type { Warming } from '../warming/warmer-process.ts';
 
 const ROUNDS = 15;
 /** Code that has not been compiled, and a database that has nothing in memory, say little about the next thousand runs. */
@@ -18,15 +18,15 @@ const KEYS_PER_SECOND_MIN = 15_000;
 type Kind = 'warm' | 'batched' | 'oneByOne';
 type Rounds = Readonly<Record<Kind, Warming[]>>;
 
-export async function runWarmUp(report: (step: string) => void): Promise<CaseResult> {
-  return describe(await withWarmingBench(0, report, measure));
+export async function runWarmUp(): Promise<CaseResult> {
+  return describe(await withWarmingBench(0, measure));
 }
 
 /** Into an empty Redis each time; the order turns from round to round. */
 async function measure({ servers, warmer }: WarmingBench): Promise<Rounds> {
   const rounds: Rounds = { warm: [], batched: [], oneByOne: [] };
   const take = async (kind: Kind) => {
-    await servers.redis.flushall();
+    await servers.admin.flushall();
     return warmer.order(kind, USERS_TIMED);
   };
   for (let round = -ROUNDS_UNCOUNTED; round < ROUNDS; round++) {

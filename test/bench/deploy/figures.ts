@@ -1,7 +1,7 @@
 /** What is said about a rehearsal: hit ratios, latencies and statements, of whole parts and over time. */
 import { quantile } from '../statistics.ts';
-import type { Outcome } from './containers/orders.ts';
-import type { Plan } from './plan.ts';
+import type { Outcome } from './container-process.ts';
+import type { Plan } from './options.ts';
 import type { Rehearsal, Stretch } from './rehearsal.ts';
 
 type StretchFigures = {

@@ -1,9 +1,9 @@
-/** What `npm run bench:deploy` was asked for. */
+/** What `npm run bench:deploy` was asked for, and how large a run that makes. */
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readInteger, readNames } from '../start.ts';
 import { DEPLOY_ENTRANTS, type DeployEntrant } from './contestants/index.ts';
-import { RATE_DEFAULT, REQUESTS_DEFAULT } from './plan.ts';
-import { BUILT_IN_TRACES, type BuiltInTrace } from './trace/zipf.ts';
+import { BUILT_IN_TRACES, type BuiltInTrace } from './trace.ts';
 
 export type DeployOptions = {
   readonly trace:
@@ -15,6 +15,31 @@ export type DeployOptions = {
   readonly writesDocs: boolean;
 };
 
+/** Counts are of all containers together. */
+export type Plan = {
+  readonly containers: number;
+  /** From one request of a container to its next one. */
+  readonly paceMs: number;
+  readonly historyRequestsMax: number;
+  readonly steadyRequests: number;
+  /** The first ones after the deploy, which the tables are about. */
+  readonly measuredRequests: number;
+  /** With those that only the plot shows. */
+  readonly afterRequests: number;
+};
+
+/** Containers that one deployment replaces. */
+const CONTAINERS = 10;
+const HISTORY_REQUESTS_MAX = 100_000;
+/** Of each container, in a second: so many leave both processors of a small machine idle half of the time, whoever runs. */
+const RATE_DEFAULT = 100;
+const RATE_MAX = 1_000;
+/** Of each container that are measured, before the deploy and after it. */
+const REQUESTS_DEFAULT = 1_000;
+/** Fewer have no 99th percentile. */
+const REQUESTS_MIN = 50;
+const REQUESTS_MAX = 10_000;
+
 export const USAGE = `npm run bench:deploy -- [options]
   --trace FILE      requests to read, one id a line, compressed if FILE ends in .gz; or one that is built in, by
                     Zipf's law: zipf, the default, or long-tail, of which a third misses however warm the caches are
@@ -25,11 +50,6 @@ export const USAGE = `npm run bench:deploy -- [options]
   --requests N      requests of each container that are measured, ${REQUESTS_DEFAULT} by default
   --write-docs      puts tables and plot of a whole run into docs/
   --help            prints this`;
-
-const RATE_MAX = 1_000;
-/** Fewer have no 99th percentile. */
-const REQUESTS_MIN = 50;
-const REQUESTS_MAX = 10_000;
 
 const SPEC = {
   trace: { type: 'string', default: 'zipf' },
@@ -46,7 +66,7 @@ const SPEC = {
 export function readDeployOptions(args: readonly string[]): DeployOptions | undefined {
   const { values } = parseArgs({ args: [...args], options: SPEC });
   if (values.help) return undefined;
-  const entrants = readEntrants(values.only);
+  const entrants = readNames(values.only, DEPLOY_ENTRANTS, 'contestant');
   const requests = readInteger('--requests', values.requests, REQUESTS_MIN, REQUESTS_MAX);
   const writesDocs = values['write-docs'];
   if (writesDocs && (entrants.length < DEPLOY_ENTRANTS.length || requests !== REQUESTS_DEFAULT))
@@ -81,16 +101,14 @@ function isBuiltIn(name: string): name is BuiltInTrace {
   return BUILT_IN_TRACES.some((trace) => trace === name);
 }
 
-function readEntrants(text: string | undefined): readonly DeployEntrant[] {
-  if (text === undefined) return DEPLOY_ENTRANTS;
-  const asked = text.split(',').map((name) => name.trim());
-  const unknown = asked.filter((name) => !DEPLOY_ENTRANTS.some((entrant) => entrant === name));
-  if (unknown.length > 0) throw new Error(`There is no contestant ${unknown.join(', ')}.`);
-  return DEPLOY_ENTRANTS.filter((entrant) => asked.includes(entrant));
-}
-
-function readInteger(option: string, text: string, lowest: number, highest: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return value;
-  throw new Error(`${option} must be an integer from ${lowest} to ${highest}.`);
+export function makePlan({ rate, requests }: { rate: number; requests: number }): Plan {
+  const measuredRequests = CONTAINERS * requests;
+  return {
+    containers: CONTAINERS,
+    paceMs: 1_000 / rate,
+    historyRequestsMax: HISTORY_REQUESTS_MAX,
+    steadyRequests: measuredRequests,
+    measuredRequests,
+    afterRequests: 2 * measuredRequests,
+  };
 }

@@ -1,12 +1,12 @@
 /** One contestant through one deploy: its containers fill the caches, serve at a steady pace, end, and new ones go on. */
-import { Fleet } from './containers/fleet.ts';
-import type { PacedAnswers } from './containers/orders.ts';
-import { runWarmUp, type WarmUp } from './containers/warmer.ts';
+import { cpus } from 'node:os';
+import { report } from '../report/table.ts';
+import type { BenchServers } from '../servers.ts';
+import type { PacedAnswers } from './container-process.ts';
+import { Fleet, runWarmUp, type WarmUp } from './containers.ts';
 import { type DeployEntrant, WARMED } from './contestants/index.ts';
-import type { Plan } from './plan.ts';
-import { measureBusy } from './processor-time.ts';
-import type { DeployServers } from './servers.ts';
-import type { TraceParts } from './trace/split-trace.ts';
+import type { Plan } from './options.ts';
+import type { TraceParts } from './trace.ts';
 
 /** What one part at the pace showed; the answers by container. */
 export type Stretch = { readonly answers: readonly PacedAnswers[]; readonly busy: number };
@@ -31,10 +31,9 @@ const BUSY_MAX = 0.5;
 
 type Context = {
   readonly entrant: DeployEntrant;
-  readonly servers: DeployServers;
+  readonly servers: BenchServers;
   readonly plan: Plan;
   readonly parts: TraceParts;
-  report(step: string): void;
 };
 type Situation = Context & { readonly databaseUrl: string };
 
@@ -42,10 +41,10 @@ export async function rehearse(context: Context): Promise<Rehearsal> {
   const { entrant, servers } = context;
   const databaseUrl = await servers.makeDatabase(`deploy_${entrant.toLowerCase().replace(/\W+/g, '_')}`);
   const situation = { ...context, databaseUrl };
-  await servers.redis.flushall();
+  await servers.admin.flushall();
   const { steady, steadyStatements } = await serveBefore(situation);
   const before = await servers.transactionsOf(databaseUrl);
-  await servers.redis.flushall();
+  await servers.admin.flushall();
   const { after, warmUp } = await serveAfter(situation);
   const transactions = (await servers.transactionsOf(databaseUrl)) - before;
   checkCounts(entrant, transactions, after, warmUp);
@@ -57,7 +56,7 @@ async function serveBefore(situation: Situation): Promise<Pick<Rehearsal, 'stead
   const fleet = await startFleet(situation);
   try {
     await fillCaches(situation, fleet, parts.history);
-    situation.report(`${situation.entrant}: steady state`);
+    report(`${situation.entrant}: steady state`);
     const steady = await serve(fleet, parts.steady, situation);
     return { steady, steadyStatements: await fleet.replay(parts.after.slice(0, plan.measuredRequests)) };
   } finally {
@@ -66,7 +65,7 @@ async function serveBefore(situation: Situation): Promise<Pick<Rehearsal, 'stead
 }
 
 async function fillCaches(situation: Situation, fleet: Fleet, history: readonly number[]): Promise<void> {
-  const { entrant, report } = situation;
+  const { entrant } = situation;
   report(`${entrant}: ${history.length.toLocaleString('en')} requests of history`);
   const scheduledAt = Math.floor(history.length * SCHEDULED_AT_SHARE);
   await fleet.replay(history.slice(0, scheduledAt));
@@ -78,7 +77,7 @@ async function fillCaches(situation: Situation, fleet: Fleet, history: readonly 
 }
 
 async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after' | 'warmUp'>> {
-  const { entrant, parts, report } = situation;
+  const { entrant, parts } = situation;
   report(`${entrant}: deploy`);
   const fleet = await startFleet(situation);
   try {
@@ -91,18 +90,14 @@ async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after'
 }
 
 function startFleet({ entrant, servers, databaseUrl, plan }: Situation): Promise<Fleet> {
-  return Fleet.start(servers.run, { entrant, redisUrl: servers.redisUrl, databaseUrl }, plan.containers);
+  return Fleet.start(servers.run, { entrant, redisUrl: servers.url, databaseUrl }, plan.containers);
 }
 
 function warmUpBy({ servers, databaseUrl }: Situation, trigger: 'schedule' | 'deploy'): Promise<WarmUp> {
-  return runWarmUp(servers.run, { redisUrl: servers.redisUrl, databaseUrl }, trigger);
+  return runWarmUp(servers.run, { redisUrl: servers.url, databaseUrl }, trigger);
 }
 
-async function serve(
-  fleet: Fleet,
-  userIds: readonly number[],
-  { plan, report }: Situation,
-): Promise<Stretch> {
+async function serve(fleet: Fleet, userIds: readonly number[], { plan }: Situation): Promise<Stretch> {
   const busySince = measureBusy();
   const answers = await fleet.answer(userIds, plan.paceMs);
   const busy = busySince();
@@ -124,4 +119,26 @@ function checkCounts(
   throw new Error(
     `${entrant}: PostgreSQL ran ${transactions} transactions, of which ${counted} were counted.`,
   );
+}
+
+/**
+ * How busy the machine was: at more than half of it, latencies are about the machine and not about who is measured. Starts to
+ * measure; the function that it answers tells the busy share, from 0 to 1, of all processors since then.
+ */
+function measureBusy(): () => number {
+  const begun = sumTimes();
+  return () => {
+    const now = sumTimes();
+    return 1 - (now.idleMs - begun.idleMs) / (now.allMs - begun.allMs);
+  };
+}
+
+function sumTimes(): { idleMs: number; allMs: number } {
+  let idleMs = 0;
+  let allMs = 0;
+  for (const { times } of cpus()) {
+    idleMs += times.idle;
+    allMs += times.user + times.nice + times.sys + times.idle + times.irq;
+  }
+  return { idleMs, allMs };
 }

@@ -2,11 +2,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Contestant, Setup } from '../contestants/contestant.ts';
-import { importEntrant, variantOf } from '../contestants/index.ts';
+import { type EntrantName, importEntrant, variantOf } from '../contestants/index.ts';
 import { type User, userOf } from '../sample-users.ts';
-import type { Burst, Check, Mode, OneRead, Opening, Orders, Sample, Scan, Timing } from './orders.ts';
-import { Sampler } from './sampler.ts';
+import { type Mode, type Sample, type SampleKind, Sampler, type Timing } from './sampler.ts';
 import { takeOrders } from './take-orders.ts';
+
+export type Opening = {
+  readonly entrant: EntrantName;
+  readonly setup: Omit<Setup, 'load' | 'variant'>;
+  /** What samples read, over and over in this order. */
+  readonly ids: readonly string[];
+};
+
+/** Reads in turn, of which the first are `uncounted`; after every `readsPerList` of them one of `lists`, in a cycle. */
+export type Scan = {
+  readonly ids: readonly string[];
+  readonly uncounted: number;
+  readonly lists: readonly (readonly string[])[];
+  readonly readsPerList: number;
+};
+
+export type BurstResult = {
+  readonly loads: number;
+  readonly rejected: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+};
+
+export type OneReadResult = {
+  readonly outcome: 'answered' | 'failed' | 'capped';
+  /** Beyond the time that the source took. */
+  readonly overMs: number;
+};
 
 /** Ids that are read at the same time when the caches are filled. */
 const FILL_BATCH = 50;
@@ -74,7 +101,7 @@ async function patiently(work: () => Promise<unknown>): Promise<void> {
 }
 
 /** Throws unless `ids` are answered with the users that they stand for. */
-async function verify({ mode, ids }: Check): Promise<void> {
+async function verify({ mode, ids }: { mode: Mode; ids: readonly string[] }): Promise<void> {
   const reads = await readAll(mode, ids);
   for (const [index, id] of ids.entries()) {
     const read = reads[index];
@@ -90,6 +117,7 @@ async function readAll(mode: Mode, ids: readonly string[]): Promise<readonly unk
   return Promise.all(ids.map((id) => contestant.get?.(id)));
 }
 
+/** A sample whose calls are misses, each with one statement to Postgres; throws if they were not. */
 async function sampleMisses(sample: Sample): Promise<Timing> {
   const before = postgres?.statements() ?? 0;
   const timing = await sampler.take(sample);
@@ -98,13 +126,14 @@ async function sampleMisses(sample: Sample): Promise<Timing> {
   throw new Error(`${statements} statements were sent in ${sample.count} misses.`);
 }
 
+/** Round trips to Redis of so many misses, one after the other. */
 async function countTripsOf(misses: number): Promise<number> {
   const { countTrips } = await import('./count-trips.ts');
   return countTrips(redisPort, () => sampleMisses({ mode: 'get', concurrency: 1, count: misses }));
 }
 
-async function countHits(scan: Scan): Promise<Awaited<ReturnType<Orders['countHits']>>> {
-  const { ids, uncounted, lists, readsPerList } = scan;
+/** How many of the reads memory answered, and how often the source was asked. */
+async function countHits({ ids, uncounted, lists, readsPerList }: Scan) {
   const loads = source.loads;
   let hits = 0;
   for (const [place, id] of ids.entries()) {
@@ -130,7 +159,7 @@ async function isInMemory(id: string): Promise<boolean> {
 }
 
 /** All waiters ask for one id at `startAtMs`, which other processes are given too. */
-async function burst(order: Burst): Promise<Awaited<ReturnType<Orders['burst']>>> {
+async function burst(order: { id: string; waiters: number; startAtMs: number }): Promise<BurstResult> {
   source.loads = 0;
   await sleep(Math.max(0, order.startAtMs - Date.now() - 5));
   while (Date.now() < order.startAtMs); // timers are late by a millisecond or more
@@ -156,7 +185,7 @@ async function askOnce(id: string, beganMs: number): Promise<{ rejected: boolean
 }
 
 /** How long one read takes beyond the load of its value; at most `capMs`. */
-async function readOnce(order: OneRead): Promise<Awaited<ReturnType<Orders['readOnce']>>> {
+async function readOnce(order: { id: string; capMs: number }): Promise<OneReadResult> {
   source.loads = 0;
   const beganMs = performance.now();
   const read = askOnce(order.id, beganMs);
@@ -166,20 +195,23 @@ async function readOnce(order: OneRead): Promise<Awaited<ReturnType<Orders['read
   return { outcome: answer.rejected ? 'failed' : 'answered', overMs };
 }
 
-const orders: Orders = {
+const orders = {
   open,
   fill,
   verify,
-  calibrate: async (sample) => sampler.calibrate(sample),
+  /** How many calls make a sample long enough. */
+  calibrate: async (kind: SampleKind) => sampler.calibrate(kind),
   sample: async (sample: Sample) => sampler.take(sample),
   sampleMisses,
   countHits,
   countTrips: countTripsOf,
-  source: async (behaviour) => void Object.assign(source, behaviour),
+  source: async (behaviour: { delayMs: number; fails: boolean }) => void Object.assign(source, behaviour),
   burst,
   readOnce,
   close: async () => void (await contestant.close()),
 };
+
+export type Orders = typeof orders;
 
 takeOrders(orders);
 // Reads of a dead server may fail after they were given up.

@@ -1,6 +1,25 @@
 /** Times many calls in a row: the loops whose every nanosecond counts. */
 import type { Contestant } from '../contestants/contestant.ts';
-import { MANY, type Sample, type SampleKind, type Timing } from './orders.ts';
+
+export type Mode = 'probe' | 'get' | 'getMany';
+
+export type SampleKind = {
+  readonly mode: Mode;
+  /** Reads under way at the same time. */
+  readonly concurrency: number;
+};
+/** `count` calls; one call of `getMany` reads `MANY` ids. */
+export type Sample = SampleKind & { readonly count: number };
+
+/** Of one call, in nanoseconds. */
+export type Timing = {
+  readonly wallNs: number;
+  /** Of all threads of the contestant's process, without Redis': what is left where the way to Redis is not this short. */
+  readonly cpuNs: number;
+};
+
+/** Ids of one batch read. */
+export const MANY = 50;
 
 /** Long against the clock's resolution and a tick of the scheduler. */
 const SAMPLE_MS = 25;

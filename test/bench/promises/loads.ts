@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { PREWARM } from '../contestants/index.ts';
 import { ContestantClient } from '../processes/contestant-client.ts';
-import type { Opening } from '../processes/orders.ts';
+import type { Opening } from '../processes/contestant-process.ts';
 import { openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import type { Promised } from './promised.ts';
@@ -21,7 +21,7 @@ const SLOW_LOAD_MS = 600;
 
 export async function measureKilledLoader(redis: BenchRedis): Promise<Promised> {
   const opening = openingOf(redis, 'l2', PREWARM);
-  const waiting = await ContestantClient.openAll([opening, opening]);
+  const waiting = await ContestantClient.startAll([opening, opening]);
   const admin = new Redis(opening.setup.redisUrl);
   const tookMs: number[] = [];
   try {
@@ -42,7 +42,7 @@ async function killLoader(
   admin: Redis,
   id: string,
 ): Promise<number> {
-  const loader = await ContestantClient.open(opening);
+  const loader = await ContestantClient.start(opening);
   try {
     await loader.order('source', { delayMs: NEVER_MS, fails: false });
     loader.order('burst', { id, waiters: 1, startAtMs: Date.now() }).catch(() => undefined);
@@ -68,7 +68,7 @@ async function isLed(admin: Redis, id: string): Promise<boolean> {
 export async function measureStaleValue(redis: BenchRedis): Promise<Promised[]> {
   const opening = openingOf(redis, 'l2', PREWARM);
   const shortLived = { ...opening, setup: { ...opening.setup, redisMs: FRESH_MS } };
-  const clients = await ContestantClient.openAll([shortLived, shortLived]);
+  const clients = await ContestantClient.startAll([shortLived, shortLived]);
   const [refresherMs, othersMs]: [number[], number[]] = [[], []];
   try {
     for (let round = 0; round <= ROUNDS; round++) {

@@ -1,7 +1,7 @@
 /** What is promised of reading containers: what they forget, how soon they use Redis again, and how soon they are warm. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { USERS_WARMED } from '../warming/load.ts';
-import type { WarmingBench } from '../warming/open.ts';
+import type { Reader, WarmingBench } from '../warming/open.ts';
 import type { Promised } from './promised.ts';
 
 /** Each is hydrated once, as its first work. */
@@ -18,7 +18,10 @@ const FROZEN_MS = 1_200;
 /** More ids than are read while Redis is away, so that none is in memory. */
 const IDS_APART = 1_000;
 
-export async function measureHydration({ servers: { redis }, readers }: WarmingBench): Promise<Promised> {
+export async function measureHydration({
+  servers: { admin: redis },
+  readers,
+}: WarmingBench): Promise<Promised> {
   const tookMs: number[] = [];
   await redis.config('RESETSTAT');
   for (const reader of readers) {
@@ -39,7 +42,7 @@ export async function measureForgetting(bench: WarmingBench, by: 'clear' | 'inva
 }
 
 async function forget({ readers }: WarmingBench, by: 'clear' | 'invalidate', id: number): Promise<number> {
-  const [watching, changing] = readers as [WarmingBench['readers'][number], WarmingBench['readers'][number]];
+  const [watching, changing] = readers as [Reader, Reader];
   const watched = watching.order('watch', id);
   await sleep(READ_BEFORE_MS + (id / FORGET_ROUNDS) * CHECK_EVERY_MS);
   const returnedAtMs = await changing.order('change', { id, by });
@@ -54,7 +57,7 @@ export async function measureThaw(bench: WarmingBench): Promise<Promised> {
 }
 
 async function thawOnce({ servers, readers }: WarmingBench, round: number): Promise<number> {
-  const reader = readers[0] as WarmingBench['readers'][number];
+  const reader = readers[0] as Reader;
   servers.freeze();
   try {
     const used = reader.order('untilRedis', round * IDS_APART);

@@ -49,7 +49,10 @@ export async function measureLostLock(bench: WarmingBench): Promise<Promised> {
   return { what: 'A warm-up stops whose lock is taken away', tookMs, limitMs: 10_000 };
 }
 
-async function takeLockAway({ servers: { redis }, warmer }: WarmingBench, afterMs: number): Promise<number> {
+async function takeLockAway(
+  { servers: { admin: redis }, warmer }: WarmingBench,
+  afterMs: number,
+): Promise<number> {
   const running = warmer.order('warmSlowly');
   while ((await redis.get(keys.warmupLock)) === null) await sleep(LOOK_AGAIN_MS);
   await sleep(afterMs);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
-import { installedVersion } from '../peers.ts';
+import { installedVersion } from '../start.ts';
 
 export type Machine = {
   readonly cpu: string;

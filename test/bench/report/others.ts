@@ -1,6 +1,6 @@
 /** How busy the machine was with something else than the benchmark while a case ran: figures of a busy machine mean little. Linux only. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { CaseResult } from '../cases/case-result.ts';
+import type { CaseResult } from './table.ts';
 
 /** Of all processors. */
 const SHARE_MAX = 0.1;

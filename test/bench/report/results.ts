@@ -1,11 +1,17 @@
 /** Where the results of a run go: all figures into a JSON file, and, when asked, the tables into the documentation. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CaseResult, isReached, type Verdict } from '../cases/case-result.ts';
 import { BENCH_DIR } from '../servers.ts';
-import { editDocument, replaceBetween } from './document.ts';
 import { type Machine, showMachine } from './machine.ts';
-import { showFigure, showLimit, toMarkdown, toMarkdownTable } from './table.ts';
+import {
+  type CaseResult,
+  isReached,
+  showFigure,
+  showLimit,
+  toMarkdown,
+  toMarkdownTable,
+  type Verdict,
+} from './table.ts';
 
 export type Results = {
   readonly startedAt: string;
@@ -17,11 +23,6 @@ export type Results = {
 
 const BEGIN = '<!-- figures: written by npm run bench -- --write-docs -->';
 const END = '<!-- end of figures -->';
-
-/** Answers the path of the file. */
-export function saveResults(results: Results): string {
-  return saveFigures(results.startedAt, JSON.stringify(results, undefined, 1));
-}
 
 /** Keeps all figures of a run that began at `startedAt`; answers the path of the file. */
 export function saveFigures(startedAt: string, json: string, prefix = ''): string {
@@ -58,4 +59,18 @@ function summaryRow(title: string, verdict: Verdict): string[] {
     aim === undefined ? '' : showFigure(aim, unit),
     isReached(verdict) ? 'yes' : 'no',
   ];
+}
+
+const DOCUMENT = new URL('../../../docs/benchmarks.md', import.meta.url);
+
+export function editDocument(edit: (text: string) => string): void {
+  writeFileSync(DOCUMENT, edit(readFileSync(DOCUMENT, 'utf8')));
+}
+
+/** Throws when `text` lacks one of the comments. */
+export function replaceBetween(text: string, begin: string, end: string, figures: string): string {
+  const [before, rest] = text.split(begin);
+  const after = rest?.split(end)[1];
+  if (before === undefined || after === undefined) throw new Error(`The document lacks ${begin} or ${end}.`);
+  return `${before}${begin}\n\n${figures}\n${end}${after}`;
 }

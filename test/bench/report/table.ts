@@ -1,5 +1,29 @@
-/** Tables as text for the terminal, and as Markdown for the documentation. */
-import { type CaseResult, isReached, type Verdict } from '../cases/case-result.ts';
+/** What every case hands back, as text for the terminal, and as Markdown for the documentation. */
+
+export type Verdict = {
+  /** What is compared: "Prewarm / lru-cache get". */
+  readonly what: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly aim?: number;
+} & ({ readonly atMost: number } | { readonly atLeast: number });
+
+export type CaseResult = {
+  readonly title: string;
+  /** What was done, in a sentence or two, for whoever reads the table alone. */
+  readonly how: string;
+  readonly columns: readonly string[];
+  /** The contestant's name, then a cell for each column. */
+  readonly rows: readonly (readonly string[])[];
+  readonly verdicts: readonly Verdict[];
+  /** That the machine had other work meanwhile. @default - it had little */
+  readonly busyNote?: string;
+  readonly raw: unknown;
+};
+
+export function isReached(verdict: Verdict): boolean {
+  return 'atMost' in verdict ? verdict.value <= verdict.atMost : verdict.value >= verdict.atLeast;
+}
 
 export function toText(result: CaseResult): string {
   const header = ['', ...result.columns];
@@ -59,4 +83,24 @@ export function showLimit(verdict: Verdict): string {
 export function showFigure(value: number, unit: string): string {
   const digits = unit === '×' ? value.toFixed(2) : String(Number(value.toFixed(1)));
   return `${digits}${unit === '×' ? '' : ' '}${unit}`;
+}
+
+const NS_PER_US = 1_000;
+
+export function microseconds(ns: number): string {
+  const us = ns / NS_PER_US;
+  return us < 100 ? us.toPrecision(3) : us.toFixed(0);
+}
+
+export function times(ratio: number): string {
+  return `${ratio.toFixed(2)}×`;
+}
+
+export function milliseconds(ms: number): string {
+  return Math.abs(ms) < 9.95 ? ms.toFixed(1) : ms.toFixed(0);
+}
+
+/** Tells how far the run is, beside its tables. */
+export function report(step: string): void {
+  process.stderr.write(`${step}\n`);
 }

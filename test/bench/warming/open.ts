@@ -1,16 +1,17 @@
 /** Starts what the benchmarks of the warmer need, and ends it. */
-import { fileURLToPath } from 'node:url';
-import { type DeployServers, startDeployServers } from '../deploy/servers.ts';
-import { openFew } from '../processes/contestant-client.ts';
-import { OrderedProcess } from '../processes/ordered-process.ts';
-import type { ReaderOrders, Servers, WarmerOrders } from './orders.ts';
+import { OrderedProcess, openFew } from '../processes/ordered-process.ts';
+import { type BenchServers, startServers } from '../servers.ts';
+import type { ReaderOrders } from './reader-process.ts';
+import type { WarmerOrders } from './warmer-process.ts';
 
+type Warmer = OrderedProcess<WarmerOrders>;
+export type Reader = OrderedProcess<ReaderOrders>;
 export type WarmingBench = {
-  readonly servers: DeployServers;
+  readonly servers: BenchServers;
   /** The first one of `warmers`. */
-  readonly warmer: OrderedProcess<WarmerOrders>;
-  readonly warmers: readonly OrderedProcess<WarmerOrders>[];
-  readonly readers: readonly OrderedProcess<ReaderOrders>[];
+  readonly warmer: Warmer;
+  readonly warmers: readonly Warmer[];
+  readonly readers: readonly Reader[];
 };
 
 const SEEDED_USERS = 20_500;
@@ -18,54 +19,27 @@ const SEEDED_USERS = 20_500;
 const ORDER_TIMEOUT_MS = 240_000;
 
 export async function withWarmingBench<T>(
-  readers: number,
-  report: (step: string) => void,
+  readerCount: number,
   work: (bench: WarmingBench) => Promise<T>,
-  warmers = 1,
+  warmerCount = 1,
 ): Promise<T> {
-  const servers = await startDeployServers(SEEDED_USERS, report);
+  const servers = await startServers(SEEDED_USERS);
+  const started: OrderedProcess<never>[] = [];
   try {
-    const urls = { redisUrl: servers.redisUrl, databaseUrl: await servers.makeDatabase('warming') };
-    return await withProcesses(servers, urls, { readers, warmers }, work);
+    const urls = { redisUrl: servers.url, databaseUrl: await servers.makeDatabase('warming') };
+    const start = async <Orders extends WarmerOrders | ReaderOrders>(name: string, count: number) => {
+      const program = new URL(`./${name}-process.ts`, import.meta.url);
+      const options = { name, program, orderTimeoutMs: ORDER_TIMEOUT_MS, run: servers.run };
+      const open = () => new OrderedProcess<WarmerOrders | ReaderOrders>(options).open(urls);
+      const processes = await openFew(Array.from({ length: count }, () => open));
+      started.push(...processes);
+      return processes as unknown as OrderedProcess<Orders>[];
+    };
+    const warmers = await start<WarmerOrders>('warmer', warmerCount);
+    const readers = await start<ReaderOrders>('reader', readerCount);
+    return await work({ servers, warmer: warmers[0] as Warmer, warmers, readers });
   } finally {
+    await Promise.all(started.map((each) => each.close()));
     await servers.stop();
   }
-}
-
-async function withProcesses<T>(
-  servers: DeployServers,
-  urls: Servers,
-  counts: { readonly readers: number; readonly warmers: number },
-  work: (bench: WarmingBench) => Promise<T>,
-): Promise<T> {
-  const starts = <Orders extends WarmerOrders | ReaderOrders>(name: 'warmer' | 'reader', count: number) =>
-    openFew(Array.from({ length: count }, () => () => start<Orders>(servers, name, urls)));
-  const warmers = await starts<WarmerOrders>('warmer', counts.warmers);
-  const readers = await starts<ReaderOrders>('reader', counts.readers);
-  const [warmer] = warmers as [OrderedProcess<WarmerOrders>];
-  try {
-    return await work({ servers, warmer, warmers, readers });
-  } finally {
-    await Promise.all([...warmers, ...readers].map((each) => each.close()));
-  }
-}
-
-async function start<Orders extends WarmerOrders | ReaderOrders>(
-  { run }: DeployServers,
-  name: 'warmer' | 'reader',
-  urls: Servers,
-): Promise<OrderedProcess<Orders>> {
-  const program = fileURLToPath(new URL(`./${name}-process.ts`, import.meta.url));
-  const started = new OrderedProcess<WarmerOrders | ReaderOrders>({
-    name,
-    program,
-    orderTimeoutMs: ORDER_TIMEOUT_MS,
-  });
-  if (started.pid !== undefined) run.watch({ name, pid: started.pid, stopSignal: 'SIGKILL' });
-  void started.exited.then(() => run.forget(started.pid ?? 0));
-  await started.order('open', urls).catch((error) => {
-    started.kill();
-    throw error;
-  });
-  return started as unknown as OrderedProcess<Orders>;
 }

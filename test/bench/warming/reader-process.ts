@@ -9,7 +9,6 @@ import { hydrate } from '../../../shared/warming/hydration.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
 import { USERS_WARMED } from './load.ts';
-import type { ReaderOrders } from './orders.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
 /** Ids that nobody has: each is asked of Postgres. More than one in a hundred, so that the p99 is theirs. */
@@ -22,15 +21,25 @@ let redis: GuardedRedis;
 let caches: Caches;
 let lastUnknownId = NO_USER_FROM + process.pid * 1_000_000;
 
-takeOrders({
-  async open({ redisUrl, databaseUrl }) {
+/** At a fixed rate. */
+type Reads = {
+  readonly count: number;
+  readonly apartMs: number;
+  readonly seed: number;
+  /** @default 0.03 */
+  readonly loadedShare?: number;
+};
+
+const orders = {
+  async open({ redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string }) {
     setLogLevel('silent');
     database = new Database(databaseUrl);
     redis = new GuardedRedis(redisUrl, REQUEST_GUARD);
     caches = openCaches(redis, database);
     await Promise.all([redis.connect(CONNECT_TIMEOUT_MS), database.connect()]);
   },
-  async read({ count, apartMs, seed, loadedShare = LOADED_SHARE }) {
+  /** Answers what each took, counted from when it was due. */
+  async read({ count, apartMs, seed, loadedShare = LOADED_SHARE }: Reads) {
     const random = createRandom(seed);
     const latenciesMs: number[] = [];
     for (let dueMs = performance.now(); latenciesMs.length < count; dueMs += apartMs) {
@@ -41,8 +50,10 @@ takeOrders({
     }
     return latenciesMs;
   },
+  /** Fills the memory of caches as a new container does. */
   hydrate: () => hydrate(redis, Object.values(caches)),
-  async watch(id) {
+  /** Reads a user over and over until it is another one; answers when the old one was answered last. */
+  async watch(id: number) {
     const { json: old } = await caches.users.get(id);
     for (let oldAtMs = Date.now(); ; oldAtMs = Date.now()) {
       const { json } = caches.users.probe(id) ?? (await caches.users.get(id));
@@ -50,13 +61,15 @@ takeOrders({
       await nextTurn();
     }
   },
-  async change({ id, by }) {
+  /** Changes a user, and has the caches forget it; answers when that was done. */
+  async change({ id, by }: { id: number; by: 'clear' | 'invalidate' }) {
     await database.query('UPDATE users SET follower_count = follower_count + 1 WHERE id = $1', [id]);
     if (by === 'clear') await caches.users.clear();
     else await caches.users.invalidate([id], await database.nowUs());
     return Date.now();
   },
-  async untilRedis(fromId) {
+  /** Reads one user after the other until one comes from Redis; answers when. */
+  async untilRedis(fromId: number) {
     for (let id = fromId; (await caches.users.get(id)).layer !== 'l2'; id++) await sleep(READS_APART_MS);
     return Date.now();
   },
@@ -64,4 +77,7 @@ takeOrders({
     redis.close();
     await database.close();
   },
-} satisfies ReaderOrders);
+};
+export type ReaderOrders = typeof orders;
+
+takeOrders(orders);

@@ -16,16 +16,15 @@ import { keys } from '../../support/keys.ts';
 import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
 import { HOT_KEYS } from './load.ts';
-import type {
-  AtOnce,
-  BatchTimes,
-  LargeWarming,
-  Run,
-  Servers,
-  Told,
-  WarmerOrders,
-  Warming,
-} from './orders.ts';
+
+/** How long it took, and how many statements it sent to Postgres. */
+export type Warming = { readonly tookMs: number; readonly statements: number };
+/** Memory is the largest of the process, until then. */
+export type LargeWarming = Awaited<ReturnType<typeof warmLarge>>;
+/** Of a batch: its statement, and what Redis takes. */
+export type BatchTimes = { readonly loadMs: number; readonly storeMs: number };
+/** `startAtMs` is given to other processes too, in ms since 1970. */
+type AtOnce = { readonly count: number; readonly startAtMs: number };
 
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -56,7 +55,7 @@ let bareRedis: Redis;
 let barePool: pg.Pool;
 let isStopped = false;
 
-async function open({ redisUrl, databaseUrl }: Servers): Promise<void> {
+async function open({ redisUrl, databaseUrl }: { redisUrl: string; databaseUrl: string }): Promise<void> {
   setLogLevel('silent');
   setPriority(LOWEST_PRIORITY);
   database = new CountingDatabase(databaseUrl, { connectionsMax: CONNECTIONS, statementTimeoutMs: 900 });
@@ -93,6 +92,7 @@ function run(
   });
 }
 
+/** A whole warm-up of `count` users, from the lock to its release. */
 async function warm(count: number, trigger: Trigger = 'manual'): Promise<number> {
   const before = database.statements;
   const report = await run({ users: { ...users, warmIdsMax: count } }, trigger);
@@ -109,19 +109,21 @@ async function atOnce<T>({ count, startAtMs }: AtOnce, work: () => Promise<T>): 
   return Promise.all(Array.from({ length: count }, one));
 }
 
-async function warmAtOnce(start: AtOnce): Promise<Run[]> {
+/** Warm-ups of all that is registered, started in the same moment. */
+async function warmAtOnce(start: AtOnce) {
   // Of the schedule: the others wait for a lock that is taken. And with few users, because it takes its time.
   const registered = { ...datasets, users: { ...users, warmIdsMax: 1_000 } };
   const runs = await atOnce(start, () => run(registered, 'schedule'));
   return runs.map(([{ status }, tookMs]) => ({ status, tookMs }));
 }
 
+/** Their first command, and nothing else, by the bare driver; what each took in ms. */
 async function setAtOnce({ key, ...start }: AtOnce & { key: string }): Promise<number[]> {
   const sets = await atOnce(start, () => bareRedis.set(key, crypto.randomUUID(), 'EX', LOCK_SECONDS, 'NX'));
   return sets.map(([, tookMs]) => tookMs);
 }
 
-/** Nobody searches here. */
+/** Small ones, until the table has so many. Nobody searches here. */
 async function addRows(rows: number): Promise<void> {
   await barePool.query('DROP INDEX users_by_search_text');
   await barePool.query(
@@ -132,7 +134,8 @@ async function addRows(rows: number): Promise<void> {
   await barePool.query('VACUUM (ANALYZE) users');
 }
 
-async function tellReads(count: number): Promise<Told> {
+/** Of so many keys, the first ones most. Answers what Redis had to do to know of so many reads. */
+async function tellReads(count: number) {
   await bareRedis.config('RESETSTAT');
   for (let from = 0; from < count; from += FLUSHED_TOGETHER) {
     const reads = Array.from({ length: FLUSHED_TOGETHER }, (_, place): [string, number] => [
@@ -152,7 +155,8 @@ async function tellReads(count: number): Promise<Told> {
   };
 }
 
-async function warmLarge({ cutAfterMs }: { cutAfterMs?: number }): Promise<LargeWarming> {
+/** A warm-up of all that was read, unless it is told to end before. */
+async function warmLarge({ cutAfterMs }: { cutAfterMs?: number }) {
   const numberIn = async (section: string, field: string) =>
     Number(new RegExp(`${field}:(\\d+)`).exec(await bareRedis.info(section))?.[1]);
   const numbers = async () =>
@@ -194,6 +198,7 @@ async function timeBatches(batches: number): Promise<readonly BatchTimes[]> {
   return times;
 }
 
+/** A warm-up that takes a while; answers whether it was aborted. */
 async function warmSlowly(): Promise<boolean> {
   const load: typeof users.load = async (source, ids) => {
     await sleep(SLOW_LOAD_MS);
@@ -202,7 +207,7 @@ async function warmSlowly(): Promise<boolean> {
   return (await run({ users: { ...users, load } }, 'manual')).aborted !== undefined;
 }
 
-/** The batches of Prewarm, over as many connections. */
+/** The same users by `= ANY` and a pipeline of SET, and nothing else: in the batches of Prewarm, over as many connections. */
 async function batched(count: number): Promise<number> {
   const ids = await users.rank(database, count);
   const { warmBatchSize: size } = users;
@@ -224,6 +229,7 @@ async function copy(ids: readonly number[]): Promise<void> {
   await commands.exec();
 }
 
+/** The same users by one SELECT and one SET each. */
 async function oneByOne(count: number): Promise<number> {
   for (const id of await users.rank(database, count)) {
     const { rows } = await barePool.query('SELECT * FROM users WHERE id = $1', [id]);
@@ -232,18 +238,19 @@ async function oneByOne(count: number): Promise<number> {
   return count + 1;
 }
 
-const keepWarming: WarmerOrders['keepWarming'] = async ({ users: count, trigger }) => {
+/** Warm-ups without a pause between them, until `stop`; answers how many keys they warmed. */
+async function keepWarming({ users: count, trigger }: { users: number; trigger: Trigger }): Promise<number> {
   isStopped = false;
   let runs = 0;
   for (; !isStopped; runs++) await warm(count, trigger);
   return runs * count;
-};
+}
 
-takeOrders({
+const orders = {
   open,
-  warm: (count) => timed(() => warm(count)),
-  batched: (count) => timed(() => batched(count)),
-  oneByOne: (count) => timed(() => oneByOne(count)),
+  warm: (count: number) => timed(() => warm(count)),
+  batched: (count: number) => timed(() => batched(count)),
+  oneByOne: (count: number) => timed(() => oneByOne(count)),
   keepWarming,
   warmAtOnce,
   setAtOnce,
@@ -263,4 +270,7 @@ takeOrders({
     bareRedis.disconnect();
     await Promise.all([database.close(), barePool.end()]);
   },
-} satisfies WarmerOrders);
+};
+export type WarmerOrders = typeof orders;
+
+takeOrders(orders);

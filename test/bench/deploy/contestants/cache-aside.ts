@@ -5,12 +5,12 @@ import { LRUCache } from 'lru-cache';
 import type { User } from '../../sample-users.ts';
 import {
   type ContainerSetup,
+  countedLoader,
   type DeployContestant,
   MEMORY_ENTRIES_MAX,
   MEMORY_MS,
   REDIS_MS,
-} from './contestant.ts';
-import { countedLoader } from './loader.ts';
+} from './index.ts';
 
 export async function open({ redisUrl, database }: ContainerSetup): Promise<DeployContestant> {
   const redis = new Redis(redisUrl);

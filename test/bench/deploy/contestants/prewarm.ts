@@ -5,7 +5,7 @@ import { Telemetry } from '../../../../shared/metrics/telemetry.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../../shared/redis/guarded-redis.ts';
 import { hydrate } from '../../../../shared/warming/hydration.ts';
 import { ReadReporter } from '../../../../shared/warming/popularity.ts';
-import { type ContainerSetup, type DeployContestant, WrongAnswerError } from './contestant.ts';
+import { type ContainerSetup, type DeployContestant, WrongAnswerError } from './index.ts';
 
 const CONNECT_TIMEOUT_MS = 300;
 

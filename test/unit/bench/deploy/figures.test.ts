@@ -1,12 +1,12 @@
 /** Figures of a rehearsal: which requests count, how time is divided, and what is reached. */
 import { describe, expect, it } from 'vitest';
-import { isReached } from '../../../bench/cases/case-result.ts';
-import type { Outcome, PacedAnswers } from '../../../bench/deploy/containers/orders.ts';
+import type { Outcome, PacedAnswers } from '../../../bench/deploy/container-process.ts';
 import type { DeployEntrant } from '../../../bench/deploy/contestants/index.ts';
 import { divide, figuresOf, spansOf } from '../../../bench/deploy/figures.ts';
-import { makePlan } from '../../../bench/deploy/plan.ts';
+import { makePlan } from '../../../bench/deploy/options.ts';
 import type { Rehearsal } from '../../../bench/deploy/rehearsal.ts';
-import { resultOf } from '../../../bench/deploy/report/deploy-result.ts';
+import { resultOf } from '../../../bench/deploy/report.ts';
+import { isReached } from '../../../bench/report/table.ts';
 
 /** 10 containers, a request each 10 ms, 50 of each before and 50 measured after. */
 const plan = makePlan({ rate: 100, requests: 50 });

@@ -1,8 +1,7 @@
 /** The plot: well-formed, without a script, and every number in it finite. */
 import { describe, expect, it } from 'vitest';
-import { withPart } from '../../../bench/deploy/report/deploy-docs.ts';
-import { drawPlot, type Plot } from '../../../bench/deploy/report/plot.ts';
-import { linear, logarithmic } from '../../../bench/deploy/report/scale.ts';
+import { drawPlot, linear, logarithmic, type Plot } from '../../../bench/deploy/plot.ts';
+import { withPart } from '../../../bench/deploy/report.ts';
 
 const plot: Plot = {
   title: 'Hits & "misses" <of all>',

@@ -4,11 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makePlan } from '../../../bench/deploy/plan.ts';
-import { readTrace } from '../../../bench/deploy/trace/read-trace.ts';
-import { deal, requestsMin, splitTrace } from '../../../bench/deploy/trace/split-trace.ts';
-import { USERS_MAX } from '../../../bench/deploy/trace/trace.ts';
-import { ZIPF_LAWS, zipfTrace } from '../../../bench/deploy/trace/zipf.ts';
+import { makePlan } from '../../../bench/deploy/options.ts';
+import {
+  deal,
+  readTrace,
+  requestsMin,
+  splitTrace,
+  USERS_MAX,
+  ZIPF_LAWS,
+  zipfTrace,
+} from '../../../bench/deploy/trace.ts';
 
 let folder: string;
 

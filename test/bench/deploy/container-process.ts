@@ -1,19 +1,43 @@
 /** A process that stands for one Lambda container: one contestant, one request at a time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Database } from '../../../../shared/postgres/database.ts';
-import { countStatements } from '../../processes/count-statements.ts';
-import { takeOrders } from '../../processes/take-orders.ts';
-import { waitUntil } from '../../processes/wait-until.ts';
-import { type DeployContestant, WrongAnswerError } from '../contestants/contestant.ts';
-import { openContestant } from '../contestants/index.ts';
-import type {
-  ContainerOpening,
-  ContainerOrders,
-  Outcome,
-  PacedAnswers,
-  PacedRequests,
-  Replayed,
-} from './orders.ts';
+import { Database } from '../../../shared/postgres/database.ts';
+import { countStatements } from '../processes/count-statements.ts';
+import { takeOrders } from '../processes/take-orders.ts';
+import { waitUntil } from '../processes/wait-until.ts';
+import {
+  type DeployContestant,
+  type DeployEntrant,
+  openContestant,
+  WrongAnswerError,
+} from './contestants/index.ts';
+
+export type ContainerOpening = {
+  readonly entrant: DeployEntrant;
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
+};
+
+/** Requests that come at fixed times, whether the one before is done or not. */
+type PacedRequests = {
+  readonly userIds: readonly number[];
+  /** When the first one is due, in ms since 1970; all containers are given times of one schedule. */
+  readonly startAtMs: number;
+  readonly paceMs: number;
+};
+
+export type Outcome = 'hit' | 'miss' | 'failed';
+
+/** One entry a request in each, in the order of the requests. */
+export type PacedAnswers = {
+  /** From when it was due, so that waiting for the one before counts. */
+  readonly latenciesMs: readonly number[];
+  readonly outcomes: readonly Outcome[];
+  /** Statements that this process has sent to Postgres since its start, when the request was answered. */
+  readonly statements: readonly number[];
+};
+
+/** How many reads failed, and what was sent to Postgres for all of them. */
+export type Replayed = { readonly failed: number; readonly statements: number };
 
 const CONNECT_TRIES_MAX = 10;
 
@@ -39,6 +63,7 @@ async function connect(database: Database): Promise<void> {
   }
 }
 
+/** Reads one after the other. */
 async function replay(userIds: readonly number[]): Promise<Replayed> {
   const before = statementsSent();
   let failed = 0;
@@ -76,10 +101,7 @@ async function outcomeOf(userId: number): Promise<Outcome> {
   }
 }
 
-takeOrders({
-  open,
-  replay,
-  flush: async () => contestant.flush?.(),
-  answer,
-  close: async () => void (await contestant.close()),
-} satisfies ContainerOrders);
+const orders = { open, replay, answer, flush: async () => contestant.flush?.() };
+export type ContainerOrders = typeof orders;
+
+takeOrders(orders);

@@ -1,9 +1,11 @@
 /** A process that stands for one start of the warmer function, whose handler it runs with what Lambda would give it. */
 import type { Context } from 'aws-lambda';
-import type { Trigger } from '../../../../shared/warming/report.ts';
-import { countStatements } from '../../processes/count-statements.ts';
-import { takeOrders } from '../../processes/take-orders.ts';
-import type { WarmerOrders, WarmerResult } from './orders.ts';
+import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
+import { countStatements } from '../processes/count-statements.ts';
+import { takeOrders } from '../processes/take-orders.ts';
+
+/** `statements`: sent to Postgres. */
+export type WarmerResult = { readonly report: WarmupReport; readonly statements: number };
 
 const TIME_LEFT_MS = 60_000;
 
@@ -11,7 +13,7 @@ const TIME_LEFT_MS = 60_000;
 const statements = countStatements();
 
 async function warm(trigger: Trigger): Promise<WarmerResult> {
-  const { handler } = await import('../../../../functions/warmer/handler.ts');
+  const { handler } = await import('../../../functions/warmer/handler.ts');
   const context: Partial<Context> = {
     awsRequestId: crypto.randomUUID(),
     getRemainingTimeInMillis: () => TIME_LEFT_MS,
@@ -20,4 +22,7 @@ async function warm(trigger: Trigger): Promise<WarmerResult> {
   return { report, statements: statements() };
 }
 
-takeOrders({ warm, close: async () => undefined } satisfies WarmerOrders);
+const orders = { warm };
+export type WarmerOrders = typeof orders;
+
+takeOrders(orders);

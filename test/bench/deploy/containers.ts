@@ -1,13 +1,15 @@
-/** The containers of one contestant, which are started, read and end together. */
-import { fileURLToPath } from 'node:url';
-import type { Run } from '../../../../infra/local/processes/run.ts';
-import { openFew } from '../../processes/contestant-client.ts';
-import { OrderedProcess } from '../../processes/ordered-process.ts';
-import { deal } from '../trace/split-trace.ts';
-import type { ContainerOpening, ContainerOrders, PacedAnswers, Replayed } from './orders.ts';
+/** The processes of one contestant: containers, which are started, read and end together, and a warmer for each warm-up. */
+import type { Run } from '../../../infra/local/processes/run.ts';
+import type { Trigger } from '../../../shared/warming/report.ts';
+import { OrderedProcess, openFew } from '../processes/ordered-process.ts';
+import type { ContainerOpening, ContainerOrders, PacedAnswers, Replayed } from './container-process.ts';
+import { deal } from './trace.ts';
+import type { WarmerOrders, WarmerResult } from './warmer-process.ts';
 
-const PROGRAM = fileURLToPath(new URL('./container-process.ts', import.meta.url));
+const CONTAINER = new URL('./container-process.ts', import.meta.url);
+const WARMER = new URL('./warmer-process.ts', import.meta.url);
 const ORDER_TIMEOUT_MS = 240_000;
+const WARMUP_TIMEOUT_MS = 75_000;
 /** By then all containers have their requests and wait for the first one. */
 const START_DELAY_MS = 300;
 
@@ -22,7 +24,9 @@ export class Fleet {
 
   /** Resolves when all are ready for requests. The reaper of `run` ends them when this process dies. */
   static async start(run: Run, opening: ContainerOpening, count: number): Promise<Fleet> {
-    return new Fleet(await openFew(Array.from({ length: count }, () => () => startContainer(run, opening))));
+    const options = { name: opening.entrant, program: CONTAINER, orderTimeoutMs: ORDER_TIMEOUT_MS, run };
+    const start = () => new OrderedProcess<ContainerOrders>(options).open(opening);
+    return new Fleet(await openFew(Array.from({ length: count }, () => start)));
   }
 
   /**
@@ -62,25 +66,26 @@ export class Fleet {
   }
 }
 
-async function startContainer(run: Run, opening: ContainerOpening): Promise<Container> {
-  const container: Container = new OrderedProcess({
-    name: opening.entrant,
-    program: PROGRAM,
-    orderTimeoutMs: ORDER_TIMEOUT_MS,
-  });
-  watch(run, container);
-  try {
-    await container.order('open', opening);
-    return container;
-  } catch (error) {
-    container.kill();
-    throw error;
-  }
-}
+/** `tookMs`: with the start of the process. */
+export type WarmUp = WarmerResult & { readonly tookMs: number };
 
-/** From its start to its end. */
-export function watch(run: Run, { name, pid, exited }: OrderedProcess<never>): void {
-  if (pid === undefined) return;
-  run.watch({ name, pid, stopSignal: 'SIGKILL' });
-  void exited.then(() => run.forget(pid));
+/** As the product does it. Throws when the warm-up did not do all that it planned: figures after it would be of something else. */
+export async function runWarmUp(
+  run: Run,
+  { redisUrl, databaseUrl }: { readonly redisUrl: string; readonly databaseUrl: string },
+  trigger: Trigger,
+): Promise<WarmUp> {
+  const beganMs = performance.now();
+  const urls = { REDIS_URL: redisUrl, DATABASE_URL: databaseUrl, PUSHGATEWAY_URL: '' };
+  const env = { ...process.env, ...urls, LOG_LEVEL: 'silent' };
+  const options = { name: 'warmer', program: WARMER, orderTimeoutMs: WARMUP_TIMEOUT_MS, env, run };
+  const warmer = new OrderedProcess<WarmerOrders>(options);
+  try {
+    const result = await warmer.order('warm', trigger);
+    if (result.report.status !== 'success')
+      throw new Error(`The warm-up (${trigger}) ended: ${JSON.stringify(result.report)}`);
+    return { ...result, tookMs: performance.now() - beganMs };
+  } finally {
+    await warmer.end();
+  }
 }
