@@ -1,6 +1,6 @@
 /** `npm run bench`: measures Prewarm against its peers and the bare libraries, all in one run, on servers of its own. */
 import { parseArgs } from 'node:util';
-import { runFailingLoad } from './cases/failing-load.ts';
+import { runFailingLoad, runStampede } from './cases/bursts.ts';
 import { runForeground } from './cases/foreground.ts';
 import { runFrozenRedis } from './cases/frozen-redis.ts';
 import { runLargeTable } from './cases/large-table.ts';
@@ -9,7 +9,6 @@ import { runMiss } from './cases/miss.ts';
 import { runPromises } from './cases/promises.ts';
 import { runScan } from './cases/scan.ts';
 import { runSearches } from './cases/searches.ts';
-import { runStampede } from './cases/stampede.ts';
 import { runTimedCase, TIMED_CASES } from './cases/timed.ts';
 import { runWarmUp } from './cases/warm-up.ts';
 import { describeMachine, showMachine } from './report/machine.ts';

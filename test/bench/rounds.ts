@@ -4,12 +4,12 @@ import type { Redis } from 'ioredis';
 import { LIMITED_CONNECTION } from './contestants/contestant.ts';
 import type { EntrantName } from './contestants/index.ts';
 import type { Failures } from './failures.ts';
-import { ContestantClient } from './processes/contestant-client.ts';
+import { type ContestantClient, withEachContestant } from './processes/contestant-client.ts';
 import type { Opening } from './processes/contestant-process.ts';
 import { LostProcessError } from './processes/ordered-process.ts';
 import { MANY, type SampleKind, type Timing } from './processes/sampler.ts';
 import type { BenchRedis } from './servers.ts';
-import { shuffled } from './statistics.ts';
+import { pairedRatio, shuffled } from './statistics.ts';
 
 export type CaseContext = {
   /** For the cases that need not harm their Redis. */
@@ -69,25 +69,21 @@ function openingFor({ layer }: TimedSpec, redis: BenchRedis, entrant: EntrantNam
 
 export async function timeInRounds(
   spec: TimedSpec,
-  rounds: number,
-  redis: BenchRedis,
+  { rounds, redis }: CaseContext,
   failures: Failures<EntrantName>,
 ): Promise<Samples> {
   const openings = new Map(spec.entrants.map((entrant) => [entrant, openingFor(spec, redis, entrant)]));
-  const clients = await ContestantClient.startEach(openings, failures);
-  for (const client of clients) client.pin();
-  try {
+  const measuring = withEachContestant(openings, failures, async (clients) => {
+    for (const client of clients) client.pin();
     const runners: CountedRunner[] = [];
     for (const client of clients) {
       const { ids } = openings.get(client.name as EntrantName) as Opening;
       const count = await client.spare(failures, () => prepare(spec, ids, client));
       if (count !== undefined) runners.push({ client, count });
     }
-    return await runRounds(runners, rounds, failures, (runner) => takeGoodSample(spec, runner, redis.admin));
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-    await redis.admin.flushall();
-  }
+    return runRounds(runners, rounds, failures, (runner) => takeGoodSample(spec, runner, redis.admin));
+  });
+  return measuring.finally(() => redis.admin.flushall());
 }
 
 /** Answers how many calls make a sample. */
@@ -168,4 +164,18 @@ export function shuffledIds(count: number): string[] {
     Array.from({ length: count }, (_, index) => String(index + 1)),
     count,
   );
+}
+
+/** Of one entrant, a figure of each round. */
+export function figuresOf(samples: Samples, name: EntrantName, figure: keyof Timing): number[] {
+  return (samples.get(name) ?? []).map((timing) => timing[figure]);
+}
+
+export function ratioOf(
+  samples: Samples,
+  name: EntrantName,
+  base: EntrantName,
+  figure: keyof Timing,
+): number {
+  return pairedRatio(figuresOf(samples, name, figure), figuresOf(samples, base, figure));
 }

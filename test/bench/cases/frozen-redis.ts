@@ -2,7 +2,7 @@
 import { type Connection, LIMITED_CONNECTION } from '../contestants/contestant.ts';
 import { type EntrantName, isPeer, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
-import { ContestantClient } from '../processes/contestant-client.ts';
+import { type ContestantClient, withEachContestant } from '../processes/contestant-client.ts';
 import type { OneReadResult } from '../processes/contestant-process.ts';
 import type { Promised } from '../promises/promised.ts';
 import { type CaseResult, milliseconds } from '../report/table.ts';
@@ -117,12 +117,10 @@ async function freezeOnce(
   failures: Failures<EntrantName>,
 ): Promise<void> {
   const redis = await startBenchRedis();
-  let clients: ContestantClient[] = [];
-  try {
-    const openings = playing.map(
-      ({ label, entrant, connection }) => [label, openingOf(redis, 'l2', entrant, connection)] as const,
-    );
-    clients = await ContestantClient.startEach(new Map(openings), failures);
+  const openings = playing.map(
+    ({ label, entrant, connection }) => [label, openingOf(redis, 'l2', entrant, connection)] as const,
+  );
+  const reading = withEachContestant(new Map(openings), failures, async (clients) => {
     for (const client of clients) await client.spare(failures, () => warmUp(client));
     redis.freeze();
     await Promise.all(
@@ -130,10 +128,8 @@ async function freezeOnce(
         .filter(({ name }) => !failures.has(name))
         .map((client) => client.spare(failures, () => readFrozen(client, all.get(client.name) as Reads))),
     );
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-    await redis.stop();
-  }
+  });
+  await reading.finally(() => redis.stop());
 }
 
 async function warmUp(client: ContestantClient): Promise<void> {

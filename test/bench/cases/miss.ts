@@ -2,13 +2,22 @@
 import type { Redis } from 'ioredis';
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
-import { ContestantClient } from '../processes/contestant-client.ts';
+import { type ContestantClient, withEachContestant } from '../processes/contestant-client.ts';
 import { SERVER_CPU } from '../processes/cpu-affinity.ts';
 import type { Timing } from '../processes/sampler.ts';
 import { type CaseResult, microseconds, times, type Verdict } from '../report/table.ts';
-import { type CaseContext, insist, openingOf, runRounds, type Samples, shuffledIds } from '../rounds.ts';
+import {
+  type CaseContext,
+  figuresOf,
+  insist,
+  openingOf,
+  ratioOf,
+  runRounds,
+  type Samples,
+  shuffledIds,
+} from '../rounds.ts';
 import { type BenchRedis, startServers } from '../servers.ts';
-import { median, pairedRatio } from '../statistics.ts';
+import { median } from '../statistics.ts';
 
 const FLOOR: EntrantName = 'ioredis + pg + lru-cache';
 const NAMED: EntrantName = 'ioredis + pg + lru-cache, named statement';
@@ -29,10 +38,9 @@ const VERIFIED_IDS = 50;
 const TIME_RATIO_MAX = 1.15;
 const CPU_RATIO_MAX = 1.3;
 
-/** One of each of `KINDS`. */
-type Timings = readonly Timing[];
 type Measured = {
-  readonly samples: Samples<Timings>;
+  /** Of each of `KINDS`. */
+  readonly samples: Samples<readonly Timing[]>;
   /** To Redis, for each miss. */
   readonly trips: ReadonlyMap<string, number>;
 };
@@ -44,11 +52,16 @@ export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResul
   try {
     servers.pinPostgres(SERVER_CPU);
     const databaseUrl = await servers.makeDatabase('miss');
-    const clients = await openAll(redis, databaseUrl, ids.slice(VERIFIED_IDS), failures);
-    const measuring = prepare(clients, ids.slice(0, VERIFIED_IDS), failures).then(() =>
-      measure(clients, rounds, redis.admin, failures),
-    );
-    return describe(await measuring.finally(() => closeAll(clients)), failures);
+    const openings = openingsOf(redis, databaseUrl, ids.slice(VERIFIED_IDS));
+    const measured = await withEachContestant(openings, failures, async (clients) => {
+      const verified = { mode: 'get', ids: ids.slice(0, VERIFIED_IDS) } as const;
+      for (const client of clients) {
+        client.pin();
+        await client.spare(failures, () => insist(() => client.order('verify', verified)));
+      }
+      return measure(clients, rounds, redis.admin, failures);
+    });
+    return describe(measured, failures);
   } finally {
     await servers.stop();
     await redis.admin.flushall();
@@ -56,28 +69,12 @@ export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResul
 }
 
 /** Each on a Redis database of its own, so that the same ids are misses for all. */
-function openAll(
-  redis: BenchRedis,
-  databaseUrl: string,
-  ids: readonly string[],
-  failures: Failures<EntrantName>,
-): Promise<readonly ContestantClient[]> {
-  const openings = ENTRANTS.map((entrant) => {
+function openingsOf(redis: BenchRedis, databaseUrl: string, ids: readonly string[]) {
+  const openingFor = (entrant: EntrantName) => {
     const opening = openingOf(redis, 'l2', entrant);
-    return [entrant, { ...opening, setup: { ...opening.setup, databaseUrl }, ids }] as const;
-  });
-  return ContestantClient.startEach(new Map(openings), failures);
-}
-
-async function prepare(
-  clients: readonly ContestantClient[],
-  ids: readonly string[],
-  failures: Failures<EntrantName>,
-): Promise<void> {
-  for (const client of clients) {
-    client.pin();
-    await client.spare(failures, () => insist(() => client.order('verify', { mode: 'get', ids })));
-  }
+    return { ...opening, setup: { ...opening.setup, databaseUrl }, ids };
+  };
+  return new Map(ENTRANTS.map((entrant) => [entrant, openingFor(entrant)]));
 }
 
 async function measure(
@@ -129,51 +126,40 @@ async function countKeys(admin: Redis): Promise<number> {
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-async function closeAll(clients: readonly ContestantClient[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.close()));
-}
-
 function describe({ samples, trips }: Measured, failures: Failures<EntrantName>): CaseResult {
   const figures = ['to the floor', 'CPU µs', 'CPU ratio'];
+  const kinds = KINDS.map(({ name }, kind) => ({ name, samples: ofKind(samples, kind) }));
   return {
     title: 'A miss, from Postgres',
     how: `Ids that nobody has read before, so that neither memory nor Redis has them: each is loaded from Postgres by one statement (they are counted), and is in Redis when it is answered. The floor is written by hand: GET, the statement of Prewarm's dataset over a pool with the settings of Prewarm's, SET; its second row has Postgres keep the statement's plan, as Prewarm does. The peers load as the first does, and parse. Redis and Postgres have one processor together, and who is measured has the other one. Each contestant in a process of its own, one sample of each per round.`,
     columns: [...KINDS.flatMap(({ name }) => [`${name}: median µs`, ...figures]), 'round trips to Redis'],
     rows: ENTRANTS.map((name) =>
-      failures.row(name, () => [...cellsOf(samples, name), trips.get(name)?.toFixed(1) ?? '']),
+      failures.row(name, () => [
+        ...kinds.flatMap((kind) => cellsOf(kind.samples, name)),
+        trips.get(name)?.toFixed(1) ?? '',
+      ]),
     ),
-    verdicts: KINDS.flatMap((_, kind) => verdictsOf(samples, kind)),
+    verdicts: kinds.flatMap((kind) => verdictsOf(kind.samples, kind.name)),
     raw: { samples: Object.fromEntries(samples), trips: Object.fromEntries(trips) },
   };
 }
 
-function cellsOf(samples: Samples<Timings>, name: EntrantName): string[] {
-  return KINDS.flatMap((_, kind) => [
-    microseconds(median(figuresOf(samples, name, kind, 'wallNs'))),
-    times(ratioOf(samples, name, kind, 'wallNs')),
-    microseconds(median(figuresOf(samples, name, kind, 'cpuNs'))),
-    times(ratioOf(samples, name, kind, 'cpuNs')),
+function ofKind(samples: Measured['samples'], kind: number): Samples {
+  return new Map([...samples].map(([name, all]) => [name, all.map((timings) => timings[kind] as Timing)]));
+}
+
+function cellsOf(samples: Samples, name: EntrantName): string[] {
+  return (['wallNs', 'cpuNs'] as const).flatMap((figure) => [
+    microseconds(median(figuresOf(samples, name, figure))),
+    times(ratioOf(samples, name, FLOOR, figure)),
   ]);
 }
 
-function verdictsOf(samples: Samples<Timings>, kind: number): Verdict[] {
-  const what = `Prewarm to ${FLOOR}, ${KINDS[kind]?.name}`;
-  const value = (figure: keyof Timing) => ratioOf(samples, PREWARM, kind, figure);
+function verdictsOf(samples: Samples, kind: string): Verdict[] {
+  const what = `Prewarm to ${FLOOR}, ${kind}`;
+  const value = (figure: keyof Timing) => ratioOf(samples, PREWARM, FLOOR, figure);
   return [
     { what, value: value('wallNs'), unit: '×', atMost: TIME_RATIO_MAX },
     { what: `CPU of ${what}`, value: value('cpuNs'), unit: '×', atMost: CPU_RATIO_MAX },
   ];
-}
-
-function ratioOf(samples: Samples<Timings>, name: EntrantName, kind: number, figure: keyof Timing): number {
-  return pairedRatio(figuresOf(samples, name, kind, figure), figuresOf(samples, FLOOR, kind, figure));
-}
-
-function figuresOf(
-  samples: Samples<Timings>,
-  name: EntrantName,
-  kind: number,
-  figure: keyof Timing,
-): number[] {
-  return (samples.get(name) ?? []).map((timings) => timings[kind]?.[figure] ?? Number.NaN);
 }

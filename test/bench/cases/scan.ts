@@ -3,7 +3,7 @@
 import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { ZIPF_LAWS, zipfTrace } from '../deploy/trace.ts';
 import { Failures } from '../failures.ts';
-import { ContestantClient } from '../processes/contestant-client.ts';
+import { type ContestantClient, withEachContestant } from '../processes/contestant-client.ts';
 import type { Opening, Scan } from '../processes/contestant-process.ts';
 import type { CaseResult } from '../report/table.ts';
 import { type CaseContext, insist, openingOf } from '../rounds.ts';
@@ -29,18 +29,15 @@ type Hits = { readonly alone: number; readonly beside: number };
 export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
   const failures = new Failures<EntrantName>(isPeer);
   const openings = new Map(ENTRANTS.map((entrant) => [entrant, openingFor(redis, entrant)]));
-  const clients = await ContestantClient.startEach(openings, failures);
-  try {
-    const hits = new Map<EntrantName, Hits>();
+  const hits = new Map<EntrantName, Hits>();
+  const measuring = withEachContestant(openings, failures, async (clients) => {
     for (const client of clients) {
       const measured = await client.spare(failures, () => measure(client));
       if (measured !== undefined) hits.set(client.name as EntrantName, measured);
     }
-    return describe(hits, failures);
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-    await redis.admin.flushall();
-  }
+  });
+  await measuring.finally(() => redis.admin.flushall());
+  return describe(hits, failures);
 }
 
 /** In memory and Redis, or in memory only for the library that has one layer. */

@@ -1,10 +1,16 @@
 /** The timed cases: hits in memory, hits in Redis, and batches from Redis. */
-import type { EntrantName } from '../contestants/index.ts';
-import { isPeer, PEERS, PREWARM } from '../contestants/index.ts';
+import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
-import { type CaseResult, microseconds, times, type Verdict } from '../report/table.ts';
-import { type CaseContext, type Samples, type TimedSpec, timeInRounds } from '../rounds.ts';
-import { pairedRatio, spreadOf } from '../statistics.ts';
+import { type CaseResult, microseconds, times } from '../report/table.ts';
+import {
+  type CaseContext,
+  figuresOf,
+  ratioOf,
+  type Samples,
+  type TimedSpec,
+  timeInRounds,
+} from '../rounds.ts';
+import { median, spreadOf } from '../statistics.ts';
 
 type Goal = { readonly against: EntrantName; readonly atMost: number; readonly aim?: number };
 
@@ -102,39 +108,34 @@ export const TIMED_CASES: readonly TimedCase[] = [
   },
 ];
 
-export async function runTimedCase(spec: TimedCase, { rounds, redis }: CaseContext): Promise<CaseResult> {
+export async function runTimedCase(spec: TimedCase, context: CaseContext): Promise<CaseResult> {
+  const { title, how, entrants, floor, goals } = spec;
   const failures = new Failures(isPeer);
-  const samples = await timeInRounds(spec, rounds, redis, failures);
+  const samples = await timeInRounds(spec, context, failures);
   return {
-    title: spec.title,
-    how: spec.how,
-    columns: ['median µs', 'p10–p90', `to ${spec.floor}`, 'CPU µs', 'CPU ratio'],
-    rows: spec.entrants.map((name) => failures.row(name, () => cellsOf(samples, name, spec.floor))),
-    verdicts: spec.goals.filter(({ against }) => !failures.has(against)).map((goal) => judge(samples, goal)),
+    title,
+    how,
+    columns: ['median µs', 'p10–p90', `to ${floor}`, 'CPU µs', 'CPU ratio'],
+    rows: entrants.map((name) => failures.row(name, () => cellsOf(samples, name, floor))),
+    verdicts: goals
+      .filter(({ against }) => !failures.has(against))
+      .map(({ against, ...limits }) => ({
+        what: `Prewarm to ${against}`,
+        value: ratioOf(samples, PREWARM, against, 'wallNs'),
+        unit: '×',
+        ...limits,
+      })),
     raw: Object.fromEntries(samples),
   };
 }
 
 function cellsOf(samples: Samples, name: EntrantName, floor: EntrantName): string[] {
-  const { median, p10, p90 } = spreadOf(wallNs(samples, name));
+  const { median: medianNs, p10, p90 } = spreadOf(figuresOf(samples, name, 'wallNs'));
   return [
-    microseconds(median),
+    microseconds(medianNs),
     `${microseconds(p10)}–${microseconds(p90)}`,
-    times(pairedRatio(wallNs(samples, name), wallNs(samples, floor))),
-    microseconds(spreadOf(cpuNs(samples, name)).median),
-    times(pairedRatio(cpuNs(samples, name), cpuNs(samples, floor))),
+    times(ratioOf(samples, name, floor, 'wallNs')),
+    microseconds(median(figuresOf(samples, name, 'cpuNs'))),
+    times(ratioOf(samples, name, floor, 'cpuNs')),
   ];
-}
-
-function judge(samples: Samples, { against, ...goal }: Goal): Verdict {
-  const value = pairedRatio(wallNs(samples, PREWARM), wallNs(samples, against));
-  return { what: `Prewarm to ${against}`, value, unit: '×', ...goal };
-}
-
-function wallNs(samples: Samples, name: EntrantName): number[] {
-  return (samples.get(name) ?? []).map((timing) => timing.wallNs);
-}
-
-function cpuNs(samples: Samples, name: EntrantName): number[] {
-  return (samples.get(name) ?? []).map((timing) => timing.cpuNs);
 }

@@ -29,20 +29,6 @@ export class ContestantClient extends OrderedProcess<Orders> {
     return new ContestantClient(opening.entrant, name === undefined ? {} : { name }).open(opening);
   }
 
-  static startAll(openings: readonly Opening[]): Promise<ContestantClient[]> {
-    return openFew(openings.map((opening) => () => ContestantClient.start(opening)));
-  }
-
-  /** One for each of `openings`, under its name there; without the peers that cannot be opened. */
-  static startEach(
-    openings: ReadonlyMap<string, Opening>,
-    failures: Failures<EntrantName>,
-  ): Promise<ContestantClient[]> {
-    const start = (name: string, opening: Opening) => () =>
-      failures.spare(opening.entrant, () => ContestantClient.start(opening, name), name);
-    return openFew([...openings].map(([name, opening]) => start(name, opening)));
-  }
-
   /** What `work` with it answers. A peer that fails at it ends, and answers undefined. */
   spare<T>(failures: Failures<EntrantName>, work: () => Promise<T>): Promise<T | undefined> {
     const failing = (error: unknown) => {
@@ -55,5 +41,31 @@ export class ContestantClient extends OrderedProcess<Orders> {
   /** Runs on one processor from now on, away from Redis. */
   pin(): void {
     pin(this.pid, MEASURED_CPU);
+  }
+}
+
+type Work<T> = (clients: readonly ContestantClient[]) => Promise<T>;
+
+/** What `work` answers of a process for each of `openings`; they end with it. */
+export async function withContestants<T>(openings: readonly Opening[], work: Work<T>): Promise<T> {
+  return closing(await openFew(openings.map((opening) => () => ContestantClient.start(opening))), work);
+}
+
+/** The same, each under its name in `openings`; without the peers that cannot be opened. */
+export async function withEachContestant<T>(
+  openings: ReadonlyMap<string, Opening>,
+  failures: Failures<EntrantName>,
+  work: Work<T>,
+): Promise<T> {
+  const start = (name: string, opening: Opening) => () =>
+    failures.spare(opening.entrant, () => ContestantClient.start(opening, name), name);
+  return closing(await openFew([...openings].map(([name, opening]) => start(name, opening))), work);
+}
+
+async function closing<T>(clients: readonly ContestantClient[], work: Work<T>): Promise<T> {
+  try {
+    return await work(clients);
+  } finally {
+    await Promise.all(clients.map((client) => client.close()));
   }
 }

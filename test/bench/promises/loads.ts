@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { PREWARM } from '../contestants/index.ts';
-import { ContestantClient } from '../processes/contestant-client.ts';
+import { ContestantClient, withContestants } from '../processes/contestant-client.ts';
 import type { Opening } from '../processes/contestant-process.ts';
 import { openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
@@ -21,17 +21,15 @@ const SLOW_LOAD_MS = 600;
 
 export async function measureKilledLoader(redis: BenchRedis): Promise<Promised> {
   const opening = openingOf(redis, 'l2', PREWARM);
-  const waiting = await ContestantClient.startAll([opening, opening]);
   const admin = new Redis(opening.setup.redisUrl);
-  const tookMs: number[] = [];
-  try {
-    for (const client of waiting) await client.order('source', { delayMs: LOAD_MS, fails: false });
+  const measuring = withContestants([opening, opening], async (waiting) => {
+    for (const client of waiting) await setDelay(client, LOAD_MS);
+    const tookMs: number[] = [];
     for (let round = 0; round < ROUNDS; round++)
       tookMs.push(await killLoader(opening, waiting, admin, `killed-${round}`));
-  } finally {
-    admin.disconnect();
-    await Promise.all(waiting.map((client) => client.close()));
-  }
+    return tookMs;
+  });
+  const tookMs = await measuring.finally(() => admin.disconnect());
   return { what: 'Those who wait are answered after the loader was killed', tookMs, limitMs: 1_000 };
 }
 
@@ -44,7 +42,7 @@ async function killLoader(
 ): Promise<number> {
   const loader = await ContestantClient.start(opening);
   try {
-    await loader.order('source', { delayMs: NEVER_MS, fails: false });
+    await setDelay(loader, NEVER_MS);
     loader.order('burst', { id, waiters: 1, startAtMs: Date.now() }).catch(() => undefined);
     while (!(await isLed(admin, id))) await sleep(LOOK_AGAIN_MS);
     const startAtMs = Date.now() + START_IN_MS;
@@ -68,18 +66,15 @@ async function isLed(admin: Redis, id: string): Promise<boolean> {
 export async function measureStaleValue(redis: BenchRedis): Promise<Promised[]> {
   const opening = openingOf(redis, 'l2', PREWARM);
   const shortLived = { ...opening, setup: { ...opening.setup, redisMs: FRESH_MS } };
-  const clients = await ContestantClient.startAll([shortLived, shortLived]);
   const [refresherMs, othersMs]: [number[], number[]] = [[], []];
-  try {
+  await withContestants([shortLived, shortLived], async (clients) => {
     for (let round = 0; round <= ROUNDS; round++) {
       const read = await readStale(clients as [ContestantClient, ContestantClient], `stale-${round}`);
       if (round === 0 || read === undefined) continue; // the first one ran code that was not compiled yet
       refresherMs.push(read.refresherMs);
       othersMs.push(read.othersMs);
     }
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-  }
+  });
   return [
     {
       what: 'A stale value is answered, while another container refreshes it',
