@@ -47,24 +47,22 @@ const STRAY_SHARE_MAX = 0.01;
 type Runner = { readonly client: ContestantClient };
 type CountedRunner = Runner & { readonly count: number };
 
+/** As all contestants are opened, but for what `own` says. */
 export function openingOf(
   redis: BenchRedis,
   layer: 'l1' | 'l2',
   entrant: EntrantName,
-  connection = LIMITED_CONNECTION,
+  own: Partial<Opening['setup']> = {},
 ): Opening {
-  const timing = { memoryEntriesMax: MEMORY_ENTRIES_MAX, memoryMs: MEMORY_MS, redisMs: REDIS_MS };
-  return {
-    entrant,
-    setup: { redisUrl: redis.nextDatabaseUrl(), connection, layer, ...timing },
-    ids: shuffledIds(IDS[layer]),
+  const setup = {
+    redisUrl: redis.nextDatabaseUrl(),
+    connection: LIMITED_CONNECTION,
+    layer,
+    memoryEntriesMax: MEMORY_ENTRIES_MAX,
+    memoryMs: MEMORY_MS,
+    redisMs: REDIS_MS,
   };
-}
-
-/** Some memories keep a part of what is read in a cycle: so what is in one must have ended when it is asked for again. */
-function openingFor({ layer }: TimedSpec, redis: BenchRedis, entrant: EntrantName): Opening {
-  const opening = openingOf(redis, layer, entrant);
-  return layer === 'l2' ? { ...opening, setup: { ...opening.setup, memoryMs: 1 } } : opening;
+  return { entrant, setup: { ...setup, ...own }, ids: shuffledIds(IDS[layer]) };
 }
 
 export async function timeInRounds(
@@ -72,7 +70,10 @@ export async function timeInRounds(
   { rounds, redis }: CaseContext,
   failures: Failures<EntrantName>,
 ): Promise<Samples> {
-  const openings = new Map(spec.entrants.map((entrant) => [entrant, openingFor(spec, redis, entrant)]));
+  const { layer, entrants } = spec;
+  // Some memories keep a part of what is read in a cycle: so what is in one must have ended when it is asked for again.
+  const own = layer === 'l2' ? { memoryMs: 1 } : {};
+  const openings = new Map(entrants.map((entrant) => [entrant, openingOf(redis, layer, entrant, own)]));
   const measuring = withEachContestant(openings, failures, async (clients) => {
     for (const client of clients) client.pin();
     const runners: CountedRunner[] = [];

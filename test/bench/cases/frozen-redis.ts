@@ -4,8 +4,7 @@ import { type EntrantName, isPeer, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
 import { type ContestantClient, withEachContestant } from '../processes/contestant-client.ts';
 import type { OneReadResult } from '../processes/contestant-process.ts';
-import type { Promised } from '../promises/promised.ts';
-import { type CaseResult, milliseconds } from '../report/table.ts';
+import { type CaseResult, milliseconds, type Promised } from '../report/table.ts';
 import { openingOf } from '../rounds.ts';
 import { startBenchRedis } from '../servers.ts';
 import { quantile } from '../statistics.ts';
@@ -118,7 +117,7 @@ async function freezeOnce(
 ): Promise<void> {
   const redis = await startBenchRedis();
   const openings = playing.map(
-    ({ label, entrant, connection }) => [label, openingOf(redis, 'l2', entrant, connection)] as const,
+    ({ label, entrant, connection }) => [label, openingOf(redis, 'l2', entrant, { connection })] as const,
   );
   const reading = withEachContestant(new Map(openings), failures, async (clients) => {
     for (const client of clients) await client.spare(failures, () => warmUp(client));

@@ -4,7 +4,7 @@ import { users } from '../../../shared/datasets/users.ts';
 import { Pace } from '../../../shared/warming/pace.ts';
 import { type CaseResult, milliseconds, report } from '../report/table.ts';
 import { quantile } from '../statistics.ts';
-import { HOT_KEYS, TABLE_ROWS } from '../warming/load.ts';
+import { HOT_KEYS } from '../warming/load.ts';
 import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
 import type { BatchTimes, LargeWarming } from '../warming/warmer-process.ts';
 
@@ -13,6 +13,7 @@ const APART_MS = 4;
 const READS_ALONE = 2_500;
 /** Somewhat less than the run takes. */
 const READS_BESIDE = 7_500;
+const TABLE_ROWS = 1_100_000;
 const CUT_AFTER_MS = 20_000;
 /** From which the time of all is simulated. */
 const BATCHES_TIMED = 200;

@@ -16,7 +16,7 @@ import {
   type Samples,
   shuffledIds,
 } from '../rounds.ts';
-import { type BenchRedis, startServers } from '../servers.ts';
+import { startServers } from '../servers.ts';
 import { median } from '../statistics.ts';
 
 const FLOOR: EntrantName = 'ioredis + pg + lru-cache';
@@ -52,7 +52,12 @@ export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResul
   try {
     servers.pinPostgres(SERVER_CPU);
     const databaseUrl = await servers.makeDatabase('miss');
-    const openings = openingsOf(redis, databaseUrl, ids.slice(VERIFIED_IDS));
+    // Each on a Redis database of its own, so that the same ids are misses for all.
+    const open = (entrant: EntrantName) => ({
+      ...openingOf(redis, 'l2', entrant, { databaseUrl }),
+      ids: ids.slice(VERIFIED_IDS),
+    });
+    const openings = new Map(ENTRANTS.map((entrant) => [entrant, open(entrant)]));
     const measured = await withEachContestant(openings, failures, async (clients) => {
       const verified = { mode: 'get', ids: ids.slice(0, VERIFIED_IDS) } as const;
       for (const client of clients) {
@@ -66,15 +71,6 @@ export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResul
     await servers.stop();
     await redis.admin.flushall();
   }
-}
-
-/** Each on a Redis database of its own, so that the same ids are misses for all. */
-function openingsOf(redis: BenchRedis, databaseUrl: string, ids: readonly string[]) {
-  const openingFor = (entrant: EntrantName) => {
-    const opening = openingOf(redis, 'l2', entrant);
-    return { ...opening, setup: { ...opening.setup, databaseUrl }, ids };
-  };
-  return new Map(ENTRANTS.map((entrant) => [entrant, openingFor(entrant)]));
 }
 
 async function measure(

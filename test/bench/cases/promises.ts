@@ -1,9 +1,8 @@
 /** Promises with a figure: what tests cannot hold Prewarm to, because a busy machine makes everybody late. */
 import { measureKilledLoader, measureStaleValue } from '../promises/loads.ts';
-import type { Promised } from '../promises/promised.ts';
 import { measureForgetting, measureHydration, measureThaw, READERS } from '../promises/readers.ts';
 import { measureLostLock, measureSkippedRuns, WARMERS } from '../promises/warmers.ts';
-import { type CaseResult, milliseconds, times, type Verdict } from '../report/table.ts';
+import { type CaseResult, milliseconds, type Promised, times, type Verdict } from '../report/table.ts';
 import type { CaseContext } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import { median, quantile } from '../statistics.ts';

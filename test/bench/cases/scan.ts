@@ -4,10 +4,9 @@ import { type EntrantName, isPeer, PEERS, PREWARM } from '../contestants/index.t
 import { ZIPF_LAWS, zipfTrace } from '../deploy/trace.ts';
 import { Failures } from '../failures.ts';
 import { type ContestantClient, withEachContestant } from '../processes/contestant-client.ts';
-import type { Opening, Scan } from '../processes/contestant-process.ts';
+import type { Scan } from '../processes/contestant-process.ts';
 import type { CaseResult } from '../report/table.ts';
 import { type CaseContext, insist, openingOf } from '../rounds.ts';
-import type { BenchRedis } from '../servers.ts';
 
 const ENTRANTS: readonly EntrantName[] = [PREWARM, ...PEERS];
 /** After the first ones, memory has what it has in the long run. */
@@ -28,7 +27,9 @@ type Hits = { readonly alone: number; readonly beside: number };
 
 export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
   const failures = new Failures<EntrantName>(isPeer);
-  const openings = new Map(ENTRANTS.map((entrant) => [entrant, openingFor(redis, entrant)]));
+  // In memory and Redis, or in memory only for the library that has one layer.
+  const open = (entrant: EntrantName) => openingOf(redis, 'l1', entrant, { memoryMs: MEMORY_MS });
+  const openings = new Map(ENTRANTS.map((entrant) => [entrant, open(entrant)]));
   const hits = new Map<EntrantName, Hits>();
   const measuring = withEachContestant(openings, failures, async (clients) => {
     for (const client of clients) {
@@ -38,12 +39,6 @@ export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
   });
   await measuring.finally(() => redis.admin.flushall());
   return describe(hits, failures);
-}
-
-/** In memory and Redis, or in memory only for the library that has one layer. */
-function openingFor(redis: BenchRedis, entrant: EntrantName): Opening {
-  const opening = openingOf(redis, 'l1', entrant);
-  return { ...opening, setup: { ...opening.setup, memoryMs: MEMORY_MS } };
 }
 
 /** The same reads twice, of which the uncounted ones make memory forget what was before. */

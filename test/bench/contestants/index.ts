@@ -1,5 +1,5 @@
 /** Who takes part, under the name that the tables show. */
-import type { ContestantModule } from './contestant.ts';
+import type { Contestant, ContestantModule, Setup } from './contestant.ts';
 
 /** A path relative to this file. Peers are plain modules, because their packages are installed for the benchmarks only. */
 type Entrant = { readonly module: string; readonly variant?: string };
@@ -48,11 +48,9 @@ export function isPeer(name: EntrantName): boolean {
   return ENTRANTS[name].module.startsWith('../peers/');
 }
 
-export async function importEntrant(name: EntrantName): Promise<ContestantModule> {
-  return (await import(ENTRANTS[name].module)) as ContestantModule;
-}
-
-export function variantOf(name: EntrantName): string | undefined {
-  const entrant: Entrant = ENTRANTS[name];
-  return entrant.variant;
+/** Imported only now, so that a process has one contestant's code and no other's. */
+export async function openEntrant(name: EntrantName, setup: Omit<Setup, 'variant'>): Promise<Contestant> {
+  const { module, variant }: Entrant = ENTRANTS[name];
+  const { open } = (await import(module)) as ContestantModule;
+  return open({ ...setup, variant });
 }

@@ -47,9 +47,12 @@ export function figuresOf(rehearsal: Rehearsal, plan: Plan): DeployFigures {
 
 /** The steady state ends where the deploy is; the time in which containers start is left out. */
 export function spansOf({ steady, after }: Rehearsal, plan: Plan, spanMs: number): Span[] {
-  const steadyMs = (plan.steadyRequests / plan.containers) * plan.paceMs;
+  const steadySeconds = ((plan.steadyRequests / plan.containers) * plan.paceMs) / 1_000;
   return [
-    ...divide(requestsOf(steady, plan), spanMs).map((span) => moved(span, -steadyMs / 1_000)),
+    ...divide(requestsOf(steady, plan), spanMs).map((span) => ({
+      ...span,
+      atSeconds: span.atSeconds - steadySeconds,
+    })),
     ...divide(requestsOf(after, plan), spanMs),
   ];
 }
@@ -84,8 +87,4 @@ function describe(requests: readonly Request[]): StretchFigures {
     p99Ms: quantile(latenciesMs, 0.99),
     failed: count('failed'),
   };
-}
-
-function moved(span: Span, bySeconds: number): Span {
-  return { ...span, atSeconds: span.atSeconds + bySeconds };
 }

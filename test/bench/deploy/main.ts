@@ -1,32 +1,18 @@
 /** `npm run bench:deploy`: what readers feel of a deploy that empties all caches, with Prewarm and with others, in one run. */
 import { Failures } from '../failures.ts';
-import { describeMachine, type Machine } from '../report/machine.ts';
+import { describeMachine } from '../report/machine.ts';
 import { saveFigures } from '../report/results.ts';
 import { report, toText } from '../report/table.ts';
 import { startServers } from '../servers.ts';
 import { readArguments, startBenchmark } from '../start.ts';
-import { type DeployEntrant, isDeployPeer } from './contestants/index.ts';
-import { type DeployOptions, makePlan, type Plan, readDeployOptions, USAGE } from './options.ts';
+import { isDeployPeer } from './contestants/index.ts';
+import { makePlan, readDeployOptions, USAGE } from './options.ts';
 import { type Rehearsal, rehearse } from './rehearsal.ts';
-import { publish } from './report.ts';
-import { chooseTrace, splitTrace, type Trace, type TraceParts, usersNeeded } from './trace.ts';
-
-type Input = {
-  readonly options: DeployOptions;
-  readonly plan: Plan;
-  readonly trace: Trace;
-  readonly parts: TraceParts;
-};
-
-type Rehearsals = {
-  readonly machine: Machine;
-  readonly postgresVersion: string;
-  readonly rehearsals: readonly Rehearsal[];
-  readonly failures: Failures<DeployEntrant>;
-};
+import { type DeployInput, type DeployRehearsals, publish } from './report.ts';
+import { chooseTrace, splitTrace, usersNeeded } from './trace.ts';
 
 /** All that can be wrong with what was asked for is found before anything starts. */
-function readInput(args: readonly string[]): Input {
+function readInput(args: readonly string[]): DeployInput {
   const options = readDeployOptions(args);
   if (options === undefined) {
     process.stdout.write(`${USAGE}\n`);
@@ -37,7 +23,7 @@ function readInput(args: readonly string[]): Input {
   return { options, plan, trace, parts: splitTrace(trace, plan) };
 }
 
-async function rehearseAll({ options, plan, trace, parts }: Input): Promise<Rehearsals> {
+async function rehearseAll({ options, plan, trace, parts }: DeployInput): Promise<DeployRehearsals> {
   const servers = await startServers(usersNeeded(trace));
   try {
     const machine = await describeMachine(servers.admin);

@@ -35,12 +35,12 @@ type Context = {
   readonly plan: Plan;
   readonly parts: TraceParts;
 };
-type Situation = Context & { readonly databaseUrl: string };
+type Situation = Context & { readonly redisUrl: string; readonly databaseUrl: string };
 
 export async function rehearse(context: Context): Promise<Rehearsal> {
   const { entrant, servers } = context;
   const databaseUrl = await servers.makeDatabase(`deploy_${entrant.toLowerCase().replace(/\W+/g, '_')}`);
-  const situation = { ...context, databaseUrl };
+  const situation = { ...context, redisUrl: servers.url, databaseUrl };
   await servers.admin.flushall();
   const { steady, steadyStatements } = await serveBefore(situation);
   const before = await servers.transactionsOf(databaseUrl);
@@ -71,7 +71,7 @@ async function fillCaches(situation: Situation, fleet: Fleet, history: readonly 
   await fleet.replay(history.slice(0, scheduledAt));
   if (entrant === WARMED) {
     await fleet.flush(); // which would have been due long ago, were the history not read in seconds
-    await warmUpBy(situation, 'schedule');
+    await runWarmUp(situation.servers.run, situation, 'schedule');
   }
   await fleet.replay(history.slice(scheduledAt));
 }
@@ -81,7 +81,8 @@ async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after'
   report(`${entrant}: deploy`);
   const fleet = await startFleet(situation);
   try {
-    const warmUp = entrant === WARMED ? await warmUpBy(situation, 'deploy') : undefined;
+    const warmUp =
+      entrant === WARMED ? await runWarmUp(situation.servers.run, situation, 'deploy') : undefined;
     report(`${entrant}: after the deploy`);
     return { after: await serve(fleet, parts.after, situation), warmUp };
   } finally {
@@ -89,12 +90,8 @@ async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after'
   }
 }
 
-function startFleet({ entrant, servers, databaseUrl, plan }: Situation): Promise<Fleet> {
-  return Fleet.start(servers.run, { entrant, redisUrl: servers.url, databaseUrl }, plan.containers);
-}
-
-function warmUpBy({ servers, databaseUrl }: Situation, trigger: 'schedule' | 'deploy'): Promise<WarmUp> {
-  return runWarmUp(servers.run, { redisUrl: servers.url, databaseUrl }, trigger);
+function startFleet({ entrant, servers, redisUrl, databaseUrl, plan }: Situation): Promise<Fleet> {
+  return Fleet.start(servers.run, { entrant, redisUrl, databaseUrl }, plan.containers);
 }
 
 async function serve(fleet: Fleet, userIds: readonly number[], { plan }: Situation): Promise<Stretch> {

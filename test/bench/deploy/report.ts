@@ -11,18 +11,20 @@ import { drawPlot } from './plot.ts';
 import type { Rehearsal } from './rehearsal.ts';
 import type { Trace, TraceParts } from './trace.ts';
 
-type DeployRun = {
+export type DeployInput = {
   readonly options: DeployOptions;
   readonly plan: Plan;
   readonly trace: Trace;
   readonly parts: TraceParts;
-  readonly startedAt: string;
-  readonly tookSeconds: number;
+};
+export type DeployRehearsals = {
   readonly machine: Machine;
   readonly postgresVersion: string;
   readonly rehearsals: readonly Rehearsal[];
   readonly failures: Failures<DeployEntrant>;
 };
+type DeployRun = DeployInput &
+  DeployRehearsals & { readonly startedAt: string; readonly tookSeconds: number };
 
 export function publish(run: DeployRun): CaseResult {
   const { options, plan, trace, rehearsals, failures } = run;

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Contestant, Setup } from '../contestants/contestant.ts';
-import { type EntrantName, importEntrant, variantOf } from '../contestants/index.ts';
+import { type EntrantName, openEntrant } from '../contestants/index.ts';
 import { type User, userOf } from '../sample-users.ts';
 import { type Mode, type Sample, type SampleKind, Sampler, type Timing } from './sampler.ts';
 import { takeOrders } from './take-orders.ts';
@@ -60,14 +60,11 @@ async function load(id: string): Promise<User> {
 }
 
 async function open(opening: Opening): Promise<void> {
-  const { open: openContestant } = await importEntrant(opening.entrant);
   const { databaseUrl, redisUrl } = opening.setup;
   redisPort = Number(new URL(redisUrl).port);
   if (databaseUrl !== undefined) postgres = await openPostgres(databaseUrl);
-  const variant = variantOf(opening.entrant);
-  const setup: Setup = { ...opening.setup, variant, load: postgres?.load ?? load };
-  contestant = await openContestant(setup);
-  const refill = setup.layer === 'l1' ? () => fill(opening.ids) : async () => undefined;
+  contestant = await openEntrant(opening.entrant, { ...opening.setup, load: postgres?.load ?? load });
+  const refill = opening.setup.layer === 'l1' ? () => fill(opening.ids) : async () => undefined;
   sampler = new Sampler(contestant, opening.ids, refill);
 }
 

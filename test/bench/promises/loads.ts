@@ -4,9 +4,9 @@ import { Redis } from 'ioredis';
 import { PREWARM } from '../contestants/index.ts';
 import { ContestantClient, withContestants } from '../processes/contestant-client.ts';
 import type { Opening } from '../processes/contestant-process.ts';
+import type { Promised } from '../report/table.ts';
 import { openingOf } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
-import type { Promised } from './promised.ts';
 
 const ROUNDS = 6;
 const WAITERS = 10;
@@ -64,8 +64,7 @@ async function isLed(admin: Redis, id: string): Promise<boolean> {
 }
 
 export async function measureStaleValue(redis: BenchRedis): Promise<Promised[]> {
-  const opening = openingOf(redis, 'l2', PREWARM);
-  const shortLived = { ...opening, setup: { ...opening.setup, redisMs: FRESH_MS } };
+  const shortLived = openingOf(redis, 'l2', PREWARM, { redisMs: FRESH_MS });
   const [refresherMs, othersMs]: [number[], number[]] = [[], []];
   await withContestants([shortLived, shortLived], async (clients) => {
     for (let round = 0; round <= ROUNDS; round++) {
