@@ -34,35 +34,25 @@ type Imported = {
   readonly readyMs: number[];
 };
 
-type Urls = { readonly redisUrl: string; readonly databaseUrl: string };
-
 export async function runColdImport(): Promise<CaseResult> {
   const servers = await startServers(1);
-  try {
-    servers.pinPostgres(SERVER_CPU);
-    return await importBundles({
-      redisUrl: servers.url,
-      databaseUrl: await servers.makeDatabase('import'),
-    });
-  } finally {
-    await servers.stop();
-  }
-}
-
-async function importBundles(urls: Urls): Promise<CaseResult> {
   // Below the checkout, so that what the bundles leave out is found where the functions' tests find it.
   const outDir = ownFolder('bundles');
   try {
+    servers.pinPostgres(SERVER_CPU);
+    const urls = { REDIS_URL: servers.url, DATABASE_URL: await servers.makeDatabase('import') };
+    const env = { PATH: process.env['PATH'], ...urls, LOG_LEVEL: 'silent' };
     const failures = new Failures((name: string) => PEERS.some((peer) => peer === name));
     const bundles: Imported[] = [];
     for (const [name, entry] of Object.entries(ENTRIES)) {
       const built = await failures.spare(name, async () => bundle(name, entry, outDir));
       if (built !== undefined) bundles.push(built);
     }
-    for (let round = 0; round <= ROUNDS; round++) await importAll(bundles, round, failures, urls);
+    for (let round = 0; round <= ROUNDS; round++) await importAll(bundles, round, failures, env);
     return describe(bundles, failures);
   } finally {
     rmSync(outDir, { recursive: true, force: true });
+    await servers.stop();
   }
 }
 
@@ -78,28 +68,21 @@ async function importAll(
   bundles: readonly Imported[],
   round: number,
   failures: Failures<string>,
-  urls: Urls,
+  env: NodeJS.ProcessEnv,
 ): Promise<void> {
   for (const offset of bundles.keys()) {
     const { name, path, ranMs, readyMs } = bundles[(round + offset) % bundles.length] as Imported;
     if (failures.has(name)) continue;
-    const [ran, ready] = (await failures.spare(name, () => importOnce(path, urls))) ?? [];
+    const [ran, ready] = (await failures.spare(name, () => importOnce(path, env))) ?? [];
     if (round === 0 || ran === undefined || ready === undefined) continue;
     ranMs.push(ran);
     readyMs.push(ready);
   }
 }
 
-async function importOnce(path: string, { redisUrl, databaseUrl }: Urls): Promise<[number, number]> {
-  const env = {
-    PATH: process.env['PATH'],
-    REDIS_URL: redisUrl,
-    DATABASE_URL: databaseUrl,
-    LOG_LEVEL: 'silent',
-  };
+async function importOnce(path: string, env: NodeJS.ProcessEnv): Promise<number[]> {
   const told = await runCommand(process.execPath, [TIMER, path], { env, timeoutMs: IMPORT_TIMEOUT_MS });
-  const [ranMs, readyMs] = told.split(' ').map(Number) as [number, number];
-  return [ranMs, readyMs];
+  return told.split(' ').map(Number);
 }
 
 function describe(bundles: readonly Imported[], failures: Failures<string>): CaseResult {

@@ -2,7 +2,7 @@
 import { type CaseResult, milliseconds } from '../report/table.ts';
 import { median, pairedRatio, quantile } from '../statistics.ts';
 import { USERS_WARMED } from '../warming/load.ts';
-import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
+import { readTogether, type WarmingBench, withWarmingBench } from '../warming/open.ts';
 
 const READERS = 2;
 const READS = 1_000;
@@ -12,13 +12,15 @@ const ROUNDS = 7;
 /** Nobody waits for the schedule's; a deployment's is in a hurry, and may be felt a little. */
 const P99_RATIO_MAX = { schedule: 1.2, deploy: 1.5 } as const;
 
-const BESIDE = ['schedule', 'deploy'] as const;
-type Trigger = (typeof BESIDE)[number];
-type Part = 'alone' | Trigger;
+const NAMES = {
+  alone: 'alone',
+  schedule: 'beside warm-ups of the schedule',
+  deploy: 'beside warm-ups of deployments',
+} as const;
+type Part = keyof typeof NAMES;
+const PARTS: readonly Part[] = ['alone', 'schedule', 'deploy'];
 /** The latencies of each part, and how many keys were warmed beside it. */
-type Round = Readonly<Record<Part, readonly number[]>> & {
-  readonly warmed: Readonly<Record<Trigger, number>>;
-};
+type Round = Readonly<Record<Part, { readonly latenciesMs: readonly number[]; readonly warmed: number }>>;
 
 export async function runForeground(): Promise<CaseResult> {
   return describe(await withWarmingBench(READERS, measure));
@@ -26,7 +28,7 @@ export async function runForeground(): Promise<CaseResult> {
 
 async function measure(bench: WarmingBench): Promise<Round[]> {
   await bench.warmer.order('warm', USERS_WARMED);
-  await readAll(bench, 0); // compiles
+  await readTogether(bench, { count: READS, apartMs: APART_MS, round: 0 }); // compiles
   const rounds: Round[] = [];
   for (let round = 1; round <= ROUNDS; round++) rounds.push(await measureRound(bench, round));
   return rounds;
@@ -34,58 +36,43 @@ async function measure(bench: WarmingBench): Promise<Round[]> {
 
 /** The same reads alone and beside warm-ups; what comes first turns from round to round. */
 async function measureRound(bench: WarmingBench, round: number): Promise<Round> {
-  const latencies: Record<Part, readonly number[]> = { alone: [], schedule: [], deploy: [] };
-  const warmed: Record<Trigger, number> = { schedule: 0, deploy: 0 };
-  const parts: readonly Part[] = ['alone', ...BESIDE];
-  for (const offset of parts.keys()) {
-    const part = parts[(round + offset) % parts.length] as Part;
-    if (part === 'alone') latencies.alone = await readAll(bench, round);
-    else [latencies[part], warmed[part]] = await readBeside(bench, round, part);
+  const parts: Partial<Record<Part, Round[Part]>> = {};
+  for (const offset of PARTS.keys()) {
+    const part = PARTS[(round + offset) % PARTS.length] as Part;
+    parts[part] = await measurePart(bench, round, part);
   }
-  return { ...latencies, warmed };
+  return parts as Round;
 }
 
-async function readBeside(bench: WarmingBench, round: number, trigger: Trigger): Promise<[number[], number]> {
-  const warming = bench.warmer.order('keepWarming', { users: USERS_WARMED, trigger });
-  const latencies = await readAll(bench, round);
+async function measurePart(bench: WarmingBench, round: number, part: Part): Promise<Round[Part]> {
+  if (part === 'alone')
+    return { latenciesMs: await readTogether(bench, { count: READS, apartMs: APART_MS, round }), warmed: 0 };
+  const warming = bench.warmer.order('keepWarming', { users: USERS_WARMED, trigger: part });
+  const latenciesMs = await readTogether(bench, { count: READS, apartMs: APART_MS, round });
   await bench.warmer.order('stop');
-  return [latencies, await warming];
+  return { latenciesMs, warmed: await warming };
 }
-
-async function readAll({ readers }: WarmingBench, round: number): Promise<number[]> {
-  const reads = readers.map((reader, index) =>
-    reader.order('read', { count: READS, apartMs: APART_MS, seed: round * READERS + index }),
-  );
-  return (await Promise.all(reads)).flat();
-}
-
-const NAMES: Readonly<Record<Part, string>> = {
-  alone: 'alone',
-  schedule: 'beside warm-ups of the schedule',
-  deploy: 'beside warm-ups of deployments',
-};
 
 function describe(rounds: readonly Round[]): CaseResult {
-  const quantiles = (part: Part, share: number) => rounds.map((round) => quantile(round[part], share));
+  const quantiles = (part: Part, share: number) =>
+    rounds.map((round) => quantile(round[part].latenciesMs, share));
   const cells = (part: Part) => [0.5, 0.9, 0.99].map((share) => milliseconds(median(quantiles(part, share))));
-  const keys = (part: Part) => (part === 'alone' ? '' : showKeys(rounds.map(({ warmed }) => warmed[part])));
+  const keys = (part: Part) => median(rounds.map((round) => round[part].warmed)).toLocaleString('en');
   return {
     title: 'Reads during a warm-up',
     how: `${READERS} readers, each ${1_000 / APART_MS} reads a second of ${USERS_WARMED.toLocaleString('en')} users, most from Redis, 3 % from Postgres; ${ROUNDS} rounds of ${(READERS * READS).toLocaleString('en')} reads alone, and as many beside a process that warms all of them again and again without a pause. That process has the lowest priority of the system, for on Lambda the warmer has processors of its own; Redis and Postgres share theirs with the readers. A deployment's warm-up is in a hurry, because everything may be cold; the schedule's is not.`,
     columns: ['p50 ms', 'p90 ms', 'p99 ms', 'keys warmed'],
-    rows: (['alone', ...BESIDE] as const).map((part) => [NAMES[part], ...cells(part), keys(part)]),
-    verdicts: BESIDE.map((part) => ({
+    rows: PARTS.map((part) => [
+      NAMES[part],
+      ...cells(part),
+      part === 'alone' ? '' : `${keys(part)} in each round`,
+    ]),
+    verdicts: (['schedule', 'deploy'] as const).map((part) => ({
       what: `p99 ${NAMES[part]} / alone`,
       value: pairedRatio(quantiles(part, 0.99), quantiles('alone', 0.99)),
       unit: '×',
       atMost: P99_RATIO_MAX[part],
     })),
-    raw: {
-      p99Ms: Object.fromEntries(['alone', ...BESIDE].map((part) => [part, quantiles(part as Part, 0.99)])),
-    },
+    raw: { p99Ms: Object.fromEntries(PARTS.map((part) => [part, quantiles(part, 0.99)])) },
   };
-}
-
-function showKeys(warmed: readonly number[]): string {
-  return `${median(warmed).toLocaleString('en')} in each round`;
 }

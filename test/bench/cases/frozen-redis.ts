@@ -1,4 +1,5 @@
 /** A Redis that takes connections and answers nothing: how much later than the source's the answers come. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, LIMITED_CONNECTION } from '../contestants/contestant.ts';
 import { type EntrantName, isPeer, PREWARM } from '../contestants/index.ts';
 import { Failures } from '../failures.ts';
@@ -54,25 +55,18 @@ type AllReads = Map<string, Reads>;
 export async function runFrozenRedis(): Promise<CaseResult> {
   const failures = new Failures(isPeer);
   const all = await readWhileFrozen(FROZEN, failures);
-  const prewarm = all.get(PREWARM) as Reads;
+  const { first, later } = all.get(PREWARM) as Reads;
+  const [firstMs, laterMs] = [overMs(first, 1), overMs(later, 0.9)];
   return {
     title: 'Redis frozen',
     how: `A Redis process stopped by a signal. Misses of new keys, in turn, ${APART_MS} ms apart; the source takes ${LOAD_MS} ms, which is taken off. No read is awaited longer than ${CAP_MS} ms. ${ROUNDS} rounds with new processes; one only for whom the cap stopped.`,
     columns: ['first miss (worst), ms over the source', 'later misses (p90)'],
-    rows: [...all].map(([label, reads]) => failures.row(label, () => cellsOf(reads))),
+    rows: [...all].map(([label, reads]) =>
+      failures.row(label, () => [showReads(reads.first, 1), showReads(reads.later, 0.9)]),
+    ),
     verdicts: [
-      {
-        what: 'First miss with Prewarm (worst)',
-        value: overMs(prewarm.first, 1),
-        unit: 'ms',
-        atMost: FIRST_MAX_MS,
-      },
-      {
-        what: 'Later misses with Prewarm (p90)',
-        value: overMs(prewarm.later, 0.9),
-        unit: 'ms',
-        atMost: LATER_MAX_MS,
-      },
+      { what: 'First miss with Prewarm (worst)', value: firstMs, unit: 'ms', atMost: FIRST_MAX_MS },
+      { what: 'Later misses with Prewarm (p90)', value: laterMs, unit: 'ms', atMost: LATER_MAX_MS },
     ],
     raw: Object.fromEntries(all),
   };
@@ -90,10 +84,6 @@ export async function measureFrozen(): Promise<Promised[]> {
     },
     { what: 'Redis frozen: a later one', tookMs: later.map(costMs), limitMs: LATER_MAX_MS, judged: 0.9 },
   ];
-}
-
-function cellsOf({ first, later }: Reads): string[] {
-  return [showReads(first, 1), showReads(later, 0.9)];
 }
 
 async function readWhileFrozen(
@@ -143,7 +133,7 @@ async function warmUp(client: ContestantClient): Promise<void> {
 async function readFrozen(client: ContestantClient, reads: Reads): Promise<void> {
   reads.first.push(await client.order('readOnce', { id: 'first', capMs: CAP_MS }));
   for (let later = 0, capped = 0; later < LATER_READS && capped < CAPPED_READS_MAX; later++) {
-    await new Promise((resolve) => setTimeout(resolve, APART_MS));
+    await sleep(APART_MS);
     const read = await client.order('readOnce', { id: `later-${later}`, capMs: CAP_MS });
     reads.later.push(read);
     if (read.outcome === 'capped') capped++;

@@ -5,7 +5,7 @@ import { Pace } from '../../../shared/warming/pace.ts';
 import { type CaseResult, milliseconds, report } from '../report/table.ts';
 import { quantile } from '../statistics.ts';
 import { HOT_KEYS } from '../warming/load.ts';
-import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
+import { readTogether, type WarmingBench, withWarmingBench } from '../warming/open.ts';
 import type { BatchTimes, LargeWarming } from '../warming/warmer-process.ts';
 
 const READERS = 2;
@@ -31,6 +31,8 @@ export async function runLargeTable(): Promise<CaseResult> {
 
 async function measure(bench: WarmingBench) {
   const { warmer, servers } = bench;
+  const read = (count: number, round: number) =>
+    readTogether(bench, { count, apartMs: APART_MS, round, loadedShare: 0 });
   report(`Adding rows, up to ${TABLE_ROWS.toLocaleString('en')}`);
   await warmer.order('addRows', TABLE_ROWS);
   report(`Telling of reads of ${HOT_KEYS.toLocaleString('en')} keys`);
@@ -40,11 +42,11 @@ async function measure(bench: WarmingBench) {
   report('A whole warm-up, into an empty cache');
   const whole = await warmer.order('warmLarge', {});
   report('Readers alone');
-  await readAll(bench, READS_ALONE, 0); // compiles
-  const aloneMs = await readAll(bench, READS_ALONE, 1);
+  await read(READS_ALONE, 0); // compiles
+  const aloneMs = await read(READS_ALONE, 1);
   report('Readers beside a warm-up');
   const warming = warmer.order('warmLarge', {});
-  const besideMs = await readAll(bench, READS_BESIDE, 2);
+  const besideMs = await read(READS_BESIDE, 2);
   await warming;
   report('One that is cut short, and the next one');
   await warmer.order('clear');
@@ -52,13 +54,6 @@ async function measure(bench: WarmingBench) {
   const carriedOn = await warmer.order('warmLarge', {});
   await servers.admin.flushall('ASYNC');
   return { told, batches, whole, cut, carriedOn, aloneMs, besideMs };
-}
-
-async function readAll({ readers }: WarmingBench, count: number, seed: number): Promise<number[]> {
-  const reads = readers.map((reader, index) =>
-    reader.order('read', { count, apartMs: APART_MS, seed: seed * READERS + index, loadedShare: 0 }),
-  );
-  return (await Promise.all(reads)).flat();
 }
 
 function describe(measured: Measured): CaseResult {

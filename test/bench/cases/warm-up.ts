@@ -41,41 +41,31 @@ async function measure({ servers, warmer }: WarmingBench): Promise<Rounds> {
 }
 
 function describe(rounds: Rounds): CaseResult {
-  const { warm, batched, oneByOne } = rounds;
-  const statements = Math.max(...warm.map((each) => each.statements));
+  const warm = figuresOf(rounds.warm);
   return {
     title: `A warm-up of ${USERS_TIMED.toLocaleString('en')} users`,
     how: `A whole warm-up, from taking the lock to giving it back: choosing the users, loading, storing, manifest and report. Beside it the bare drivers: the same users in batches of the same size (\`SELECT * … WHERE id = ANY\`, \`JSON.stringify\`, a pipeline of SET), over two connections too; and one after the other. Into an empty Redis; ${ROUNDS} rounds.`,
     columns: ['ms', 'keys per second', 'statements'],
     rows: [
       ['Prewarm', ...cellsOf(warm)],
-      ['pg and ioredis, batched', ...cellsOf(batched)],
-      ['pg and ioredis, one by one', ...cellsOf(oneByOne)],
+      ['pg and ioredis, batched', ...cellsOf(figuresOf(rounds.batched))],
+      ['pg and ioredis, one by one', ...cellsOf(figuresOf(rounds.oneByOne))],
     ],
     verdicts: [
-      { what: 'Prewarm', value: median(warm.map(tookMsOf)), unit: 'ms', atMost: TOOK_MAX_MS },
-      { what: 'Statements', value: statements, unit: 'statements', atMost: STATEMENTS_MAX },
-      {
-        what: 'Keys per second',
-        value: keysPerSecondOf(warm),
-        unit: 'keys/s',
-        atLeast: KEYS_PER_SECOND_MIN,
-      },
+      { what: 'Prewarm', value: warm.tookMs, unit: 'ms', atMost: TOOK_MAX_MS },
+      { what: 'Statements', value: warm.statements, unit: 'statements', atMost: STATEMENTS_MAX },
+      { what: 'Keys per second', value: warm.keysPerSecond, unit: 'keys/s', atLeast: KEYS_PER_SECOND_MIN },
     ],
     raw: rounds,
   };
 }
 
-function tookMsOf({ tookMs }: Warming): number {
-  return tookMs;
-}
-
-function keysPerSecondOf(rounds: readonly Warming[]): number {
-  return Math.round((USERS_TIMED / median(rounds.map(tookMsOf))) * MS_PER_S);
-}
-
-function cellsOf(rounds: readonly Warming[]): string[] {
-  const tookMs = median(rounds.map(tookMsOf));
+function figuresOf(rounds: readonly Warming[]) {
+  const tookMs = median(rounds.map((each) => each.tookMs));
   const statements = Math.max(...rounds.map((each) => each.statements));
-  return [tookMs.toFixed(0), keysPerSecondOf(rounds).toLocaleString('en'), statements.toLocaleString('en')];
+  return { tookMs, statements, keysPerSecond: Math.round((USERS_TIMED / tookMs) * MS_PER_S) };
+}
+
+function cellsOf({ tookMs, statements, keysPerSecond }: ReturnType<typeof figuresOf>): string[] {
+  return [tookMs.toFixed(0), keysPerSecond.toLocaleString('en'), statements.toLocaleString('en')];
 }

@@ -6,6 +6,7 @@ import type { WarmerOrders } from './warmer-process.ts';
 
 type Warmer = OrderedProcess<WarmerOrders>;
 export type Reader = OrderedProcess<ReaderOrders>;
+type Reads = Parameters<ReaderOrders['read']>[0];
 export type WarmingBench = {
   readonly servers: BenchServers;
   /** The first one of `warmers`. */
@@ -42,4 +43,15 @@ export async function withWarmingBench<T>(
     await Promise.all(started.map((each) => each.close()));
     await servers.stop();
   }
+}
+
+/** What the reads of all `readers` took, each with a seed of its own in every round. */
+export async function readTogether(
+  { readers }: WarmingBench,
+  { round, ...reads }: Omit<Reads, 'seed'> & { readonly round: number },
+): Promise<number[]> {
+  const all = readers.map((reader, index) =>
+    reader.order('read', { ...reads, seed: round * readers.length + index }),
+  );
+  return (await Promise.all(all)).flat();
 }
