@@ -1,7 +1,7 @@
 /** The processes of one contestant: containers, which are started, read and end together, and a warmer for each warm-up. */
 import type { Run } from '../../../infra/local/processes/run.ts';
 import type { Trigger } from '../../../shared/warming/report.ts';
-import { OrderedProcess, openFew } from '../processes/ordered-process.ts';
+import { OrderedProcess, withProcesses } from '../processes/ordered-process.ts';
 import type { ContainerOpening, ContainerOrders, PacedAnswers, Replayed } from './container-process.ts';
 import { deal } from './trace.ts';
 import type { WarmerOrders, WarmerResult } from './warmer-process.ts';
@@ -15,18 +15,28 @@ const START_DELAY_MS = 300;
 
 type Container = OrderedProcess<ContainerOrders>;
 
+/** What `work` answers of `count` containers that are ready for requests. The reaper of `run` ends them when this process dies. */
+export function withFleet<T>(
+  run: Run,
+  opening: ContainerOpening,
+  count: number,
+  work: (fleet: Fleet) => Promise<T>,
+): Promise<T> {
+  const options = { name: opening.entrant, program: CONTAINER, orderTimeoutMs: ORDER_TIMEOUT_MS, run };
+  const start = () => new OrderedProcess<ContainerOrders>(options).open(opening);
+  return withProcesses(
+    Array.from({ length: count }, () => start),
+    (containers) => work(new Fleet(containers)),
+    (container) => container.end(), // without a word, as containers end: what they did not hand on is lost
+  );
+}
+
+/** The containers of one contestant. */
 export class Fleet {
   readonly #containers: readonly Container[];
 
-  private constructor(containers: readonly Container[]) {
+  constructor(containers: readonly Container[]) {
     this.#containers = containers;
-  }
-
-  /** Resolves when all are ready for requests. The reaper of `run` ends them when this process dies. */
-  static async start(run: Run, opening: ContainerOpening, count: number): Promise<Fleet> {
-    const options = { name: opening.entrant, program: CONTAINER, orderTimeoutMs: ORDER_TIMEOUT_MS, run };
-    const start = () => new OrderedProcess<ContainerOrders>(options).open(opening);
-    return new Fleet(await openFew(Array.from({ length: count }, () => start)));
   }
 
   /**
@@ -54,11 +64,6 @@ export class Fleet {
       const startAtMs = firstAtMs + (place * paceMs) / this.#containers.length;
       return container.order('answer', { userIds: hands[place] ?? [], startAtMs, paceMs });
     });
-  }
-
-  /** Without a word, as containers end: what they did not hand on is lost. */
-  async end(): Promise<void> {
-    await this.#all((container) => container.end());
   }
 
   #all<T>(act: (container: Container, place: number) => Promise<T>): Promise<T[]> {

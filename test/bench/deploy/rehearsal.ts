@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { report } from '../report/table.ts';
 import type { BenchServers } from '../servers.ts';
 import type { PacedAnswers } from './container-process.ts';
-import { Fleet, runWarmUp, type WarmUp } from './containers.ts';
+import { type Fleet, runWarmUp, type WarmUp, withFleet } from './containers.ts';
 import { type DeployEntrant, WARMED } from './contestants/index.ts';
 import type { Plan } from './options.ts';
 import type { TraceParts } from './trace.ts';
@@ -51,17 +51,14 @@ export async function rehearse(context: Context): Promise<Rehearsal> {
   return { entrant, steady, steadyStatements, after, warmUp, transactions };
 }
 
-async function serveBefore(situation: Situation): Promise<Pick<Rehearsal, 'steady' | 'steadyStatements'>> {
-  const { parts, plan } = situation;
-  const fleet = await startFleet(situation);
-  try {
+function serveBefore(situation: Situation): Promise<Pick<Rehearsal, 'steady' | 'steadyStatements'>> {
+  const { entrant, parts, plan } = situation;
+  return withFleetOf(situation, async (fleet) => {
     await fillCaches(situation, fleet, parts.history);
-    report(`${situation.entrant}: steady state`);
+    report(`${entrant}: steady state`);
     const steady = await serve(fleet, parts.steady, situation);
     return { steady, steadyStatements: await fleet.replay(parts.after.slice(0, plan.measuredRequests)) };
-  } finally {
-    await fleet.end();
-  }
+  });
 }
 
 async function fillCaches(situation: Situation, fleet: Fleet, history: readonly number[]): Promise<void> {
@@ -76,22 +73,19 @@ async function fillCaches(situation: Situation, fleet: Fleet, history: readonly 
   await fleet.replay(history.slice(scheduledAt));
 }
 
-async function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after' | 'warmUp'>> {
-  const { entrant, parts } = situation;
+function serveAfter(situation: Situation): Promise<Pick<Rehearsal, 'after' | 'warmUp'>> {
+  const { entrant, servers, parts } = situation;
   report(`${entrant}: deploy`);
-  const fleet = await startFleet(situation);
-  try {
-    const warmUp =
-      entrant === WARMED ? await runWarmUp(situation.servers.run, situation, 'deploy') : undefined;
+  return withFleetOf(situation, async (fleet) => {
+    const warmUp = entrant === WARMED ? await runWarmUp(servers.run, situation, 'deploy') : undefined;
     report(`${entrant}: after the deploy`);
     return { after: await serve(fleet, parts.after, situation), warmUp };
-  } finally {
-    await fleet.end();
-  }
+  });
 }
 
-function startFleet({ entrant, servers, redisUrl, databaseUrl, plan }: Situation): Promise<Fleet> {
-  return Fleet.start(servers.run, { entrant, redisUrl, databaseUrl }, plan.containers);
+function withFleetOf<T>(situation: Situation, work: (fleet: Fleet) => Promise<T>): Promise<T> {
+  const { entrant, servers, redisUrl, databaseUrl, plan } = situation;
+  return withFleet(servers.run, { entrant, redisUrl, databaseUrl }, plan.containers, work);
 }
 
 async function serve(fleet: Fleet, userIds: readonly number[], { plan }: Situation): Promise<Stretch> {

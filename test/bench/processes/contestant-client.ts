@@ -3,7 +3,7 @@ import type { EntrantName } from '../contestants/index.ts';
 import type { Failures } from '../failures.ts';
 import type { Opening, Orders } from './contestant-process.ts';
 import { MEASURED_CPU, pin } from './cpu-affinity.ts';
-import { OrderedProcess, openFew } from './ordered-process.ts';
+import { OrderedProcess, withProcesses } from './ordered-process.ts';
 
 const PROCESS = new URL('./contestant-process.ts', import.meta.url);
 const ORDER_TIMEOUT_MS = 30_000;
@@ -47,25 +47,23 @@ export class ContestantClient extends OrderedProcess<Orders> {
 type Work<T> = (clients: readonly ContestantClient[]) => Promise<T>;
 
 /** What `work` answers of a process for each of `openings`; they end with it. */
-export async function withContestants<T>(openings: readonly Opening[], work: Work<T>): Promise<T> {
-  return closing(await openFew(openings.map((opening) => () => ContestantClient.start(opening))), work);
+export function withContestants<T>(openings: readonly Opening[], work: Work<T>): Promise<T> {
+  return withProcesses(
+    openings.map((opening) => () => ContestantClient.start(opening)),
+    work,
+  );
 }
 
 /** The same, each under its name in `openings`; without the peers that cannot be opened. */
-export async function withEachContestant<T>(
+export function withEachContestant<T>(
   openings: ReadonlyMap<string, Opening>,
   failures: Failures<EntrantName>,
   work: Work<T>,
 ): Promise<T> {
   const start = (name: string, opening: Opening) => () =>
     failures.spare(opening.entrant, () => ContestantClient.start(opening, name), name);
-  return closing(await openFew([...openings].map(([name, opening]) => start(name, opening))), work);
-}
-
-async function closing<T>(clients: readonly ContestantClient[], work: Work<T>): Promise<T> {
-  try {
-    return await work(clients);
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-  }
+  return withProcesses(
+    [...openings].map(([name, opening]) => start(name, opening)),
+    work,
+  );
 }

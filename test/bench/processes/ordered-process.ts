@@ -132,21 +132,25 @@ export class OrderedProcess<Orders extends AnyOrders> {
   }
 }
 
-/** A few at a time, because a start takes a core for a while; all are ended when one fails. What answers nothing is left out. */
-export async function openFew<Client extends { kill(): void }>(
-  starts: readonly (() => Promise<Client | undefined>)[],
-): Promise<Client[]> {
-  const clients: Client[] = [];
+/**
+ * What `work` answers of the processes that `starts` start, a few at a time, because a start takes a core for a while. What
+ * answers nothing is left out. All are ended, even when one fails to start.
+ */
+export async function withProcesses<Each extends { close(): Promise<void> }, T>(
+  starts: readonly (() => Promise<Each | undefined>)[],
+  work: (processes: readonly Each[]) => Promise<T>,
+  end: (each: Each) => Promise<void> = (each) => each.close(),
+): Promise<T> {
+  const processes: Each[] = [];
   try {
     for (let from = 0; from < starts.length; from += PARALLEL_STARTS_MAX) {
       const some = starts.slice(from, from + PARALLEL_STARTS_MAX);
-      const opened = await Promise.allSettled(some.map((start) => start()));
-      clients.push(...opened.flatMap((one) => (one.status === 'fulfilled' ? (one.value ?? []) : [])));
-      for (const one of opened) if (one.status === 'rejected') throw one.reason;
+      const started = await Promise.allSettled(some.map((start) => start()));
+      processes.push(...started.flatMap((one) => (one.status === 'fulfilled' ? (one.value ?? []) : [])));
+      for (const one of started) if (one.status === 'rejected') throw one.reason;
     }
-    return clients;
-  } catch (error) {
-    for (const client of clients) client.kill();
-    throw error;
+    return await work(processes);
+  } finally {
+    await Promise.all(processes.map(end));
   }
 }

@@ -1,5 +1,5 @@
 /** Starts what the benchmarks of the warmer need, and ends it. */
-import { OrderedProcess, openFew } from '../processes/ordered-process.ts';
+import { OrderedProcess, withProcesses } from '../processes/ordered-process.ts';
 import { type BenchServers, startServers } from '../servers.ts';
 import type { ReaderOrders } from './reader-process.ts';
 import type { WarmerOrders } from './warmer-process.ts';
@@ -25,22 +25,20 @@ export async function withWarmingBench<T>(
   warmerCount = 1,
 ): Promise<T> {
   const servers = await startServers(SEEDED_USERS);
-  const started: OrderedProcess<never>[] = [];
   try {
     const urls = { redisUrl: servers.url, databaseUrl: await servers.makeDatabase('warming') };
-    const start = async <Orders extends WarmerOrders | ReaderOrders>(name: string, count: number) => {
+    const starts = <Orders extends WarmerOrders | ReaderOrders>(name: string, count: number) => {
       const program = new URL(`./${name}-process.ts`, import.meta.url);
       const options = { name, program, orderTimeoutMs: ORDER_TIMEOUT_MS, run: servers.run };
-      const open = () => new OrderedProcess<WarmerOrders | ReaderOrders>(options).open(urls);
-      const processes = await openFew(Array.from({ length: count }, () => open));
-      started.push(...processes);
-      return processes as unknown as OrderedProcess<Orders>[];
+      const opening = [urls] as unknown as Parameters<Orders['open']>;
+      return Array.from({ length: count }, () => () => new OrderedProcess<Orders>(options).open(...opening));
     };
-    const warmers = await start<WarmerOrders>('warmer', warmerCount);
-    const readers = await start<ReaderOrders>('reader', readerCount);
-    return await work({ servers, warmer: warmers[0] as Warmer, warmers, readers });
+    return await withProcesses(starts<WarmerOrders>('warmer', warmerCount), (warmers) =>
+      withProcesses(starts<ReaderOrders>('reader', readerCount), (readers) =>
+        work({ servers, warmer: warmers[0] as Warmer, warmers, readers }),
+      ),
+    );
   } finally {
-    await Promise.all(started.map((each) => each.close()));
     await servers.stop();
   }
 }
