@@ -7,7 +7,7 @@ import type { Failures } from './failures.ts';
 import { type ContestantClient, withEachContestant } from './processes/contestant-client.ts';
 import type { Opening } from './processes/contestant-process.ts';
 import { LostProcessError } from './processes/ordered-process.ts';
-import { MANY, type SampleKind, type Timing } from './processes/sampler.ts';
+import { MANY, type Sample, type SampleKind, type Timing } from './processes/sampler.ts';
 import type { BenchRedis } from './servers.ts';
 import { pairedRatio, shuffled } from './statistics.ts';
 
@@ -44,9 +44,6 @@ const PAUSE_MS = 1_000;
 /** Of the reads of a case about memory, those that may find their entry run out and go to Redis. */
 const STRAY_SHARE_MAX = 0.01;
 
-type Runner = { readonly client: ContestantClient };
-type CountedRunner = Runner & { readonly count: number };
-
 /** As all contestants are opened, but for what `own` says. */
 export function openingOf(
   redis: BenchRedis,
@@ -76,13 +73,15 @@ export async function timeInRounds(
   const openings = new Map(entrants.map((entrant) => [entrant, openingOf(redis, layer, entrant, own)]));
   const measuring = withEachContestant(openings, failures, async (clients) => {
     for (const client of clients) client.pin();
-    const runners: CountedRunner[] = [];
+    const counts = new Map<ContestantClient, number>();
     for (const client of clients) {
-      const { ids } = openings.get(client.name as EntrantName) as Opening;
+      const { ids } = openings.get(client.entrant) as Opening;
       const count = await client.spare(failures, () => prepare(spec, ids, client));
-      if (count !== undefined) runners.push({ client, count });
+      if (count !== undefined) counts.set(client, count);
     }
-    return runRounds(runners, rounds, failures, (runner) => takeGoodSample(spec, runner, redis.admin));
+    return runRounds([...counts.keys()], rounds, failures, (client) =>
+      takeGoodSample({ ...spec, count: counts.get(client) as number }, client, redis.admin),
+    );
   });
   return measuring.finally(() => redis.admin.flushall());
 }
@@ -117,42 +116,36 @@ export async function insist<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Who fails in one round plays no more, and what it did before does not count. */
-export async function runRounds<Each extends Runner, Sample>(
-  runners: readonly Each[],
+export async function runRounds<Sample>(
+  clients: readonly ContestantClient[],
   rounds: number,
   failures: Failures<EntrantName>,
-  take: (runner: Each) => Promise<Sample>,
+  take: (client: ContestantClient) => Promise<Sample>,
 ): Promise<Samples<Sample>> {
-  const samples = new Map(runners.map(({ client }) => [client.name as EntrantName, [] as Sample[]]));
+  const samples = new Map(clients.map(({ entrant }) => [entrant, [] as Sample[]]));
   for (let round = 0; round < rounds; round++) {
-    for (const offset of runners.keys()) {
-      const runner = runners[(round + offset) % runners.length] as Each;
-      const name = runner.client.name as EntrantName;
-      if (failures.has(name)) continue;
-      const sample = await runner.client.spare(failures, () => take(runner));
-      if (sample === undefined) samples.delete(name);
-      else samples.get(name)?.push(sample);
+    for (const offset of clients.keys()) {
+      const client = clients[(round + offset) % clients.length] as ContestantClient;
+      if (failures.has(client.name)) continue;
+      const sample = await client.spare(failures, () => take(client));
+      if (sample === undefined) samples.delete(client.entrant);
+      else samples.get(client.entrant)?.push(sample);
     }
   }
   return samples;
 }
 
 /** One that is about what the case is about: no entry ran out under it, and no read went elsewhere. */
-function takeGoodSample(spec: TimedSpec, { client, count }: CountedRunner, admin: Redis): Promise<Timing> {
+function takeGoodSample(sample: TimedSpec & Sample, client: ContestantClient, admin: Redis): Promise<Timing> {
+  const { layer, mode, count } = sample;
+  const read = count * (mode === 'getMany' ? MANY : 1);
   return insist(async () => {
     const before = await keyspaceHits(admin);
-    const timing = await client.order('sample', { ...spec, count });
+    const timing = await client.order('sample', sample);
     const found = (await keyspaceHits(admin)) - before;
-    const read = count * (spec.mode === 'getMany' ? MANY : 1);
-    if (isFromTheRightLayer(spec, found, read)) return timing;
-    throw new Error(
-      `${client.name} (${spec.layer}, ${spec.mode}): ${found} keys found in Redis in ${read} reads.`,
-    );
+    if (layer === 'l1' ? found <= read * STRAY_SHARE_MAX : found >= read) return timing;
+    throw new Error(`${client.name} (${layer}, ${mode}): ${found} keys found in Redis in ${read} reads.`);
   });
-}
-
-function isFromTheRightLayer({ layer }: TimedSpec, foundInRedis: number, read: number): boolean {
-  return layer === 'l1' ? foundInRedis <= read * STRAY_SHARE_MAX : foundInRedis >= read;
 }
 
 async function keyspaceHits(admin: Redis): Promise<number> {

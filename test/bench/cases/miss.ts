@@ -79,14 +79,13 @@ async function measure(
   admin: Redis,
   failures: Failures<EntrantName>,
 ): Promise<Measured> {
-  const runners = clients.map((client) => ({ client }));
-  const take = async ({ client }: (typeof runners)[number]) => {
+  const take = async (client: ContestantClient) => {
     const timings: Timing[] = [];
     for (const kind of KINDS) timings.push(await insist(() => takeSample(client, kind, admin)));
     return timings;
   };
-  await runRounds(runners, ROUNDS_UNCOUNTED, failures, take);
-  const samples = await runRounds(runners, rounds, failures, take);
+  await runRounds(clients, ROUNDS_UNCOUNTED, failures, take);
+  const samples = await runRounds(clients, rounds, failures, take);
   return { samples, trips: await countTrips(clients, failures) };
 }
 

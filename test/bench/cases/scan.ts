@@ -34,7 +34,7 @@ export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
   const measuring = withEachContestant(openings, failures, async (clients) => {
     for (const client of clients) {
       const measured = await client.spare(failures, () => measure(client));
-      if (measured !== undefined) hits.set(client.name as EntrantName, measured);
+      if (measured !== undefined) hits.set(client.entrant, measured);
     }
   });
   await measuring.finally(() => redis.admin.flushall());

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readInteger, readNames } from '../start.ts';
 import { DEPLOY_ENTRANTS, type DeployEntrant } from './contestants/index.ts';
-import { BUILT_IN_TRACES, type BuiltInTrace } from './trace.ts';
+import { type BuiltInTrace, ZIPF_LAWS } from './trace.ts';
 
 export type DeployOptions = {
   readonly trace:
@@ -91,14 +91,14 @@ function readTraceOptions({ trace, name, about }: TraceValues): DeployOptions['t
   const called = name ?? basename(trace).replace(/\..*$/, '').toLowerCase();
   if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(called) || isBuiltIn(called)) {
     throw new Error(
-      `--name must be of lower case letters, digits and hyphens, at most 40, and not ${BUILT_IN_TRACES.join(' or ')}.`,
+      `--name must be of lower case letters, digits and hyphens, at most 40, and not ${Object.keys(ZIPF_LAWS).join(' or ')}.`,
     );
   }
   return { path: trace, name: called, about };
 }
 
 function isBuiltIn(name: string): name is BuiltInTrace {
-  return BUILT_IN_TRACES.some((trace) => trace === name);
+  return Object.hasOwn(ZIPF_LAWS, name);
 }
 
 export function makePlan({ rate, requests }: { rate: number; requests: number }): Plan {

@@ -15,14 +15,14 @@ type ClientOptions = {
 };
 
 export class ContestantClient extends OrderedProcess<Orders> {
-  readonly #entrant: EntrantName;
+  readonly entrant: EntrantName;
 
   constructor(
     entrant: EntrantName,
     { name = entrant, program = PROCESS, orderTimeoutMs = ORDER_TIMEOUT_MS }: ClientOptions = {},
   ) {
     super({ name, program, orderTimeoutMs });
-    this.#entrant = entrant;
+    this.entrant = entrant;
   }
 
   static start(opening: Opening, name?: string): Promise<ContestantClient> {
@@ -35,7 +35,7 @@ export class ContestantClient extends OrderedProcess<Orders> {
       this.kill();
       throw error;
     };
-    return failures.spare(this.#entrant, () => work().catch(failing), this.name);
+    return failures.spare(this.entrant, () => work().catch(failing), this.name);
   }
 
   /** Runs on one processor from now on, away from Redis. */

@@ -2,7 +2,7 @@
 
 import { users } from '../../../../shared/datasets/users.ts';
 import type { Database } from '../../../../shared/postgres/database.ts';
-import type { ContestantModule } from '../../contestants/contestant.ts';
+import { openEntrant } from '../../contestants/index.ts';
 import type { User } from '../../sample-users.ts';
 
 export type ContainerSetup = {
@@ -70,7 +70,7 @@ export function openContestant(entrant: DeployEntrant, setup: ContainerSetup): P
 type CountedLoader = {
   readonly load: (id: string) => Promise<User>;
   /** Reads through `get`, and answers whether it went without a load. A container has one read at a time. */
-  hit(userId: number, get: (id: string) => unknown): Promise<boolean>;
+  readonly hit: (userId: number, get: (id: string) => unknown) => Promise<boolean>;
 };
 
 export function countedLoader(database: Database): CountedLoader {
@@ -95,17 +95,15 @@ async function openPeer(
   name: 'bentocache' | 'layered-loader',
   { redisUrl, database }: ContainerSetup,
 ): Promise<DeployContestant> {
-  const { open } = (await import(`../../peers/contestants/${name}.mjs`)) as ContestantModule;
-  const loader = countedLoader(database);
-  const { get = () => undefined, close } = await open({
+  const { load, hit } = countedLoader(database);
+  const { get = () => undefined, close } = await openEntrant(name, {
     redisUrl,
     connection: {}, // the library's own, or ioredis' own
     layer: 'l2',
-    variant: undefined,
     memoryEntriesMax: MEMORY_ENTRIES_MAX,
     memoryMs: MEMORY_MS,
     redisMs: REDIS_MS,
-    load: loader.load,
+    load,
   });
-  return { read: (userId) => loader.hit(userId, get), close };
+  return { read: (userId) => hit(userId, get), close };
 }
