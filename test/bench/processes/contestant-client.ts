@@ -25,8 +25,8 @@ export class ContestantClient extends OrderedProcess<Orders> {
     this.entrant = entrant;
   }
 
-  static start(opening: Opening, name?: string): Promise<ContestantClient> {
-    return new ContestantClient(opening.entrant, name === undefined ? {} : { name }).open(opening);
+  static start(opening: Opening, name: string = opening.entrant): Promise<ContestantClient> {
+    return new ContestantClient(opening.entrant, { name }).open(opening);
   }
 
   /** What `work` with it answers. A peer that fails at it ends, and answers undefined. */
