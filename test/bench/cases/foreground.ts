@@ -1,8 +1,9 @@
 /** What readers feel of warm-ups that run beside them, one after the other without a pause. */
+
+import { readTogether, type WarmingBench, withWarmingBench } from '../processes/warming-bench.ts';
+import { USERS_WARMED } from '../processes/warming-sizes.ts';
 import { type CaseResult, milliseconds } from '../report/table.ts';
 import { median, pairedRatio, quantile } from '../statistics.ts';
-import { USERS_WARMED } from '../warming/load.ts';
-import { readTogether, type WarmingBench, withWarmingBench } from '../warming/open.ts';
 
 const READERS = 2;
 const READS = 1_000;

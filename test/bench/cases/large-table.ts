@@ -2,11 +2,11 @@
 
 import { users } from '../../../shared/datasets/users.ts';
 import { Pace } from '../../../shared/warming/pace.ts';
+import type { BatchTimes, LargeWarming } from '../processes/warmer-process.ts';
+import { readTogether, type WarmingBench, withWarmingBench } from '../processes/warming-bench.ts';
+import { HOT_KEYS } from '../processes/warming-sizes.ts';
 import { type CaseResult, milliseconds, report } from '../report/table.ts';
 import { quantile } from '../statistics.ts';
-import { HOT_KEYS } from '../warming/load.ts';
-import { readTogether, type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { BatchTimes, LargeWarming } from '../warming/warmer-process.ts';
 
 const READERS = 2;
 const APART_MS = 4;

@@ -1,13 +1,14 @@
 /** Promises with a figure: what tests cannot hold Prewarm to, because a busy machine makes everybody late. */
-import { measureKilledLoader, measureStaleValue } from '../promises/loads.ts';
-import { measureForgetting, measureHydration, measureThaw, READERS } from '../promises/readers.ts';
-import { measureLostLock, measureSkippedRuns, WARMERS } from '../promises/warmers.ts';
+
+import { type WarmingBench, withWarmingBench } from '../processes/warming-bench.ts';
 import { type CaseResult, milliseconds, type Promised, times, type Verdict } from '../report/table.ts';
 import type { CaseContext } from '../rounds.ts';
 import type { BenchRedis } from '../servers.ts';
 import { median, quantile } from '../statistics.ts';
-import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
 import { measureFrozen } from './frozen-redis.ts';
+import { measureKilledLoader, measureStaleValue } from './promises/loads.ts';
+import { measureForgetting, measureHydration, measureThaw, READERS } from './promises/readers.ts';
+import { measureLostLock, measureSkippedRuns, WARMERS } from './promises/warmers.ts';
 
 export async function runPromises({ redis }: CaseContext): Promise<CaseResult> {
   const frozen = await measureFrozen();

@@ -1,8 +1,9 @@
 /** How quickly a warm-up fills the cache, between its floors: one by one, and bare drivers in batches. */
+
+import type { Warming } from '../processes/warmer-process.ts';
+import { type WarmingBench, withWarmingBench } from '../processes/warming-bench.ts';
 import type { CaseResult } from '../report/table.ts';
 import { median } from '../statistics.ts';
-import { type WarmingBench, withWarmingBench } from '../warming/open.ts';
-import type { Warming } from '../warming/warmer-process.ts';
 
 const USERS_TIMED = 5_000;
 const ROUNDS = 15;

@@ -13,9 +13,9 @@ import { addReads } from '../../../shared/warming/popularity.ts';
 import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { keys } from '../../support/keys.ts';
-import { takeOrders } from '../processes/take-orders.ts';
-import { waitUntil } from '../processes/wait-until.ts';
-import { HOT_KEYS } from './load.ts';
+import { takeOrders } from './take-orders.ts';
+import { waitUntil } from './wait-until.ts';
+import { HOT_KEYS } from './warming-sizes.ts';
 
 /** How long it took, and how many statements it sent to Postgres. */
 export type Warming = { readonly tookMs: number; readonly statements: number };

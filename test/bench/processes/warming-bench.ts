@@ -1,6 +1,7 @@
 /** Starts what the benchmarks of the warmer need, and ends it. */
-import { OrderedProcess, withProcesses } from '../processes/ordered-process.ts';
+
 import { type BenchServers, startServers } from '../servers.ts';
+import { OrderedProcess, withProcesses } from './ordered-process.ts';
 import type { ReaderOrders } from './reader-process.ts';
 import type { WarmerOrders } from './warmer-process.ts';
 
@@ -15,6 +16,8 @@ export type WarmingBench = {
   readonly readers: readonly Reader[];
 };
 
+const WARMER = new URL('./warmer-process.ts', import.meta.url);
+const READER = new URL('./reader-process.ts', import.meta.url);
 const SEEDED_USERS = 20_500;
 /** More than the largest run takes. */
 const ORDER_TIMEOUT_MS = 240_000;
@@ -27,14 +30,17 @@ export async function withWarmingBench<T>(
   const servers = await startServers(SEEDED_USERS);
   try {
     const urls = { redisUrl: servers.url, databaseUrl: await servers.makeDatabase('warming') };
-    const starts = <Orders extends WarmerOrders | ReaderOrders>(name: string, count: number) => {
-      const program = new URL(`./${name}-process.ts`, import.meta.url);
+    const starts = <Orders extends WarmerOrders | ReaderOrders>(
+      name: string,
+      program: URL,
+      count: number,
+    ) => {
       const options = { name, program, orderTimeoutMs: ORDER_TIMEOUT_MS, run: servers.run };
       const opening = [urls] as unknown as Parameters<Orders['open']>;
       return Array.from({ length: count }, () => () => new OrderedProcess<Orders>(options).open(...opening));
     };
-    return await withProcesses(starts<WarmerOrders>('warmer', warmerCount), (warmers) =>
-      withProcesses(starts<ReaderOrders>('reader', readerCount), (readers) =>
+    return await withProcesses(starts<WarmerOrders>('warmer', WARMER, warmerCount), (warmers) =>
+      withProcesses(starts<ReaderOrders>('reader', READER, readerCount), (readers) =>
         work({ servers, warmer: warmers[0] as Warmer, warmers, readers }),
       ),
     );

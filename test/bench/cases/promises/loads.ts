@@ -1,12 +1,12 @@
 /** What is promised of loads: of a missing value whose loader is killed, and of a stale one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { PREWARM } from '../contestants/index.ts';
-import { ContestantClient, withContestants } from '../processes/contestant-client.ts';
-import type { Opening } from '../processes/contestant-process.ts';
-import type { Promised } from '../report/table.ts';
-import { openingOf } from '../rounds.ts';
-import type { BenchRedis } from '../servers.ts';
+import { PREWARM } from '../../contestants/index.ts';
+import { ContestantClient, withContestants } from '../../processes/contestant-client.ts';
+import type { Opening } from '../../processes/contestant-process.ts';
+import type { Promised } from '../../report/table.ts';
+import { openingOf } from '../../rounds.ts';
+import type { BenchRedis } from '../../servers.ts';
 
 const ROUNDS = 6;
 const WAITERS = 10;

@@ -6,9 +6,9 @@ import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
 import { hydrate } from '../../../shared/warming/hydration.ts';
-import { takeOrders } from '../processes/take-orders.ts';
-import { waitUntil } from '../processes/wait-until.ts';
-import { USERS_WARMED } from './load.ts';
+import { takeOrders } from './take-orders.ts';
+import { waitUntil } from './wait-until.ts';
+import { USERS_WARMED } from './warming-sizes.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
 /** Ids that nobody has: each is asked of Postgres. More than one in a hundred, so that the p99 is theirs. */

@@ -1,8 +1,8 @@
 /** What is promised of reading containers: what they forget, how soon they use Redis again, and how soon they are warm. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Promised } from '../report/table.ts';
-import { USERS_WARMED } from '../warming/load.ts';
-import type { Reader, WarmingBench } from '../warming/open.ts';
+import type { Reader, WarmingBench } from '../../processes/warming-bench.ts';
+import { USERS_WARMED } from '../../processes/warming-sizes.ts';
+import type { Promised } from '../../report/table.ts';
 
 /** Each is hydrated once, as its first work. */
 export const READERS = 9;

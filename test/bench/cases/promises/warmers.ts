@@ -1,8 +1,8 @@
 /** What is promised of warm-ups: many that are started at once, and one whose lock is taken away. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys } from '../../support/keys.ts';
-import type { Promised } from '../report/table.ts';
-import type { WarmingBench } from '../warming/open.ts';
+import { keys } from '../../../support/keys.ts';
+import type { WarmingBench } from '../../processes/warming-bench.ts';
+import type { Promised } from '../../report/table.ts';
 
 const PROCESSES = 10;
 const RUNS_EACH = 10;
