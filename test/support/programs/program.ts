@@ -16,7 +16,7 @@ type ProgramOptions = {
 };
 
 /** It ended, or it was late: it is of no use any more. */
-export class LostProcessError extends Error {
+class LostProcessError extends Error {
   override readonly name = 'LostProcessError';
 }
 
