@@ -202,7 +202,7 @@ it('a standby is refused, in words that say what to do', async () => {
 });
 
 it('a standby that a pooler leads to is told by what it answers', async () => {
-  const client = closedAtEnd(new pg.Client({ connectionString: await startStandby() }));
+  const client = await connectPg(await startStandby());
   const { rows } = await client.query(`SELECT ${LOAD_BEGAN_US} AS read_at_us`);
   expect(Number(rows[0].read_at_us)).toBe(StandbyError.READ_AT_US);
 });

@@ -19,6 +19,7 @@ import { keys } from '../../../support/keys.ts';
 import { startReadFunction } from '../../../support/programs/start.ts';
 import { countOutcomes } from '../../../support/redis-outcomes.ts';
 import {
+  connectPg,
   type IsolatedServers,
   isolatedServers,
   type OwnRedis,
@@ -190,8 +191,7 @@ type Backend = { readonly pid: number; readonly query: string };
 
 /** The connections to this test's database that were opened since. */
 async function openBackendWatch(): Promise<{ opened(): Promise<Backend[]> }> {
-  const admin = closedAtEnd(new pg.Client({ connectionString: servers.databaseUrl }));
-  await admin.connect();
+  const admin = await connectPg(servers.databaseUrl);
   const list = async () => {
     const { rows } = await admin.query<Backend>(
       `SELECT pid, query FROM pg_stat_activity
