@@ -319,8 +319,9 @@ export class Loader<Id> {
 
   /** Remembers the answers, unless a clear or an invalidation was noticed since the load began. */
   #putInMemory(ticket: LoadTicket, loads: readonly Load<Id>[]): void {
-    if (!this.#generation.isUndisturbed(ticket)) return;
+    // First, because reading the clock may find that it was set back, and then nothing is remembered.
     const nowMs = this.#generation.nowMs();
+    if (!this.#generation.isUndisturbed(ticket)) return;
     for (const { key, answer, verdict, tombstone } of loads) {
       const amongMany = loads.length > 1 || !verdict.wasSeen;
       if (tombstone === undefined) this.#memory.put(key, answer, nowMs, amongMany);

@@ -276,6 +276,19 @@ describe('several ids', () => {
     };
     await expect(open(loads).getMany([40, 41])).rejects.toBeInstanceOf(DatabaseUnavailableError);
   });
+
+  it('that are loaded while the clock is set back are not remembered', async () => {
+    const loads = new Loads();
+    const cache = open(loads);
+    await cache.get(1);
+    const realNow = Date.now;
+    const clock = vi.spyOn(Date, 'now');
+    onTestFinished(() => clock.mockRestore());
+    loads.after = async () => void clock.mockImplementation(() => realNow() - 700);
+    await cache.getMany([201, 202, 203]);
+    await cache.checkGeneration();
+    expect([201, 202, 203].map((id) => cache.probe(id))).toEqual([undefined, undefined, undefined]);
+  });
 });
 
 describe('order', () => {
