@@ -2,6 +2,8 @@
 import { RedisUnavailableError } from '../errors.ts';
 import { chunksOf } from '../redis/batch.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
+// Defines dropValues.
+import './redis-scripts.ts';
 
 /** How many keys are named at once: Redis answers nobody else meanwhile, and a full one evicts for what it is sent. */
 const NAMED_TOGETHER_MAX = 250;
