@@ -58,9 +58,10 @@ export function parseId<Id>({ dataset, expectedId }: Named<Id>, field: string, t
 }
 
 export function parseIds<Id>(named: Named<Id>, field: string, text: string | undefined): Id[] {
-  const ids = text?.split(',').map((each, place) => parseId(named, `${field}.${place}`, each)) ?? [];
-  if (ids.length > 0 && ids.length <= IDS_MAX) return ids;
-  throw new InvalidInputError(field, `1 to ${IDS_MAX} ids, separated by commas`);
+  const texts = text?.split(',') ?? [];
+  if (texts.length === 0 || texts.length > IDS_MAX)
+    throw new InvalidInputError(field, `1 to ${IDS_MAX} ids, separated by commas`);
+  return texts.map((each, place) => parseId(named, `${field}.${place}`, each));
 }
 
 /** Postgres is away, and some of what was asked for is known all the same. */

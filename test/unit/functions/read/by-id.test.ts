@@ -43,6 +43,10 @@ describe('a list of ids', () => {
     expect(() => parse('1,x')).toThrow(expect.objectContaining({ field: 'ids.1' }));
   });
 
+  it('of over 100 is refused for its length, whatever is in it', () => {
+    expect(() => parse(`x,${'1,'.repeat(100)}1`)).toThrow(expect.objectContaining({ field: 'ids' }));
+  });
+
   it.each([undefined, '', Array.from({ length: 101 }, (_, index) => index + 1).join()])(
     'is refused when empty or over 100',
     (text) => {
