@@ -4,7 +4,7 @@ import { PrewarmError } from './errors.ts';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
-/** What happened, by a name that stays while its sentence may change: `warmup.finished`. All of them are in `docs/runbook.md`. */
+/** What happened, by a name that stays while its sentence may change: `warmup.finished`. All of them are in `docs/log-events.md`. */
 type EventName = `${string}.${string}`;
 
 const LEVELS: readonly (Level | 'silent')[] = ['debug', 'info', 'warn', 'error', 'silent'];

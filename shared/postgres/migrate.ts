@@ -25,7 +25,7 @@ type MigrateOptions = {
 
 type Migration = { readonly name: string; readonly sql: string; readonly checksum: string };
 
-/** Gives up when the budget is used up, by the wall clock. */
+/** The connection, and when the budget of the whole migration is used up. */
 type Session = { readonly client: pg.Client; readonly giveUpMonotonicMs: number };
 
 /** Any number, the same in all deployments: two deploys at once migrate one after the other. */
