@@ -43,6 +43,7 @@ const VERDICT_BELIEVED_MS = 5_000;
 const UNANSWERED_MAX_MS = 1_000;
 
 function isUnavailable(error: unknown): boolean {
+  if (error instanceof TypeError) return false; // a mistake of ours: a command that no module has defined, say
   return !(error instanceof ReplyError) || SERVER_CANNOT.test((error as Error).message);
 }
 

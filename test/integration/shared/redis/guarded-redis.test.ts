@@ -93,6 +93,12 @@ describe('a guarded Redis', () => {
     expect(await get()).toBe('value');
   });
 
+  it('is not given up for a command that no module has defined', async () => {
+    const send = () => redis.run((client) => (client as unknown as { none(): Promise<void> }).none());
+    await expect(send()).rejects.toBeInstanceOf(TypeError);
+    expect(await get()).toBe('value');
+  });
+
   it('is not given up for a command that its user may not send', async () => {
     await redis.run((client) => client.acl('SETUSER', 'default', '-info'));
     await expect(redis.run((client) => client.info('memory'))).rejects.toThrow('NOPERM');
