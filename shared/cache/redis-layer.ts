@@ -222,6 +222,7 @@ export class RedisLayer {
     const answer = await this.#fetch(entryKeys, generation, isCheckDue ? sinceMs : undefined, token);
     // What another check has dropped since these entries were asked for must not come back with them; nor what was read before
     // this one, which may have been sent again, where it cannot tell of all that was invalidated.
+    const nowMs = this.#generation.nowMs(); // first: it may find that the clock was set back, and everything is forgotten
     const isUndisturbed = this.#generation.isUndisturbed({ drops });
     const tellsOfAll = this.#takeCheck(answer, pending) !== 'all';
     const { found, corrupt } = readEntries(entryKeys, answer.texts, token);
@@ -232,7 +233,8 @@ export class RedisLayer {
     }
     if (corrupt > 0 && !reading.isRepeated) this.#options.onCorrupt(corrupt);
     const reported = answer.check?.invalidatedIds ?? [];
-    return this.#takeAll(keys, found, isUndisturbed && tellsOfAll ? reported : undefined, reading.amongMany);
+    const mayRemember = isUndisturbed && tellsOfAll;
+    return this.#takeAll(keys, found, nowMs, mayRemember ? reported : undefined, reading.amongMany);
   }
 
   #takeCheck({ check, attemptedAtMs }: Answer, pending: PendingCheck | undefined): Change {
@@ -250,10 +252,10 @@ export class RedisLayer {
   #takeAll(
     keys: readonly string[],
     found: readonly Found[],
+    nowMs: number,
     reported: readonly string[] | undefined,
     amongMany: boolean,
   ): readonly Found[] {
-    const nowMs = this.#generation.nowMs();
     return found.map((one, place) => {
       if (!isEntry(one)) return one;
       if (nowMs >= one.staleUntilMs) return undefined;

@@ -29,7 +29,7 @@ export type Layer = 'l1' | 'hydrated' | 'l2' | 'stale' | 'miss';
 /** `json` is the value's text; null says that there is no such thing. */
 export type CacheRead = { readonly json: string | null; readonly layer: Layer };
 
-/** Plain integers, which the reader sets back to 0. */
+/** Answers by layer, and values in Redis that could not be read (`corrupt`). Plain integers, which the reader sets back to 0. */
 export type CacheCounts = Record<Layer | 'corrupt', number>;
 
 /** What a new container wants in its memory, and where Redis has it. */
@@ -38,6 +38,7 @@ export type HydrationPlan = {
   /** Their names in Redis, in the same order. */
   readonly entryKeys: readonly string[];
   readonly generation: string;
+  /** How often something had been forgotten by then; if more was since, the texts may be old. */
   readonly drops: number;
 };
 
@@ -380,7 +381,7 @@ export class TieredCache<Id> {
     return this.#memory.getStale(key, this.#generation.nowMs());
   }
 
-  /** A search for what does not exist says nothing about what people read. */
+  /** Counts the answer by its layer, and its key as read if it has a value: a search for nothing says nothing about what people read. */
   #answer(layer: Layer, key: string, entry: Entry): CacheRead {
     this.#counts[layer]++;
     if (entry.kind === 'value') this.#reads.add(key, 1);

@@ -2,7 +2,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { dropValues } from '../../../../shared/cache/stored-entries.ts';
 import { GuardedRedis, WARMER_GUARD } from '../../../../shared/redis/guarded-redis.ts';
-import { startOwnRedis } from '../../../support/own-redis.ts';
+import { startOwnRedis } from '../../../support/servers.ts';
 
 it('values can be dropped whatever else is loaded: the script comes with them', async () => {
   const own = await startOwnRedis();

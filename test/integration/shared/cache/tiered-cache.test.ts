@@ -1,7 +1,8 @@
 /** The read path on a real Redis and a real PostgreSQL: what is found where, and that nothing older is ever served. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { decodeEntry, type Entry, encodeEntry } from '../../../../shared/cache/entry.ts';
 import type { Source } from '../../../../shared/cache/source.ts';
 import { type CacheRead, TieredCache } from '../../../../shared/cache/tiered-cache.ts';
 import { users } from '../../../../shared/datasets/users.ts';
@@ -524,6 +525,22 @@ describe('a stale value', () => {
     };
     expect(await cache.get(74)).toMatchObject({ layer: 'stale' });
     expect(await cache.getMany([74])).toMatchObject([{ layer: 'stale' }]);
+  });
+
+  it('in Redis is not answered, nor refreshed, where memory has a fresh one that was read later', async () => {
+    const loads = new Loads();
+    const cache = open(loads);
+    await cache.get(75);
+    await redis.run(async (client) => {
+      const [entryKey = ''] = await client.keys('prewarm:entry:*:75');
+      const entry = decodeEntry((await client.get(entryKey)) ?? '') as Entry;
+      await client.set(
+        entryKey,
+        encodeEntry({ ...entry, readAtUs: entry.readAtUs - 1, freshUntilMs: Date.now() - 1 }),
+      );
+    });
+    await expect.poll(() => cache.probe(75)).toBeUndefined(); // a generation check is due
+    expect([(await cache.get(75)).layer, loads.count]).toEqual(['l1', 1]);
   });
 
   it('is refreshed by one of several containers that find it at once, which alone waits for that', async () => {
