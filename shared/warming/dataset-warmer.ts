@@ -14,7 +14,7 @@ export type WarmableDataset = {
   /** How reports name the step that warms it. */
   readonly step: string;
   plan(): Promise<WarmPlan>;
-  /** What was stored under another generation was cleared meanwhile. */
+  /** The generation that counts now; what a run stored under another one was cleared meanwhile. Throws `RedisUnavailableError`. */
   generation(): Promise<string>;
   /** Those of `keys` of which Redis has nothing. Throws `RedisUnavailableError`, or the reason of `signal`. */
   missing(keys: readonly string[], signal?: AbortSignal): Promise<string[]>;
