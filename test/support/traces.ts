@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { createRandom, SEED_USERS } from '../../infra/local/sample-users/seed-users.ts';
+import { drawByZipf } from '../bench/deploy/trace.ts';
 
 const SEED = 76_000;
 const REQUESTS = 76_000;
@@ -19,14 +20,7 @@ export function readTrace(file = process.env['PREWARM_TRACE']): number[] {
 
 /** The same one every time. Who is popular lies scattered over the ids, as over the followers by which Postgres ranks. */
 function makeTrace(): number[] {
-  const random = createRandom(SEED);
-  const ids = scatterIds(SEED + 1, ZIPF_IDS);
-  let total = 0;
-  const upTo = ids.map((_, rank) => {
-    total += 1 / (rank + 1) ** ZIPF_EXPONENT;
-    return total;
-  });
-  return Array.from({ length: REQUESTS }, () => ids[firstAbove(upTo, random() * total)] as number);
+  return drawByZipf(scatterIds(SEED + 1, ZIPF_IDS), ZIPF_EXPONENT, REQUESTS, createRandom(SEED));
 }
 
 /** The ids from 1 to `count`, each once, in an order that `seed` says. */
@@ -34,18 +28,6 @@ export function scatterIds(seed: number, count = SEED_USERS): number[] {
   const random = createRandom(seed);
   const drawn = Array.from({ length: count }, (_, index) => ({ id: index + 1, place: random() }));
   return drawn.sort((a, b) => a.place - b.place).map(({ id }) => id);
-}
-
-/** The place of the first value above `limit`, in ascending values. */
-function firstAbove(values: readonly number[], limit: number): number {
-  let low = 0;
-  let high = values.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((values[middle] as number) > limit) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 /** The share of the `top` most read ids that is among as many `found`. Those that were read as often as the last one are as right. */

@@ -94,25 +94,28 @@ const REQUESTS_SEED = 1;
 const PLACES_SEED = 2;
 
 export function zipfTrace(law: ZipfLaw, requests: number): number[] {
-  const random = createRandom(REQUESTS_SEED);
-  const users = scatteredUsers(law);
-  const sums = cumulativeWeights(law);
-  const total = sums.at(-1) ?? 0;
-  return Array.from({ length: requests }, () => users[placeOf(random() * total, sums)] as number);
+  return drawByZipf(scatteredUsers(law), law.exponent, requests, createRandom(REQUESTS_SEED));
+}
+
+/** `count` of `ids`, which are ordered by rank: that of rank r in proportion to 1 / r to the power of `exponent`. */
+export function drawByZipf(
+  ids: readonly number[],
+  exponent: number,
+  count: number,
+  random: () => number,
+): number[] {
+  let total = 0;
+  const sums = ids.map((_, index) => {
+    total += 1 / (index + 1) ** exponent;
+    return total;
+  });
+  return Array.from({ length: count }, () => ids[placeOf(random() * total, sums)] as number);
 }
 
 /** By rank. A seed of its own, because the sample users' followers are shuffled with theirs. */
 function scatteredUsers({ usersRead, users }: ZipfLaw): number[] {
   const ids = Array.from({ length: users }, (_, index) => index + 1);
   return shuffled(ids, PLACES_SEED).slice(0, usersRead);
-}
-
-function cumulativeWeights({ usersRead, exponent }: ZipfLaw): number[] {
-  let sum = 0;
-  return Array.from({ length: usersRead }, (_, index) => {
-    sum += 1 / (index + 1) ** exponent;
-    return sum;
-  });
 }
 
 /** The first place whose sum is above `value`, by bisection. */
