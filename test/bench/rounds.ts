@@ -1,12 +1,12 @@
 /** The timed cases: every contestant in a process of its own, one sample of each in every round, the order turned by one a round. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { LostProcessError } from '../support/programs/program.ts';
 import { LIMITED_CONNECTION } from './contestants/contestant.ts';
 import type { EntrantName } from './contestants/index.ts';
 import type { Failures } from './failures.ts';
 import { type ContestantClient, withEachContestant } from './processes/contestant-client.ts';
 import type { Opening } from './processes/contestant-process.ts';
-import { LostProcessError } from './processes/ordered-process.ts';
 import { MANY, type Sample, type SampleKind, type Timing } from './processes/sampler.ts';
 import type { BenchRedis } from './servers.ts';
 import { pairedRatio, shuffled } from './statistics.ts';
@@ -90,12 +90,12 @@ export async function timeInRounds(
 async function prepare(spec: TimedSpec, ids: readonly string[], client: ContestantClient): Promise<number> {
   const verified = { mode: spec.mode, ids: ids.slice(0, VERIFIED_IDS) };
   await insist(async () => {
-    await client.order('fill', ids);
-    if (spec.layer === 'l2') await client.order('fill', IDS_TO_EVICT_WITH);
-    await client.order('verify', verified);
+    await client.call('fill', ids);
+    if (spec.layer === 'l2') await client.call('fill', IDS_TO_EVICT_WITH);
+    await client.call('verify', verified);
   });
-  const count = await insist(() => client.order('calibrate', spec));
-  const warmUp = () => client.order('sample', { ...spec, count });
+  const count = await insist(() => client.call('calibrate', spec));
+  const warmUp = () => client.call('sample', { ...spec, count });
   for (let samples = 0; samples < WARM_UP_SAMPLES; samples++) await insist(warmUp);
   return count;
 }
@@ -141,7 +141,7 @@ function takeGoodSample(sample: TimedSpec & Sample, client: ContestantClient, ad
   const read = count * (mode === 'getMany' ? MANY : 1);
   return insist(async () => {
     const before = await keyspaceHits(admin);
-    const timing = await client.order('sample', sample);
+    const timing = await client.call('sample', sample);
     const found = (await keyspaceHits(admin)) - before;
     if (layer === 'l1' ? found <= read * STRAY_SHARE_MAX : found >= read) return timing;
     throw new Error(`${client.name} (${layer}, ${mode}): ${found} keys found in Redis in ${read} reads.`);

@@ -103,11 +103,11 @@ function burst(kind: Kind, entrant: EntrantName, { redis }: CaseContext): Promis
   return withContestants(
     Array.from({ length: processes }, () => opening),
     async (clients) => {
-      await Promise.all(clients.map((client) => client.order('source', { delayMs: LOAD_MS, fails })));
+      await Promise.all(clients.map((client) => client.call('source', { delayMs: LOAD_MS, fails })));
       const rounds: BurstResult[] = [];
       for (let round = 0; round <= ROUNDS; round++) {
         const order = { id: `${entrant}-${round}`, waiters: WAITERS, startAtMs: Date.now() + startInMs };
-        rounds.push(sumOf(await Promise.all(clients.map((client) => client.order('burst', order)))));
+        rounds.push(sumOf(await Promise.all(clients.map((client) => client.call('burst', order)))));
       }
       return rounds.slice(1); // the first one ran code that was not compiled yet
     },

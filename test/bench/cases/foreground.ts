@@ -28,7 +28,7 @@ export async function runForeground(): Promise<CaseResult> {
 }
 
 async function measure(bench: WarmingBench): Promise<Round[]> {
-  await bench.warmer.order('warm', USERS_WARMED);
+  await bench.warmer.call('warm', USERS_WARMED);
   await readTogether(bench, { count: READS, apartMs: APART_MS, round: 0 }); // compiles
   const rounds: Round[] = [];
   for (let round = 1; round <= ROUNDS; round++) rounds.push(await measureRound(bench, round));
@@ -48,9 +48,9 @@ async function measureRound(bench: WarmingBench, round: number): Promise<Round> 
 async function measurePart(bench: WarmingBench, round: number, part: Part): Promise<Round[Part]> {
   if (part === 'alone')
     return { latenciesMs: await readTogether(bench, { count: READS, apartMs: APART_MS, round }), warmed: 0 };
-  const warming = bench.warmer.order('keepWarming', { users: USERS_WARMED, trigger: part });
+  const warming = bench.warmer.call('keepWarming', { users: USERS_WARMED, trigger: part });
   const latenciesMs = await readTogether(bench, { count: READS, apartMs: APART_MS, round });
-  await bench.warmer.order('stop');
+  await bench.warmer.call('stop');
   return { latenciesMs, warmed: await warming };
 }
 

@@ -122,19 +122,19 @@ async function freezeOnce(
 }
 
 async function warmUp(client: ContestantClient): Promise<void> {
-  await client.order(
+  await client.call(
     'fill',
     Array.from({ length: WARM_UP_READS }, (_, index) => String(index + 1)),
   );
-  await client.order('source', { delayMs: LOAD_MS, fails: false });
-  await client.order('readOnce', { id: 'before', capMs: CAP_MS });
+  await client.call('source', { delayMs: LOAD_MS, fails: false });
+  await client.call('readOnce', { id: 'before', capMs: CAP_MS });
 }
 
 async function readFrozen(client: ContestantClient, reads: Reads): Promise<void> {
-  reads.first.push(await client.order('readOnce', { id: 'first', capMs: CAP_MS }));
+  reads.first.push(await client.call('readOnce', { id: 'first', capMs: CAP_MS }));
   for (let later = 0, capped = 0; later < LATER_READS && capped < CAPPED_READS_MAX; later++) {
     await sleep(APART_MS);
-    const read = await client.order('readOnce', { id: `later-${later}`, capMs: CAP_MS });
+    const read = await client.call('readOnce', { id: `later-${later}`, capMs: CAP_MS });
     reads.later.push(read);
     if (read.outcome === 'capped') capped++;
   }

@@ -34,24 +34,24 @@ async function measure(bench: WarmingBench) {
   const read = (count: number, round: number) =>
     readTogether(bench, { count, apartMs: APART_MS, round, loadedShare: 0 });
   report(`Adding rows, up to ${TABLE_ROWS.toLocaleString('en')}`);
-  await warmer.order('addRows', TABLE_ROWS);
+  await warmer.call('addRows', TABLE_ROWS);
   report(`Telling of reads of ${HOT_KEYS.toLocaleString('en')} keys`);
-  const told = await warmer.order('tellReads', HOT_KEYS);
-  const batches = await warmer.order('timeBatches', BATCHES_TIMED);
-  await warmer.order('clear');
+  const told = await warmer.call('tellReads', HOT_KEYS);
+  const batches = await warmer.call('timeBatches', BATCHES_TIMED);
+  await warmer.call('clear');
   report('A whole warm-up, into an empty cache');
-  const whole = await warmer.order('warmLarge', {});
+  const whole = await warmer.call('warmLarge', {});
   report('Readers alone');
   await read(READS_ALONE, 0); // compiles
   const aloneMs = await read(READS_ALONE, 1);
   report('Readers beside a warm-up');
-  const warming = warmer.order('warmLarge', {});
+  const warming = warmer.call('warmLarge', {});
   const besideMs = await read(READS_BESIDE, 2);
   await warming;
   report('One that is cut short, and the next one');
-  await warmer.order('clear');
-  const cut = await warmer.order('warmLarge', { cutAfterMs: CUT_AFTER_MS });
-  const carriedOn = await warmer.order('warmLarge', {});
+  await warmer.call('clear');
+  const cut = await warmer.call('warmLarge', { cutAfterMs: CUT_AFTER_MS });
+  const carriedOn = await warmer.call('warmLarge', {});
   await servers.admin.flushall('ASYNC');
   return { told, batches, whole, cut, carriedOn, aloneMs, besideMs };
 }

@@ -62,7 +62,7 @@ export async function runMiss({ redis, rounds }: CaseContext): Promise<CaseResul
       const verified = { mode: 'get', ids: ids.slice(0, VERIFIED_IDS) } as const;
       for (const client of clients) {
         client.pin();
-        await client.spare(failures, () => insist(() => client.order('verify', verified)));
+        await client.spare(failures, () => insist(() => client.call('verify', verified)));
       }
       return measure(clients, rounds, redis.admin, failures);
     });
@@ -96,7 +96,7 @@ async function countTrips(
   const trips = new Map<string, number>();
   for (const client of clients) {
     if (failures.has(client.name)) continue;
-    const count = () => insist(() => client.order('countTrips', MISSES_FOR_TRIPS));
+    const count = () => insist(() => client.call('countTrips', MISSES_FOR_TRIPS));
     trips.set(client.name, ((await client.spare(failures, count)) ?? Number.NaN) / MISSES_FOR_TRIPS);
   }
   return trips;
@@ -109,7 +109,7 @@ async function takeSample(
   admin: Redis,
 ): Promise<Timing> {
   const before = await countKeys(admin);
-  const timing = await client.order('sampleMisses', { mode: 'get', concurrency, count });
+  const timing = await client.call('sampleMisses', { mode: 'get', concurrency, count });
   const stored = (await countKeys(admin)) - before;
   if (stored >= count) return timing;
   throw new Error(`${client.name}: ${stored} of ${count} misses were stored.`);

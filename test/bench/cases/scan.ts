@@ -45,7 +45,7 @@ export async function runScan({ redis }: CaseContext): Promise<CaseResult> {
 async function measure(client: ContestantClient): Promise<Hits> {
   const ids = zipfTrace(ZIPF_LAWS.zipf, UNCOUNTED + COUNTED).map(String);
   const lists = Array.from({ length: LISTS }, (_, list) => coldIds(list));
-  await client.order('fill', [...ids, ...lists.flat()]); // not every library loads what a list lacks
+  await client.call('fill', [...ids, ...lists.flat()]); // not every library loads what a list lacks
   const scan = { ids, uncounted: UNCOUNTED, readsPerList: READS_PER_LIST };
   const alone = await insist(() => countHits(client, { ...scan, lists: [] }));
   const beside = await insist(() => countHits(client, { ...scan, lists }));
@@ -54,7 +54,7 @@ async function measure(client: ContestantClient): Promise<Hits> {
 
 /** On a machine that stands still, Prewarm's breaker opens, which leaves it without its memory: then it loads. */
 async function countHits(client: ContestantClient, scan: Scan): Promise<number> {
-  const { hits, loads } = await client.order('countHits', scan);
+  const { hits, loads } = await client.call('countHits', scan);
   if (client.name === PREWARM && loads > 0) throw new Error(`${PREWARM}: ${loads} loads of what Redis has.`);
   return (100 * hits) / COUNTED;
 }

@@ -28,7 +28,7 @@ async function measure({ servers, warmer }: WarmingBench): Promise<Rounds> {
   const rounds: Rounds = { warm: [], batched: [], oneByOne: [] };
   const take = async (kind: Kind) => {
     await servers.admin.flushall();
-    return warmer.order(kind, USERS_TIMED);
+    return warmer.call(kind, USERS_TIMED);
   };
   for (let round = -ROUNDS_UNCOUNTED; round < ROUNDS; round++) {
     const kinds: readonly Kind[] = round % 2 === 0 ? ['warm', 'batched'] : ['batched', 'warm'];

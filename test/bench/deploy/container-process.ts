@@ -1,8 +1,8 @@
 /** A process that stands for one Lambda container: one contestant, one request at a time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Database } from '../../../shared/postgres/database.ts';
+import { offer } from '../../support/programs/offer.ts';
 import { countStatements } from '../processes/count-statements.ts';
-import { takeOrders } from '../processes/take-orders.ts';
 import { waitUntil } from '../processes/wait-until.ts';
 import {
   type DeployContestant,
@@ -104,4 +104,4 @@ async function outcomeOf(userId: number): Promise<Outcome> {
 const orders = { open, replay, answer, flush: async () => contestant.flush?.() };
 export type ContainerOrders = typeof orders;
 
-takeOrders(orders);
+offer(orders);

@@ -1,8 +1,8 @@
 /** A process that stands for one start of the warmer function, whose handler it runs with what Lambda would give it. */
 import type { Context } from 'aws-lambda';
 import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
+import { offer } from '../../support/programs/offer.ts';
 import { countStatements } from '../processes/count-statements.ts';
-import { takeOrders } from '../processes/take-orders.ts';
 
 /** `statements`: sent to Postgres. */
 export type WarmerResult = { readonly report: WarmupReport; readonly statements: number };
@@ -25,4 +25,4 @@ async function warm(trigger: Trigger): Promise<WarmerResult> {
 const orders = { warm };
 export type WarmerOrders = typeof orders;
 
-takeOrders(orders);
+offer(orders);

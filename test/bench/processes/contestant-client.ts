@@ -1,38 +1,39 @@
 /** The benchmark's end of a contestant's process. */
 import type { EntrantName } from '../contestants/index.ts';
 import type { Failures } from '../failures.ts';
+import { BenchProgram, withProcesses } from './bench-program.ts';
 import type { Opening, Orders } from './contestant-process.ts';
 import { MEASURED_CPU, pin } from './cpu-affinity.ts';
-import { OrderedProcess, withProcesses } from './ordered-process.ts';
 
 const PROCESS = new URL('./contestant-process.ts', import.meta.url);
-const ORDER_TIMEOUT_MS = 30_000;
+const CALL_TIMEOUT_MS = 30_000;
 
 type ClientOptions = {
   readonly name?: string;
   readonly program?: string | URL;
-  readonly orderTimeoutMs?: number;
+  readonly callTimeoutMs?: number;
 };
 
-export class ContestantClient extends OrderedProcess<Orders> {
+export class ContestantClient extends BenchProgram<Orders> {
   readonly entrant: EntrantName;
 
   constructor(
     entrant: EntrantName,
-    { name = entrant, program = PROCESS, orderTimeoutMs = ORDER_TIMEOUT_MS }: ClientOptions = {},
+    { name = entrant, program = PROCESS, callTimeoutMs = CALL_TIMEOUT_MS }: ClientOptions = {},
   ) {
-    super({ name, program, orderTimeoutMs });
+    super({ name, program, callTimeoutMs });
     this.entrant = entrant;
   }
 
   static start(opening: Opening, name: string = opening.entrant): Promise<ContestantClient> {
-    return new ContestantClient(opening.entrant, { name }).open(opening);
+    const client = new ContestantClient(opening.entrant, { name });
+    return client.openedBy(client.call('open', opening));
   }
 
   /** What `work` with it answers. A peer that fails at it ends, and answers undefined. */
   spare<T>(failures: Failures<EntrantName>, work: () => Promise<T>): Promise<T | undefined> {
     const failing = (error: unknown) => {
-      this.kill();
+      void this.kill();
       throw error;
     };
     return failures.spare(this.entrant, () => work().catch(failing), this.name);

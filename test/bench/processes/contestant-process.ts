@@ -1,11 +1,11 @@
 /** A process with one contestant in it, so that no other one's calls spoil its compiled code; does what the benchmark sends it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { offer } from '../../support/programs/offer.ts';
 import type { Contestant, Setup } from '../contestants/contestant.ts';
 import { type EntrantName, openEntrant } from '../contestants/index.ts';
 import { type User, userOf } from '../sample-users.ts';
 import { type Mode, type Sample, type SampleKind, Sampler, type Timing } from './sampler.ts';
-import { takeOrders } from './take-orders.ts';
 
 export type Opening = {
   readonly entrant: EntrantName;
@@ -210,6 +210,6 @@ const orders = {
 
 export type Orders = typeof orders;
 
-takeOrders(orders);
+offer(orders);
 // Reads of a dead server may fail after they were given up.
 process.on('unhandledRejection', () => {});

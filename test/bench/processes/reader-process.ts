@@ -6,7 +6,7 @@ import { setLogLevel } from '../../../shared/logger.ts';
 import { Database } from '../../../shared/postgres/database.ts';
 import { GuardedRedis, REQUEST_GUARD } from '../../../shared/redis/guarded-redis.ts';
 import { hydrate } from '../../../shared/warming/hydration.ts';
-import { takeOrders } from './take-orders.ts';
+import { offer } from '../../support/programs/offer.ts';
 import { waitUntil } from './wait-until.ts';
 import { USERS_WARMED } from './warming-sizes.ts';
 
@@ -80,4 +80,4 @@ const orders = {
 };
 export type ReaderOrders = typeof orders;
 
-takeOrders(orders);
+offer(orders);

@@ -13,7 +13,7 @@ import { addReads } from '../../../shared/warming/popularity.ts';
 import type { Trigger, WarmupReport } from '../../../shared/warming/report.ts';
 import { warmUp } from '../../../shared/warming/warm-up.ts';
 import { keys } from '../../support/keys.ts';
-import { takeOrders } from './take-orders.ts';
+import { offer } from '../../support/programs/offer.ts';
 import { waitUntil } from './wait-until.ts';
 import { HOT_KEYS } from './warming-sizes.ts';
 
@@ -273,4 +273,4 @@ const orders = {
 };
 export type WarmerOrders = typeof orders;
 
-takeOrders(orders);
+offer(orders);

@@ -1,12 +1,12 @@
 /** Starts what the benchmarks of the warmer need, and ends it. */
 
 import { type BenchServers, startServers } from '../servers.ts';
-import { OrderedProcess, withProcesses } from './ordered-process.ts';
+import { BenchProgram, withProcesses } from './bench-program.ts';
 import type { ReaderOrders } from './reader-process.ts';
 import type { WarmerOrders } from './warmer-process.ts';
 
-type Warmer = OrderedProcess<WarmerOrders>;
-export type Reader = OrderedProcess<ReaderOrders>;
+type Warmer = BenchProgram<WarmerOrders>;
+export type Reader = BenchProgram<ReaderOrders>;
 type Reads = Parameters<ReaderOrders['read']>[0];
 export type WarmingBench = {
   readonly servers: BenchServers;
@@ -20,7 +20,7 @@ const WARMER = new URL('./warmer-process.ts', import.meta.url);
 const READER = new URL('./reader-process.ts', import.meta.url);
 const SEEDED_USERS = 20_500;
 /** More than the largest run takes. */
-const ORDER_TIMEOUT_MS = 240_000;
+const CALL_TIMEOUT_MS = 240_000;
 
 export async function withWarmingBench<T>(
   readerCount: number,
@@ -35,9 +35,13 @@ export async function withWarmingBench<T>(
       program: URL,
       count: number,
     ) => {
-      const options = { name, program, orderTimeoutMs: ORDER_TIMEOUT_MS, run: servers.run };
+      const options = { name, program, callTimeoutMs: CALL_TIMEOUT_MS, run: servers.run };
       const opening = [urls] as unknown as Parameters<Orders['open']>;
-      return Array.from({ length: count }, () => () => new OrderedProcess<Orders>(options).open(...opening));
+      const start = () => {
+        const started = new BenchProgram<Orders>(options);
+        return started.openedBy(started.call('open', ...opening));
+      };
+      return Array.from({ length: count }, () => start);
     };
     return await withProcesses(starts<WarmerOrders>('warmer', WARMER, warmerCount), (warmers) =>
       withProcesses(starts<ReaderOrders>('reader', READER, readerCount), (readers) =>
@@ -55,7 +59,7 @@ export async function readTogether(
   { round, ...reads }: Omit<Reads, 'seed'> & { readonly round: number },
 ): Promise<number[]> {
   const all = readers.map((reader, index) =>
-    reader.order('read', { ...reads, seed: round * readers.length + index }),
+    reader.call('read', { ...reads, seed: round * readers.length + index }),
   );
   return (await Promise.all(all)).flat();
 }

@@ -7,7 +7,7 @@ type ProgramOptions = {
   /** How failures name it. */
   readonly name: string;
   /** The file that calls `offer`. */
-  readonly path: string;
+  readonly path: string | URL;
   /** How long one answer may take. */
   readonly callTimeoutMs: number;
   /** Ends it when this process dies. @default - nobody */
@@ -16,7 +16,7 @@ type ProgramOptions = {
 };
 
 /** It ended, or it was late: it is of no use any more. */
-class LostProcessError extends Error {
+export class LostProcessError extends Error {
   override readonly name = 'LostProcessError';
 }
 

@@ -4,23 +4,23 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type EntrantName, isPeer, PREWARM } from '../../bench/contestants/index.ts';
 import { Failures } from '../../bench/failures.ts';
 import { ContestantClient } from '../../bench/processes/contestant-client.ts';
-import { LostProcessError } from '../../bench/processes/ordered-process.ts';
 import { toMarkdown, toText } from '../../bench/report/table.ts';
+import { LostProcessError } from '../../support/programs/program.ts';
 
 const program = fileURLToPath(new URL('./fake-contestant-process.ts', import.meta.url));
 const kind = { mode: 'get', concurrency: 1, count: 1 } as const;
 let client: ContestantClient;
 
-function start(entrant: EntrantName, orderTimeoutMs = 60_000): Failures<EntrantName> {
-  client = new ContestantClient(entrant, { program, orderTimeoutMs });
+function start(entrant: EntrantName, callTimeoutMs = 60_000): Failures<EntrantName> {
+  client = new ContestantClient(entrant, { program, callTimeoutMs });
   return new Failures(isPeer);
 }
 /** Each is what a contestant can do wrong. */
-const reject = () => client.order('burst', { id: '1', waiters: 1, startAtMs: 0 });
-const die = () => client.order('sample', kind);
-const hang = () => client.order('fill', ['1']);
+const reject = () => client.call('burst', { id: '1', waiters: 1, startAtMs: 0 });
+const die = () => client.call('sample', kind);
+const hang = () => client.call('fill', ['1']);
 
-afterEach(async () => await client.end());
+afterEach(async () => await client.kill());
 
 describe('a peer', () => {
   const row = (failures: Failures<EntrantName>) => failures.row('bentocache', () => ['1.0', '2.0']);
@@ -47,7 +47,7 @@ describe('a peer', () => {
 
   it('that does not fail keeps its figures', async () => {
     const failures = start('bentocache');
-    expect(await client.spare(failures, () => client.order('calibrate', kind))).toBe(42);
+    expect(await client.spare(failures, () => client.call('calibrate', kind))).toBe(42);
     expect(row(failures)).toEqual(['bentocache', '1.0', '2.0']);
     expect(failures.rows()).toEqual([]);
   });

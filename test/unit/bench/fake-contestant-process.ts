@@ -1,7 +1,7 @@
 /** A contestant's process that does what a broken peer does, instead of what it is told. */
-import { takeOrders } from '../../bench/processes/take-orders.ts';
+import { offer } from '../../support/programs/offer.ts';
 
-takeOrders({
+offer({
   burst: async () => {
     throw new Error('Command timed out');
   },

@@ -43,17 +43,17 @@ async function killLoader(
   const loader = await ContestantClient.start(opening);
   try {
     await setDelay(loader, NEVER_MS);
-    loader.order('burst', { id, waiters: 1, startAtMs: Date.now() }).catch(() => undefined);
+    loader.call('burst', { id, waiters: 1, startAtMs: Date.now() }).catch(() => undefined);
     while (!(await isLed(admin, id))) await sleep(LOOK_AGAIN_MS);
     const startAtMs = Date.now() + START_IN_MS;
-    const bursts = waiting.map((client) => client.order('burst', { id, waiters: WAITERS, startAtMs }));
+    const bursts = waiting.map((client) => client.call('burst', { id, waiters: WAITERS, startAtMs }));
     await sleep(2 * START_IN_MS);
     loader.kill();
     const killedAtMs = Date.now();
     const lastMs = Math.max(...(await Promise.all(bursts)).map((burst) => burst.lastMs));
     return startAtMs + lastMs - killedAtMs;
   } finally {
-    await loader.end();
+    await loader.kill();
   }
 }
 
@@ -87,18 +87,18 @@ export async function measureStaleValue(redis: BenchRedis): Promise<Promised[]> 
 /** Undefined when not the first one refreshed, which a busy machine may do. */
 async function readStale([refresher, other]: readonly [ContestantClient, ContestantClient], id: string) {
   await setDelay(refresher, 0);
-  await refresher.order('fill', [id]);
+  await refresher.call('fill', [id]);
   await sleep(FRESH_MS);
   for (const client of [refresher, other]) await setDelay(client, SLOW_LOAD_MS);
   const startAtMs = Date.now() + START_IN_MS;
   const [first, later] = await Promise.all([
-    refresher.order('burst', { id, waiters: 1, startAtMs }),
-    other.order('burst', { id, waiters: WAITERS, startAtMs: startAtMs + START_IN_MS }),
+    refresher.call('burst', { id, waiters: 1, startAtMs }),
+    other.call('burst', { id, waiters: WAITERS, startAtMs: startAtMs + START_IN_MS }),
   ]);
   if (first.loads !== 1 || later.loads !== 0) return undefined;
   return { refresherMs: first.lastMs, othersMs: later.lastMs };
 }
 
 async function setDelay(client: ContestantClient, delayMs: number): Promise<void> {
-  await client.order('source', { delayMs, fails: false });
+  await client.call('source', { delayMs, fails: false });
 }

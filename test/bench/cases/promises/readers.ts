@@ -25,7 +25,7 @@ export async function measureHydration({
   const tookMs: number[] = [];
   await redis.config('RESETSTAT');
   for (const reader of readers) {
-    const { keys, durationMs } = await reader.order('hydrate');
+    const { keys, durationMs } = await reader.call('hydrate');
     tookMs.push(keys === HYDRATED_KEYS ? durationMs : GIVEN_UP_MS);
   }
   const commands = Number(/^cmdstat_mget:calls=(\d+)/m.exec(await redis.info('commandstats'))?.[1]);
@@ -43,14 +43,14 @@ export async function measureForgetting(bench: WarmingBench, by: 'clear' | 'inva
 
 async function forget({ readers }: WarmingBench, by: 'clear' | 'invalidate', id: number): Promise<number> {
   const [watching, changing] = readers as [Reader, Reader];
-  const watched = watching.order('watch', id);
+  const watched = watching.call('watch', id);
   await sleep(READ_BEFORE_MS + (id / FORGET_ROUNDS) * CHECK_EVERY_MS);
-  const returnedAtMs = await changing.order('change', { id, by });
+  const returnedAtMs = await changing.call('change', { id, by });
   return Math.max(0, (await watched) - returnedAtMs);
 }
 
 export async function measureThaw(bench: WarmingBench): Promise<Promised> {
-  await bench.warmer.order('warm', USERS_WARMED); // it was cleared
+  await bench.warmer.call('warm', USERS_WARMED); // it was cleared
   const tookMs: number[] = [];
   for (let round = 1; round <= THAW_ROUNDS; round++) tookMs.push(await thawOnce(bench, round));
   return { what: 'Redis is used again after its thaw', tookMs, limitMs: 2_000 };
@@ -60,7 +60,7 @@ async function thawOnce({ servers, readers }: WarmingBench, round: number): Prom
   const reader = readers[0] as Reader;
   servers.freeze();
   try {
-    const used = reader.order('untilRedis', round * IDS_APART);
+    const used = reader.call('untilRedis', round * IDS_APART);
     await sleep(FROZEN_MS + (round / THAW_ROUNDS) * CHECK_EVERY_MS);
     servers.thaw();
     const thawedAtMs = Date.now();

@@ -32,7 +32,7 @@ export async function measureSkippedRuns({ warmers }: WarmingBench): Promise<Pro
 /** Throws unless one has warmed and all others were skipped. */
 async function startTogether(warmers: WarmingBench['warmers'], round: number): Promise<number[]> {
   const start = { count: RUNS_EACH, startAtMs: Date.now() + START_IN_MS };
-  const runs = (await Promise.all(warmers.map((warmer) => warmer.order('warmAtOnce', start)))).flat();
+  const runs = (await Promise.all(warmers.map((warmer) => warmer.call('warmAtOnce', start)))).flat();
   const skipped = runs.filter(({ status }) => status === 'skipped');
   if (skipped.length === runs.length - 1) return skipped.map(({ tookMs }) => tookMs);
   throw new Error(`Round ${round}: ${skipped.length} of ${runs.length} warm-ups were skipped.`);
@@ -40,7 +40,7 @@ async function startTogether(warmers: WarmingBench['warmers'], round: number): P
 
 async function setTogether(warmers: WarmingBench['warmers'], round: number): Promise<number[]> {
   const start = { count: RUNS_EACH, startAtMs: Date.now() + START_IN_MS, key: `bare:lock:${round}` };
-  return (await Promise.all(warmers.map((warmer) => warmer.order('setAtOnce', start)))).flat();
+  return (await Promise.all(warmers.map((warmer) => warmer.call('setAtOnce', start)))).flat();
 }
 
 export async function measureLostLock(bench: WarmingBench): Promise<Promised> {
@@ -53,7 +53,7 @@ async function takeLockAway(
   { servers: { admin: redis }, warmer }: WarmingBench,
   afterMs: number,
 ): Promise<number> {
-  const running = warmer.order('warmSlowly');
+  const running = warmer.call('warmSlowly');
   while ((await redis.get(keys.warmupLock)) === null) await sleep(LOOK_AGAIN_MS);
   await sleep(afterMs);
   await redis.set(keys.warmupLock, THIEF, 'EX', THIEF_SECONDS);
