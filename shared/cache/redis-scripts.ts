@@ -1,6 +1,6 @@
 /** The names of what the cache keeps in Redis, and the Lua scripts that work on it. */
 import type { Result } from 'ioredis';
-import { ALSO_WHEN_FULL, NOW, RAISE } from '../redis/lua.ts';
+import { ALSO_WHEN_FULL, NOW } from '../redis/lua.ts';
 import { defineScript } from '../redis/script.ts';
 import { LEASE_PREFIX } from './entry.ts';
 
@@ -63,7 +63,7 @@ declare module 'ioredis' {
       schemaVersion: string,
       keptMs: number,
     ): Result<(string | number)[], Context>;
-    /** Begins a new generation (or the turn of a new owner), higher than any before, also than `knownGeneration`, and answers it. */
+    /** Begins a new generation (or the turn of the lock's new owner), higher than any before, also than `knownGeneration`, and answers it. */
     raiseGeneration(generationKey: string, knownGeneration: string): Result<string, Context>;
     /**
      * Announces to the other containers that `ids` were invalidated. Of more than `idsMax` the oldest are forgotten, and a
@@ -145,6 +145,23 @@ for _, key in ipairs(KEYS) do
   if kind ~= 't' and kind ~= 'l' then redis.call('UNLINK', key) end
 end
 return {}`;
+
+/**
+ * What is no number under the generation's name (another program's, say), or has more digits than one of ours, is as good
+ * as none.
+ * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
+ * server failed) is followed by a higher one, never by one whose entries may still be there.
+ */
+const RAISE = `${NOW}
+local function storedGeneration()
+  local text = redis.pcall('GET', KEYS[1])
+  return type(text) == 'string' and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) or nil
+end
+local function raise(atLeast)
+  local generation = string.format('%.0f', math.max(nowUs, atLeast))
+  redis.call('SET', KEYS[1], generation)
+  return generation
+end`;
 
 /**
  * An invalidation always wins over what was stored before it, whatever the clock said by which that was read. The database's

@@ -9,23 +9,6 @@ local nowUs = time[1] * 1000000 + time[2]
 local nowMs = math.floor(nowUs / 1000)`;
 
 /**
- * What is no number under the generation's name (another program's, say), or has more digits than one of ours, is as good
- * as none.
- * A generation is the time of its beginning in µs, so one that was lost (evicted, flushed, or not yet replicated when its
- * server failed) is followed by a higher one, never by one whose entries may still be there.
- */
-export const RAISE = `${NOW}
-local function storedGeneration()
-  local text = redis.pcall('GET', KEYS[1])
-  return type(text) == 'string' and #text <= 16 and string.match(text, '^%d+$') and tonumber(text) or nil
-end
-local function raise(atLeast)
-  local generation = string.format('%.0f', math.max(nowUs, atLeast))
-  redis.call('SET', KEYS[1], generation)
-  return generation
-end`;
-
-/**
  * The fencing number of the last writer. It is a time, so what is no number, or is of a day that has not come yet, is not
  * ours, and must not refuse all who write from now on.
  */

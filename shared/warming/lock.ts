@@ -7,14 +7,12 @@
  * Redis, or when a full one has evicted the lock, which expires and so may be) still write is harmless, because writes are
  * ordered where they are stored.
  */
-import type { Result } from 'ioredis';
+import '../cache/redis-scripts.ts'; // raiseGeneration
 import { LockLostError, RedisUnavailableError } from '../errors.ts';
 import { log } from '../logger.ts';
 import type { GuardedRedis } from '../redis/guarded-redis.ts';
 import { releaseLease, renewLease } from '../redis/lease.ts';
-import { ALSO_WHEN_FULL, RAISE } from '../redis/lua.ts';
 import { withOwnTypes } from '../redis/own-types.ts';
-import { defineScript } from '../redis/script.ts';
 
 export const lockKeys = {
   /** Holds the traceId of the warm-up that runs, for 30 s at a time. The name is the requirement's own. */
@@ -22,19 +20,6 @@ export const lockKeys = {
   /** The fencing number of the warm-up that took the lock last: when it did, in µs, and higher than the one before. */
   warmupFence: 'prewarm:{warmup}:fence',
 } as const;
-
-declare module 'ioredis' {
-  interface RedisCommander<Context> {
-    /** Begins the turn of a new owner: answers a number that is higher than any before. */
-    raiseFence(fenceKey: string): Result<string, Context>;
-  }
-}
-
-defineScript('raiseFence', {
-  numberOfKeys: 1,
-  lua: `${ALSO_WHEN_FULL}${RAISE}
-return raise((storedGeneration() or 0) + 1)`,
-});
 
 const LOCK_TTL_SECONDS = 30;
 const LOCK = { [lockKeys.warmupLock]: 'string' } as const;
@@ -127,7 +112,7 @@ export class LockSeeker {
  * meanwhile has written under a high number would stay until the count had caught up.
  */
 async function nextFence(redis: GuardedRedis): Promise<number> {
-  return Number(await redis.run((client) => client.raiseFence(lockKeys.warmupFence)));
+  return Number(await redis.run((client) => client.raiseGeneration(lockKeys.warmupFence, '0')));
 }
 
 /**

@@ -224,7 +224,7 @@ describe('a warm-up', () => {
   it('leaves no lock behind when it fails after taking it', async () => {
     const run = redis.run.bind(redis);
     vi.spyOn(redis, 'run').mockImplementation((operation) =>
-      String(operation).includes('raiseFence') ? Promise.reject(new Error('no fence')) : run(operation),
+      String(operation).includes('raiseGeneration') ? Promise.reject(new Error('no fence')) : run(operation),
     );
     const report = await start({ datasets: [target('never', 1)] });
     expect(report).toMatchObject({ status: 'failed', steps: [{ name: 'lock', attempts: 4 }] });

@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 
 const commands = {
   set: vi.fn(async () => 'OK'),
-  raiseFence: vi.fn(async () => '7'),
+  raiseGeneration: vi.fn(async () => '7'),
   renewIfOwner: vi.fn(async () => 1),
   releaseIfOwner: vi.fn(async () => 1),
 };
