@@ -1,12 +1,12 @@
 /** What admins may send: what is to be cleared, and how long they wait for a warm-up. */
 import * as z from 'zod/mini';
+import { EXPECTED_USER_ID } from '../../shared/datasets/users.ts';
 import { InvalidInputError } from '../../shared/errors.ts';
 import { parse } from '../../shared/http/input.ts';
 
 const IDS_MAX = 100;
 const WAIT_SECONDS_MAX = 20;
 
-const EXPECTED_ID = 'an integer from 1 to 9007199254740991';
 const EXPECTED_IDS = `a list of 1 to ${IDS_MAX} user ids`;
 
 /** Made for each call, of which there are two a minute. */
@@ -16,7 +16,7 @@ const clearBody = (names: readonly string[]) =>
       dataset: z.optional(z.enum(names, `one of ${names.map((name) => `"${name}"`).join(', ')}`)),
       ids: z.optional(
         z
-          .array(z.int(EXPECTED_ID).check(z.positive(EXPECTED_ID)), EXPECTED_IDS)
+          .array(z.int(EXPECTED_USER_ID).check(z.positive(EXPECTED_USER_ID)), EXPECTED_IDS)
           .check(z.minLength(1, EXPECTED_IDS), z.maxLength(IDS_MAX, EXPECTED_IDS)),
       ),
     },

@@ -3,6 +3,7 @@ import type { Caches } from '../../shared/caches.ts';
 import { datasets } from '../../shared/datasets/index.ts';
 import { EMPTY_PAGE } from '../../shared/datasets/user-search.ts';
 import { parseSearch } from '../../shared/datasets/user-search-input.ts';
+import { EXPECTED_USER_ID } from '../../shared/datasets/users.ts';
 import type { Answer } from '../../shared/http/answer.ts';
 import type { Answers, ApiRequest } from '../../shared/http/api.ts';
 import type { RoutesOf } from '../../shared/routes.ts';
@@ -17,7 +18,7 @@ export function readRoutes(
     dataset: datasets.users,
     cache: caches.users,
     one: 'user',
-    expectedId: 'an integer from 1 to 9007199254740991',
+    expectedId: EXPECTED_USER_ID,
   };
   return {
     'GET /users/{id}': readOne(users, 'id'),

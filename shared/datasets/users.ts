@@ -35,6 +35,8 @@ ORDER BY asked.place`,
 
 /** The highest id that the API takes: a number of JavaScript's holds no higher one exactly. */
 export const ID_MAX = Number.MAX_SAFE_INTEGER;
+/** What a caller is told who sends something else. */
+export const EXPECTED_USER_ID = `an integer from 1 to ${ID_MAX}`;
 
 const RANK = `
 SELECT id FROM users WHERE id BETWEEN 1 AND ${ID_MAX} ORDER BY follower_count DESC, id LIMIT $1`;
