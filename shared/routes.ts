@@ -3,7 +3,7 @@
  * CDK reads it too, so it imports nothing.
  */
 
-/** What a token can allow, as it is told to whoever hands out tokens. */
+/** What a token can allow, as the issuer describes it. A scope that ends in `:read` is given to every client, another one to admins. */
 export const scopes = {
   'users:read': 'Read users',
   'cache:admin': 'See, warm and clear the cache',

@@ -12,7 +12,7 @@ import {
   type UserPoolResourceServer,
 } from 'aws-cdk-lib/aws-cognito';
 import { Construct } from 'constructs';
-import { type Scope, scopes } from '../../shared/routes.ts';
+import { scopes } from '../../shared/routes.ts';
 
 export type MachineUserPoolProps = {
   readonly stage: string;
@@ -32,7 +32,6 @@ export const SCOPE_PREFIX = 'prewarm/';
 
 /** Who may clear and warm the cache; `ci` reads its status after a deployment. All others read, and no more. */
 const ADMIN_CLIENTS: ReadonlySet<string> = new Set(['oncall', 'ci']);
-const ADMIN_SCOPE: Scope = 'cache:admin';
 
 const allScopes = Object.entries(scopes).map(
   ([scopeName, scopeDescription]) => new ResourceServerScope({ scopeName, scopeDescription }),
@@ -87,7 +86,7 @@ export class MachineUserPool extends Construct {
   /** A client that the settings do not name any more is deleted, whatever is kept: its secret must not work on. */
   #createClient(client: string, server: UserPoolResourceServer): UserPoolClient {
     const granted = allScopes.filter(
-      ({ scopeName }) => scopeName !== ADMIN_SCOPE || ADMIN_CLIENTS.has(client),
+      ({ scopeName }) => scopeName.endsWith(':read') || ADMIN_CLIENTS.has(client),
     );
     return this.pool.addClient(`Client-${client}`, {
       userPoolClientName: client,
