@@ -15,14 +15,16 @@ import { addReads } from '../../../../shared/warming/popularity.ts';
 import { mostRead } from '../../../../shared/warming/ranking.ts';
 import { closedAtEnd } from '../../../support/at-end.ts';
 import { keys } from '../../../support/keys.ts';
-import { isolatedServers } from '../../../support/servers.ts';
+import { watchCommands } from '../../../support/sent-commands.ts';
+import { type IsolatedServers, isolatedServers } from '../../../support/servers.ts';
 import { datasetsOf, runWarmUp } from '../../../support/warm-ups.ts';
 
+let servers: IsolatedServers;
 let database: Database;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
-  const servers = await isolatedServers();
+  servers = await isolatedServers();
   database = closedAtEnd(new Database(servers.databaseUrl));
   redis = closedAtEnd(new GuardedRedis(servers.redisUrl, { ...WARMER_GUARD, timeoutMs: 10_000 }));
 });
@@ -80,10 +82,10 @@ describe('a warm-up and the status', () => {
 
   it('give a lock an end that has none', async () => {
     await redis.run((client) => client.set(keys.warmupLock, 'by hand'));
+    const sent = await watchCommands(servers.redisUrl, keys.warmupLock);
     expect((await run('schedule')).report).toMatchObject({ status: 'skipped', holderTraceId: 'by hand' });
-    const ttlMs = await redis.run((client) => client.pttl(keys.warmupLock));
-    expect(ttlMs).toBeGreaterThan(0);
-    expect(ttlMs).toBeLessThanOrEqual(30_000);
+    await expect.poll(sent).toContain(`expire ${keys.warmupLock} 30 NX`);
+    expect(await redis.run((client) => client.pttl(keys.warmupLock)), 'no end').not.toBe(-1);
   });
 
   it('leave the end of a lock alone that has one', async () => {

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { keys } from '../../../support/keys.ts';
 import type { Invocation } from '../../../support/programs/warmer.ts';
+import { watchCommands } from '../../../support/sent-commands.ts';
 import {
   openWorld,
   PLANNED,
@@ -135,14 +136,14 @@ describe.concurrent('a warmer', () => {
   it('that is killed leaves a lock that ends by itself after 30 s at most, and the next one warms everything', async (context) => {
     const { expect } = context;
     const world = await enter(context);
+    const sent = await watchCommands(world.redisUrl, LOCK);
     const loading = world.databaseProxy.hangAt(USERS_LOAD, 3);
     const lost = world.first.call('invoke', 'manual', 'killed').catch(() => 'lost');
     await loading;
     await world.first.kill();
     expect(await lost).toBe('lost');
-    const ttlMs = await world.redis.pttl(LOCK);
-    expect(ttlMs).toBeGreaterThan(0);
-    expect(ttlMs).toBeLessThanOrEqual(LOCK_TTL_MS);
+    await expect.poll(sent).toContain(`set ${LOCK} killed EX ${LOCK_TTL_MS / 1_000} NX`);
+    expect(await world.redis.pttl(LOCK), 'no end').not.toBe(-1);
     const next = await world.startAnother();
     const early = await next.call('invoke', 'schedule', 'early');
     expect(early.report).toMatchObject({ status: 'skipped', holderTraceId: 'killed' });
